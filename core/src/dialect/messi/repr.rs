@@ -1,0 +1,568 @@
+//! The messages of `core/proto/chappe.proto`, borrowed.
+//!
+//! Owns: one struct per message, with reading, exact length and writing of each, made by
+//! one macro so that a field is named once. Field numbers and meanings are those of the
+//! .proto file, which is the documentation of every field. A field that is absent has its
+//! default (0, empty, false), as proto3 has it; unknown fields are skipped; a field of the
+//! wrong wire type counts as unknown.
+
+use super::wire::{Malformed, Wire, Writer, field, varint_len};
+use crate::limits::MAX_PARAMS;
+
+/// One kind of field: how it is read, measured and written.
+trait Field<'f>: Default {
+    /// Takes an occurrence of the field. `whole` is the message it stands in.
+    fn read(&mut self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed>;
+    /// Octets, tag included; 0 for the default, which is not written.
+    fn len(&self, number: u32) -> usize;
+    /// Writes what `len` measured.
+    fn write(&self, number: u32, out: &mut Writer<'_>);
+}
+
+#[inline]
+const fn tag_len(number: u32) -> usize {
+    if number < 16 { 1 } else { 2 }
+}
+
+impl<'f> Field<'f> for u64 {
+    #[inline]
+    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
+        if let Wire::Varint(v) = wire {
+            *self = v;
+        }
+        Ok(())
+    }
+    #[inline]
+    fn len(&self, number: u32) -> usize {
+        if *self == 0 { 0 } else { tag_len(number) + varint_len(*self) }
+    }
+    #[inline]
+    fn write(&self, number: u32, out: &mut Writer<'_>) {
+        if *self != 0 {
+            out.tag(number, 0);
+            out.varint(*self);
+        }
+    }
+}
+
+/// Fields that travel as a `u64` varint.
+macro_rules! as_u64 {
+    ($type:ty, $from:expr, $to:expr) => {
+        impl<'f> Field<'f> for $type {
+            #[inline]
+            fn read(&mut self, n: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
+                let mut v: u64 = $to(*self);
+                v.read(n, wire, whole)?;
+                *self = $from(v);
+                Ok(())
+            }
+            #[inline]
+            fn len(&self, number: u32) -> usize {
+                Field::len(&$to(*self), number)
+            }
+            #[inline]
+            fn write(&self, number: u32, out: &mut Writer<'_>) {
+                Field::write(&$to(*self), number, out)
+            }
+        }
+    };
+}
+
+as_u64!(u32, |v: u64| v as u32, |v: u32| v as u64);
+as_u64!(bool, |v: u64| v != 0, |v: bool| v as u64);
+// sint64: zigzag
+as_u64!(i64, |v: u64| (v >> 1) as i64 ^ -((v & 1) as i64), |v: i64| (v << 1) as u64 ^ (v >> 63) as u64);
+
+impl<'f> Field<'f> for &'f [u8] {
+    #[inline]
+    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
+        if let Wire::Len(b) = wire {
+            *self = b;
+        }
+        Ok(())
+    }
+    #[inline]
+    fn len(&self, number: u32) -> usize {
+        let n = <[u8]>::len(self);
+        if n == 0 { 0 } else { tag_len(number) + varint_len(n as u64) + n }
+    }
+    #[inline]
+    fn write(&self, number: u32, out: &mut Writer<'_>) {
+        if !self.is_empty() {
+            out.tag(number, 2);
+            out.varint(<[u8]>::len(self) as u64);
+            out.bytes(self);
+        }
+    }
+}
+
+impl<'f> Field<'f> for &'f str {
+    #[inline]
+    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
+        if let Wire::Len(b) = wire {
+            *self = core::str::from_utf8(b).map_err(|_| Malformed::NotUtf8)?;
+        }
+        Ok(())
+    }
+    #[inline]
+    fn len(&self, number: u32) -> usize {
+        Field::len(&self.as_bytes(), number)
+    }
+    #[inline]
+    fn write(&self, number: u32, out: &mut Writer<'_>) {
+        Field::write(&self.as_bytes(), number, out)
+    }
+}
+
+/// Named text parameters: as they were received, or as a caller lists them.
+#[derive(Debug, Clone, Copy)]
+pub enum Params<'f> {
+    /// Repeated `Param` fields inside the bytes of a received message, all checked.
+    Received {
+        /// The message that holds them.
+        whole: &'f [u8],
+        /// Their field number.
+        number: u32,
+        /// How many there are.
+        count: usize,
+    },
+    /// To be sent: key and value of each.
+    Listed(&'f [(&'f str, &'f str)]),
+}
+
+impl Default for Params<'_> {
+    fn default() -> Self {
+        Params::Listed(&[])
+    }
+}
+
+impl<'f> Params<'f> {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        match self {
+            Params::Received { count, .. } => *count,
+            Params::Listed(l) => l.len(),
+        }
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> ParamIter<'f> {
+        ParamIter { of: *self, at: 0 }
+    }
+
+    /// The value of the first parameter called `key`.
+    pub fn get(&self, key: &str) -> Option<&'f str> {
+        self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+    }
+}
+
+impl PartialEq for Params<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<'f> IntoIterator for &Params<'f> {
+    type Item = (&'f str, &'f str);
+    type IntoIter = ParamIter<'f>;
+    fn into_iter(self) -> ParamIter<'f> {
+        self.iter()
+    }
+}
+
+/// Iterator of [`Params`].
+#[derive(Debug, Clone)]
+pub struct ParamIter<'f> {
+    of: Params<'f>,
+    at: usize,
+}
+
+impl<'f> Iterator for ParamIter<'f> {
+    type Item = (&'f str, &'f str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.of {
+            Params::Listed(l) => {
+                let p = l.get(self.at)?;
+                self.at += 1;
+                Some(*p)
+            }
+            Params::Received { whole, number, .. } => loop {
+                let left = whole.get(self.at..)?;
+                if left.is_empty() {
+                    return None;
+                }
+                // checked when it was received
+                let (rest, (n, wire)) = field(left).ok()?;
+                self.at = whole.len() - rest.len();
+                if let (true, Wire::Len(b)) = (n == number, wire) {
+                    let p = Param::read(b).ok()?;
+                    return Some((p.key, p.value));
+                }
+            },
+        }
+    }
+}
+
+impl<'f> Field<'f> for Params<'f> {
+    fn read(&mut self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
+        if let Wire::Len(b) = wire {
+            Param::read(b)?;
+            let count = self.count() + 1;
+            if count > MAX_PARAMS {
+                return Err(Malformed::TooManyParams);
+            }
+            *self = Params::Received { whole, number, count };
+        }
+        Ok(())
+    }
+    fn len(&self, number: u32) -> usize {
+        let one = |(key, value)| {
+            let n = Param { key, value }.len();
+            tag_len(number) + varint_len(n as u64) + n
+        };
+        if self.count() == 0 { 0 } else { self.iter().map(one).sum() }
+    }
+    fn write(&self, number: u32, out: &mut Writer<'_>) {
+        for (key, value) in self {
+            let p = Param { key, value };
+            out.tag(number, 2);
+            out.varint(p.len() as u64);
+            p.write(out);
+        }
+    }
+}
+
+/// The shape of every message: read, measured, written.
+pub trait Message<'f>: Sized {
+    /// From the bytes of the message, which are all used.
+    fn read(bytes: &'f [u8]) -> Result<Self, Malformed>;
+    /// Exact octets that [`Message::write`] writes.
+    fn len(&self) -> usize;
+    /// Whether it is all defaults, which takes no octets.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Writes [`Message::len`] octets.
+    fn write(&self, out: &mut Writer<'_>);
+}
+
+macro_rules! messages {
+    ($($(#[$doc:meta])* $name:ident { $($number:literal $field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default, Clone, Copy, PartialEq)]
+        #[allow(missing_docs, reason = "core/proto/chappe.proto documents each field")]
+        pub struct $name<'f> { $(pub $field: $type,)* }
+
+        impl<'f> Message<'f> for $name<'f> {
+            fn read(bytes: &'f [u8]) -> Result<Self, Malformed> {
+                let mut m = $name::default();
+                let mut left = bytes;
+                while !left.is_empty() {
+                    let (rest, (number, wire)) = field(left)?;
+                    match number {
+                        $($number => m.$field.read(number, wire, bytes)?,)*
+                        _ => {}
+                    }
+                    left = rest;
+                }
+                Ok(m)
+            }
+            fn len(&self) -> usize {
+                0 $(+ Field::len(&self.$field, $number))*
+            }
+            fn write(&self, out: &mut Writer<'_>) {
+                $(Field::write(&self.$field, $number, out);)*
+            }
+        }
+    )*};
+}
+
+messages! {
+    /// Introduces a station.
+    Hello { 1 seq: u32, 2 name: &'f str, 3 user: &'f str, 4 token: &'f [u8], 5 silence_ms: u32, 6 software: &'f str, }
+    /// The answer to [`Hello`].
+    Welcome { 1 seq: u32, 2 station: u64, 3 node: &'f str, 4 version: &'f str, 5 max_frame: u32, 6 silence_ms: u32, 7 max_name: u32, 8 max_value: u32, }
+    /// How a request ended.
+    Outcome { 1 seq: u32, 2 code: Code, 3 text: &'f str, 4 next: &'f str, 5 count: u32, }
+    /// Become a member of a name.
+    Join { 1 seq: u32, 2 name: &'f str, 3 instance: &'f str, 4 exclusive: bool, }
+    /// Stop being a member.
+    Leave { 1 seq: u32, 2 name: &'f str, 3 instance: &'f str, }
+    /// A key and its value.
+    Param { 1 key: &'f str, 2 value: &'f str, }
+    /// A message, in both directions.
+    Letter { 1 name: &'f str, 2 verb: &'f str, 3 body: &'f [u8], 4 encoding: Encoding, 5 params: Params<'f>, 6 instance: &'f str, 7 station: u64, 8 everyone: bool, 9 seq: u32, 10 ask: bool, 11 ttl_ms: u32, 12 keep: bool, 13 from: u64, 14 ask_id: u64, }
+    /// The answer to a letter that asked, in both directions.
+    Answer { 1 ask_id: u64, 2 code: Code, 3 text: &'f str, 4 body: &'f [u8], 5 encoding: Encoding, 6 params: Params<'f>, 7 seq: u32, 8 from: u64, }
+    /// An operation on a shared value.
+    Store { 1 seq: u32, 2 op: StoreOp, 3 name: &'f str, 4 value: &'f [u8], 5 amount: i64, 6 announce: bool, }
+    /// A shared value.
+    Value { 1 seq: u32, 2 name: &'f str, 3 value: &'f [u8], 4 age_ms: u64, 5 idle_ms: u64, }
+    /// What to be told.
+    Watch { 1 seq: u32, 2 name: &'f str, 3 stations: bool, 4 members: bool, 5 flags: bool, 6 off: bool, }
+    /// Who came or went.
+    Presence { 1 change: Change, 2 station: u64, 3 station_name: &'f str, 4 name: &'f str, 5 instance: &'f str, 6 reason: Code, }
+    /// Asks for a page of a list.
+    List { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 after: &'f str, }
+    /// A row of a list.
+    Item { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 station: u64, 5 instance: &'f str, 6 text: &'f str, 7 value: &'f [u8], 8 count: u64, 9 age_ms: u64, 10 exclusive: bool, 11 tags: &'f str, 12 manual: bool, }
+    /// Raises or lowers a flag.
+    Flag { 1 seq: u32, 2 raise: bool, 3 unit: &'f str, 4 section: &'f str, 5 name: &'f str, 6 description: &'f str, 7 priority: u32, 8 tags: &'f str, 9 manual_down: bool, 10 by_hand: bool, }
+    /// A flag was raised or lowered.
+    FlagChange { 1 raised: bool, 2 name: &'f str, 3 description: &'f str, 4 priority: u32, 5 tags: &'f str, 6 manual_down: bool, 7 station: u64, }
+    /// Declares a name for which mail may wait.
+    Declare { 1 seq: u32, 2 name: &'f str, 3 forget: bool, }
+    /// Leaves.
+    Goodbye { 1 seq: u32, 2 text: &'f str, }
+    /// Why the node is about to close.
+    Closing { 1 code: Code, 2 text: &'f str, }
+}
+
+macro_rules! enums {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $number:literal $variant:ident,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[allow(missing_docs, reason = "core/proto/chappe.proto documents each value")]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)*
+            /// A value that this version does not know; it survives being passed on.
+            Unknown(u32),
+        }
+        impl $name {
+            /// From the number on the wire.
+            pub const fn from_number(n: u32) -> Self {
+                match n { $($number => $name::$variant,)* n => $name::Unknown(n) }
+            }
+            /// The number on the wire.
+            pub const fn number(self) -> u32 {
+                match self { $($name::$variant => $number,)* $name::Unknown(n) => n }
+            }
+        }
+        as_u64!($name, |v: u64| $name::from_number(v as u32), |v: $name| v.number() as u64);
+    )*};
+}
+
+enums! {
+    /// How something ended, and why.
+    Code {
+        #[default] 0 Ok, 1 NoRecipient, 2 RecipientLeft, 3 TimedOut, 4 RecipientBusy, 5 Refused, 6 NameTaken,
+        7 BadName, 8 BadRequest, 9 Full, 10 TooBig, 11 NotIntroduced, 12 BadCredentials, 13 NotFound,
+        14 NotANumber, 15 Failed, 16 UnknownVerb, 17 Kept, 18 Silent, 19 Stopping, 20 Slow,
+    }
+    /// What the bytes of a body are.
+    Encoding { #[default] 0 None, 1 Text, 2 Json, 3 Protobuf, 4 Bytes, }
+    /// What to do with a value.
+    StoreOp { #[default] 0 Get, 1 Set, 2 Remove, 3 Add, }
+    /// What happened to a station.
+    Change { #[default] 0 None, 1 Connected, 2 Disconnected, 3 Joined, 4 Left, }
+    /// What a list holds.
+    What { #[default] 0 Stations, 1 Names, 2 Members, 3 Values, 4 Flags, 5 Counters, 6 Status, }
+}
+
+impl Code {
+    /// For people, and stable for scripts.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Code::Ok => "ok",
+            Code::NoRecipient => "no such recipient",
+            Code::RecipientLeft => "the recipient left before answering",
+            Code::TimedOut => "no answer in time",
+            Code::RecipientBusy => "the recipient does not read what it is sent",
+            Code::Refused => "not permitted",
+            Code::NameTaken => "the name is taken",
+            Code::BadName => "not a valid name",
+            Code::BadRequest => "not understood",
+            Code::Full => "a limit of the node is reached",
+            Code::TooBig => "too big",
+            Code::NotIntroduced => "not introduced: say hello first",
+            Code::BadCredentials => "wrong user or token",
+            Code::NotFound => "not found",
+            Code::NotANumber => "the value is not a number",
+            Code::Failed => "the callee failed",
+            Code::UnknownVerb => "the callee does not know that verb",
+            Code::Kept => "kept for whoever joins the name",
+            Code::Silent => "silent for too long",
+            Code::Stopping => "the node is stopping",
+            Code::Slow => "did not read for too long",
+            Code::Unknown(_) => "a code that this version does not know",
+        }
+    }
+}
+
+macro_rules! oneof {
+    ($(#[$doc:meta])* $name:ident { $($number:literal $member:ident($type:ident),)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default, Clone, Copy, PartialEq)]
+        #[allow(missing_docs, reason = "core/proto/chappe.proto documents each member")]
+        #[allow(clippy::large_enum_variant, reason = "lives on the stack while one frame is handled")]
+        pub enum $name<'f> {
+            /// No member set, or only one that this version does not know.
+            #[default]
+            Nothing,
+            $($member($type<'f>),)*
+        }
+
+        impl<'f> $name<'f> {
+            /// From a frame's payload. Of several members the last counts, as in protobuf.
+            /// Returned with it: the bytes of that member, as they came.
+            pub fn read(payload: &'f [u8]) -> Result<(Self, &'f [u8]), Malformed> {
+                let mut left = payload;
+                let (mut seen, mut last, mut body) = (0u32, 0u32, &payload[..0]);
+                while !left.is_empty() {
+                    let (rest, (number, wire)) = field(left)?;
+                    if let (Wire::Len(b), $($number)|*) = (wire, number) {
+                        if seen & (1 << number) != 0 {
+                            return Err(Malformed::MemberTwice);
+                        }
+                        seen |= 1 << number;
+                        (last, body) = (number, b);
+                    }
+                    left = rest;
+                }
+                let message = match last {
+                    $($number => $name::$member($type::read(body)?),)*
+                    _ => $name::Nothing,
+                };
+                Ok((message, body))
+            }
+
+            /// Octets of the payload.
+            pub fn len(&self) -> usize {
+                match self {
+                    $name::Nothing => 0,
+                    $($name::$member(m) => { let n = m.len(); tag_len($number) + varint_len(n as u64) + n })*
+                }
+            }
+
+            /// Whether there is nothing in it.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Writes `len` octets.
+            pub fn write(&self, out: &mut Writer<'_>) {
+                match self {
+                    $name::Nothing => {}
+                    $($name::$member(m) => {
+                        out.tag($number, 2);
+                        out.varint(m.len() as u64);
+                        m.write(out);
+                    })*
+                }
+            }
+        }
+
+        $(impl<'f> From<$type<'f>> for $name<'f> {
+            fn from(m: $type<'f>) -> Self { $name::$member(m) }
+        })*
+    };
+}
+
+oneof! {
+    /// What a client says.
+    ClientToServer {
+        1 Hello(Hello), 2 Join(Join), 3 Leave(Leave), 4 Send(Letter), 5 Answer(Answer), 6 Store(Store),
+        7 Watch(Watch), 8 List(List), 9 Flag(Flag), 10 Declare(Declare), 11 Goodbye(Goodbye),
+    }
+}
+
+oneof! {
+    /// What a node says.
+    ServerToClient {
+        1 Welcome(Welcome), 2 Outcome(Outcome), 3 Message(Letter), 4 Reply(Answer), 5 Value(Value),
+        6 Item(Item), 7 Presence(Presence), 8 FlagChange(FlagChange), 9 Closing(Closing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round<'f, M: Message<'f> + PartialEq + core::fmt::Debug>(m: &M, buf: &'f mut [u8; 512]) {
+        buf.fill(0xa5);
+        let mut w = Writer::new(buf);
+        m.write(&mut w);
+        assert_eq!(w.finish(), Some(m.len()));
+        assert!(buf[m.len()..].iter().all(|&b| b == 0xa5), "wrote beyond its length");
+        let n = m.len();
+        assert_eq!(&M::read(&buf[..n]).unwrap(), m);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut buf = [0; 512];
+        let params = [("unit", "C"), ("", ""), ("ms", "250")];
+        round(
+            &Letter {
+                name: "sensor::b1",
+                verb: "SET",
+                body: &[0, 255, 1],
+                encoding: Encoding::Bytes,
+                params: Params::Listed(&params),
+                instance: "x",
+                station: u64::MAX,
+                everyone: true,
+                seq: u32::MAX,
+                ask: true,
+                ttl_ms: 1,
+                keep: true,
+                from: 300,
+                ask_id: 70_000,
+            },
+            &mut buf,
+        );
+        round(&Store { amount: i64::MIN, op: StoreOp::Unknown(77), ..Default::default() }, &mut buf);
+        round(&Store { amount: i64::MAX, op: StoreOp::Add, name: "n", ..Default::default() }, &mut buf);
+        round(&Outcome::default(), &mut buf);
+    }
+
+    #[test]
+    fn params_are_found_in_received_bytes_between_other_fields() {
+        // param a=1, name "n", param b=2 (fields in any order)
+        let bytes = [0x2a, 6, 0x0a, 1, b'a', 0x12, 1, b'1', 0x0a, 1, b'n', 0x2a, 6, 0x0a, 1, b'b', 0x12, 1, b'2'];
+        let l = Letter::read(&bytes).unwrap();
+        assert_eq!(l.name, "n");
+        assert_eq!(l.params.count(), 2);
+        assert_eq!(l.params.get("b"), Some("2"));
+        assert_eq!(l.params.get("c"), None);
+    }
+
+    #[test]
+    fn bad_text_is_refused_wherever_it_stands() {
+        assert_eq!(Letter::read(&[0x0a, 1, 0xff]), Err(Malformed::NotUtf8));
+        assert_eq!(Letter::read(&[0x2a, 3, 0x0a, 1, 0xff]), Err(Malformed::NotUtf8));
+        assert!(Letter::read(&[0x1a, 1, 0xff]).is_ok(), "a body is bytes");
+    }
+
+    #[test]
+    fn fields_of_the_wrong_wire_type_are_unknown_fields() {
+        assert_eq!(Letter::read(&[0x08, 5]).unwrap(), Letter::default());
+    }
+
+    #[test]
+    fn of_two_members_the_last_counts_and_one_twice_is_refused() {
+        let both = [0x0a, 0, 0x12, 0];
+        assert!(matches!(ClientToServer::read(&both).unwrap().0, ClientToServer::Join(_)));
+        assert_eq!(ClientToServer::read(&[0x0a, 0, 0x0a, 0]), Err(Malformed::MemberTwice));
+        assert_eq!(ClientToServer::read(&[0x7a, 0]).unwrap().0, ClientToServer::Nothing);
+        assert_eq!(ClientToServer::read(&[]).unwrap().0, ClientToServer::Nothing);
+    }
+
+    #[test]
+    fn parameters_have_a_maximum() {
+        let many = [0x2a, 0].repeat_n::<{ 2 * (MAX_PARAMS + 1) }>();
+        assert!(Letter::read(&many[..2 * MAX_PARAMS]).is_ok());
+        assert_eq!(Letter::read(&many), Err(Malformed::TooManyParams));
+    }
+
+    trait RepeatN {
+        fn repeat_n<const N: usize>(&self) -> [u8; N];
+    }
+    impl RepeatN for [u8; 2] {
+        fn repeat_n<const N: usize>(&self) -> [u8; N] {
+            core::array::from_fn(|i| self[i % 2])
+        }
+    }
+}

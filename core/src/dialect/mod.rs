@@ -1,0 +1,3 @@
+//! The wire protocols a node speaks, one folder each.
+
+pub mod messi;
