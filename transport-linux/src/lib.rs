@@ -1,1 +1,11 @@
-//! To be.
+//! The Chappe message bus on Linux: the daemon, the command line and the client library.
+//!
+//! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
+//! [`config`] is what it reads at start. Everything that needs `unsafe` is in `sys`.
+
+#![deny(unsafe_code)]
+
+pub mod config;
+pub mod daemon;
+#[allow(unsafe_code)]
+mod sys;

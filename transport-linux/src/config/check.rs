@@ -1,0 +1,183 @@
+//! What a configuration must fulfil beyond its form.
+//!
+//! Owns: bounds of numbers and what keys demand of each other. Each finding names its key,
+//! so that whoever reads the file can say the line.
+
+use chappe_core::limits::{MAX_STATION_NAME, MAX_TOKEN, MAX_USER, MIN_SILENCE_MS};
+use chappe_core::name;
+
+use super::Step::{Index, Key};
+use super::{Config, ConfigError, Endpoint, Limits, Right, Step};
+
+/// Shortest secret: what is shorter can be tried out.
+const MIN_TOKEN: usize = 8;
+
+/// Makes an error of a key's path and a text.
+pub(super) type At<'a> = &'a dyn Fn(&[Step<'_>], String) -> ConfigError;
+
+impl Config {
+    pub(super) fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
+        if self.node.len() > MAX_STATION_NAME || !name::no_controls(&self.node) {
+            return Err(at(&[Key("node")], format!("at most {MAX_STATION_NAME} bytes without control characters")));
+        }
+        self.limits.check(at)?;
+        if let Some(address) = self.metrics.listen
+            && !address.ip().is_loopback()
+        {
+            let text = format!("{address} is no loopback address; put a proxy that knows who may look in front of it");
+            return Err(at(&[Key("metrics"), Key("listen")], text));
+        }
+        self.check_users(at)?;
+        self.check_listeners(at)
+    }
+
+    fn check_listeners(&self, at: At<'_>) -> Result<(), ConfigError> {
+        if self.listeners.is_empty() {
+            return Err(at(&[Key("listeners")], "the daemon would listen nowhere: leave the key out or name one".into()));
+        }
+        for (i, listener) in self.listeners.iter().enumerate() {
+            let key = |k| [Key("listeners"), Index(i), Key(k)];
+            if self.listeners[..i].iter().any(|l| l.address == listener.address) {
+                return Err(at(&key("address"), format!("{} is there twice", listener.address)));
+            }
+            let is_unix = matches!(listener.address, Endpoint::Unix(_) | Endpoint::UnixAuto);
+            for (k, said) in [
+                ("mode", listener.mode.is_some()),
+                ("owner", !listener.owner.is_empty()),
+                ("group", !listener.group.is_empty()),
+            ] {
+                if said && !is_unix {
+                    return Err(at(&key(k), "only Unix sockets are files: take it away".into()));
+                }
+            }
+            let (Endpoint::Tcp(place) | Endpoint::Udp(place)) = &listener.address else { continue };
+            let addresses =
+                place.resolve().map_err(|e| at(&key("address"), format!("`{}` has no address: {e}", place.host)))?;
+            if self.allow_open || addresses.iter().all(|a| a.ip().is_loopback()) {
+                continue;
+            }
+            if listener.anonymous.as_ref().is_some_and(|rights| !rights.is_empty()) {
+                let text = "anyone who reaches this address could use it without credentials; \
+                            take this key away, or set allow_open = true if you mean it";
+                return Err(at(&key("anonymous"), text.into()));
+            }
+            if self.users.is_empty() {
+                let text = "other machines reach this address and no users are configured: add [[users]], \
+                            listen on a loopback address, or set allow_open = true if anyone may use it";
+                return Err(at(&key("address"), text.into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_users(&self, at: At<'_>) -> Result<(), ConfigError> {
+        if self.users.len() > usize::from(u16::MAX) {
+            return Err(at(&[Key("users")], format!("at most {} users", u16::MAX)));
+        }
+        for (i, user) in self.users.iter().enumerate() {
+            let key = |k| [Key("users"), Index(i), Key(k)];
+            if user.name.is_empty() || user.name.len() > MAX_USER || !name::no_controls(&user.name) {
+                return Err(at(&key("name"), format!("1 to {MAX_USER} bytes without control characters")));
+            }
+            if self.users[..i].iter().any(|u| u.name == user.name) {
+                return Err(at(&key("name"), format!("`{}` is there twice", user.name)));
+            }
+            match (&user.token, &user.token_file) {
+                (None, None) => {
+                    return Err(at(&[Key("users"), Index(i)], "a token or a token_file is missing".into()));
+                }
+                (Some(_), Some(_)) => return Err(at(&key("token_file"), "there is a token too: take one away".into())),
+                (Some(token), None) if !is_good_token(token.reveal()) => {
+                    return Err(at(&key("token"), format!("must have {MIN_TOKEN} to {MAX_TOKEN} bytes")));
+                }
+                (Some(_), None) => {}
+                (None, Some(file)) => {
+                    let text = std::fs::read_to_string(file.as_path())
+                        .map_err(|e| at(&key("token_file"), format!("{file} cannot be read: {e}")))?;
+                    if !is_good_token(trim_token(&text)) {
+                        return Err(at(&key("token_file"), format!("must hold {MIN_TOKEN} to {MAX_TOKEN} bytes")));
+                    }
+                }
+            }
+            for (n, pattern) in user.names.iter().enumerate() {
+                if !name::is_valid(pattern) {
+                    let path = [Key("users"), Index(i), Key("names"), Index(n)];
+                    return Err(at(&path, "is no name: 1 to 128 bytes without control characters".into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an anonymous station may do on listener `i`. Where the configuration says
+    /// nothing: read and write where only this machine reaches the listener or strangers
+    /// are welcome (`allow_open`), and nothing elsewhere.
+    pub fn anonymous_rights(&self, i: usize, is_local: bool) -> Vec<Right> {
+        match &self.listeners[i].anonymous {
+            Some(rights) => rights.clone(),
+            None if is_local || self.allow_open => vec![Right::Read, Right::Write],
+            None => Vec::new(),
+        }
+    }
+}
+
+/// The secret in a file's text.
+pub(crate) fn trim_token(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t))
+}
+
+fn is_good_token(token: &str) -> bool {
+    (MIN_TOKEN..=MAX_TOKEN).contains(&token.len())
+}
+
+impl Limits {
+    fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
+        let day = 86_400_000;
+        let mib = 1 << 20;
+        let bounds: [(&str, u64, u64, u64); 18] = [
+            ("stations", self.stations.into(), 1, crate::daemon::MAX_STATIONS as u64),
+            ("datagram_stations", self.datagram_stations.into(), 0, self.stations.into()),
+            ("descriptors", self.descriptors.into(), 0, 1 << 30),
+            ("max_frame", self.max_frame.into(), 512, crate::daemon::MAX_FRAME as u64),
+            ("outbox", self.outbox.into(), 4096, 256 * mib),
+            ("buffers", self.buffers, mib, 1 << 40),
+            ("hello_within_ms", self.hello_within_ms.into(), 100, day),
+            ("silence_ms", self.silence_ms.into(), MIN_SILENCE_MS.into(), day),
+            ("max_silence_ms", self.max_silence_ms.into(), MIN_SILENCE_MS.into(), day),
+            ("slow_after_ms", self.slow_after_ms.into(), 10, day),
+            ("linger_ms", self.linger_ms.into(), 10, day),
+            ("ask_ms", self.ask_ms.into(), 1, day),
+            ("max_ask_ms", self.max_ask_ms.into(), 1, day),
+            ("keep_ms", self.keep_ms.into(), 1, 49 * day),
+            ("max_keep_ms", self.max_keep_ms.into(), 1, 49 * day),
+            ("page", self.page.into(), 1, 10_000),
+            ("drain_ms", self.drain_ms.into(), 0, day),
+            ("backlog", self.backlog.into(), 1, 1 << 20),
+        ];
+        for (key, value, least, most) in bounds {
+            let path = [Key("limits"), Key(key)];
+            if value < least {
+                return Err(at(&path, format!("{value} is too small: at least {least}")));
+            }
+            if value > most {
+                return Err(at(&path, format!("{value} is too large: at most {most}")));
+            }
+        }
+        for (key, most, other, usual) in [
+            ("max_silence_ms", self.max_silence_ms, "silence_ms", self.silence_ms),
+            ("max_ask_ms", self.max_ask_ms, "ask_ms", self.ask_ms),
+            ("max_keep_ms", self.max_keep_ms, "keep_ms", self.keep_ms),
+            ("outbox", self.outbox, "max_frame", self.max_frame),
+        ] {
+            if most < usual {
+                let text = format!("{most} must not be less than {other}, which is {usual}");
+                return Err(at(&[Key("limits"), Key(key)], text));
+            }
+        }
+        if self.buffers < u64::from(self.outbox) {
+            let text = format!("{} must not be less than outbox, which is {}", self.buffers, self.outbox);
+            return Err(at(&[Key("limits"), Key("buffers")], text));
+        }
+        Ok(())
+    }
+}

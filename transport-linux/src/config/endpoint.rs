@@ -1,0 +1,214 @@
+//! Where the daemon listens, as a person writes it.
+//!
+//! Owns: the syntax of listener addresses, and which Unix socket `unix://auto` means.
+//! Does not own: opening them, which is `daemon::listener`.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The port of a `tcp://` or `udp://` address that names none: Messi's own default.
+pub const DEFAULT_PORT: u16 = 7840;
+
+/// Speed of a serial line whose address names none, in bits per second.
+pub const DEFAULT_SPEED: u32 = 115_200;
+
+/// One address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP listener, for each address that the host stands for.
+    Tcp(HostPort),
+    /// A UDP socket: a datagram holds whole frames, a source address is a station.
+    Udp(HostPort),
+    /// A Unix stream socket at this path.
+    Unix(PathBuf),
+    /// A Unix stream socket at the usual place, see [`usual_sockets`].
+    UnixAuto,
+    /// A serial line or any other terminal device: one station speaks over it.
+    Serial {
+        /// The device.
+        path: PathBuf,
+        /// Bits per second; a pseudo terminal does not care.
+        speed: u32,
+    },
+}
+
+/// A host (name or address) and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Without the brackets of an IPv6 address.
+    pub host: String,
+    /// 0: any free one, and the log says which.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// Asks the system's resolver, which may block: only at start.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let all: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if all.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(all)
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(at) => write!(f, "tcp://{at}"),
+            Endpoint::Udp(at) => write!(f, "udp://{at}"),
+            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+            Endpoint::UnixAuto => f.write_str("unix://auto"),
+            Endpoint::Serial { path, speed } => write!(f, "serial://{}?speed={speed}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+            format!(
+                "`{text}` is no address: write tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto or serial:///DEVICE"
+            )
+        })?;
+        match scheme {
+            "tcp" => Ok(Endpoint::Tcp(host_port(rest)?)),
+            "udp" => Ok(Endpoint::Udp(host_port(rest)?)),
+            "unix" if rest == "auto" => Ok(Endpoint::UnixAuto),
+            "unix" => Ok(Endpoint::Unix(absolute(rest, "unix:///run/chappe/chappe.sock, or unix://auto")?)),
+            "serial" => {
+                let (path, speed) = match rest.split_once('?') {
+                    None => (rest, DEFAULT_SPEED),
+                    Some((path, option)) => {
+                        let speed = option
+                            .strip_prefix("speed=")
+                            .and_then(|s| s.parse().ok())
+                            .ok_or_else(|| format!("`{option}`: write ?speed=NUMBER, in bits per second"))?;
+                        (path, speed)
+                    }
+                };
+                if !crate::sys::is_line_speed(speed) {
+                    return Err(format!("{speed} is no speed of a serial line; 115200 is a usual one"));
+                }
+                Ok(Endpoint::Serial { path: absolute(path, "serial:///dev/ttyACM0")?, speed })
+            }
+            _ => Err(format!("`{scheme}://` is not known: write tcp, udp, unix or serial")),
+        }
+    }
+}
+
+fn absolute(path: &str, example: &str) -> Result<PathBuf, String> {
+    if path.starts_with('/') && path.len() > 1 && !path.contains('\0') {
+        Ok(PathBuf::from(path))
+    } else {
+        Err(format!("`{path}` is no absolute path; an example: {example}"))
+    }
+}
+
+fn host_port(rest: &str) -> Result<HostPort, String> {
+    let wrong = |what: &str| format!("`{rest}`: {what}; examples: 127.0.0.1:{DEFAULT_PORT}, [::1]:{DEFAULT_PORT}");
+    let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
+        let (host, tail) = inner.split_once(']').ok_or_else(|| wrong("the bracket `]` is missing"))?;
+        match tail {
+            "" => (host, None),
+            _ => (host, Some(tail.strip_prefix(':').ok_or_else(|| wrong("a `:` is missing after `]`"))?)),
+        }
+    } else {
+        match rest.split_once(':') {
+            Some((_, port)) if port.contains(':') => return Err(wrong("an IPv6 address needs brackets")),
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        }
+    };
+    if host.is_empty() {
+        // Messi takes an empty host for all addresses; nobody should listen there by a slip.
+        return Err(wrong("the host is missing (all addresses would be 0.0.0.0 or [::])"));
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port.parse().map_err(|_| wrong("the port is no number of 0 to 65535"))?,
+    };
+    Ok(HostPort { host: host.to_owned(), port })
+}
+
+impl serde::Serialize for Endpoint {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Endpoint {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where `unix://auto` looks, best first: `/run/chappe/chappe.sock` (made by systemd or a
+/// package), `$XDG_RUNTIME_DIR/chappe.sock`, `/tmp/chappe-UID/chappe.sock`. The daemon takes
+/// the first whose folder it may write to.
+pub fn usual_sockets() -> Vec<PathBuf> {
+    let mut all = vec![PathBuf::from("/run/chappe/chappe.sock")];
+    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute()) {
+        all.push(dir.join("chappe.sock"));
+    }
+    all.push(PathBuf::from(format!("/tmp/chappe-{}/chappe.sock", crate::sys::user_id())));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_as_they_are_printed() {
+        for (text, printed) in [
+            ("tcp://127.0.0.1:7840", "tcp://127.0.0.1:7840"),
+            ("tcp://localhost", "tcp://localhost:7840"),
+            ("tcp://[::1]", "tcp://[::1]:7840"),
+            ("udp://[::1]:9", "udp://[::1]:9"),
+            ("unix:///run/x.sock", "unix:///run/x.sock"),
+            ("unix://auto", "unix://auto"),
+            ("serial:///dev/ttyS0", "serial:///dev/ttyS0?speed=115200"),
+            ("serial:///dev/ttyS0?speed=9600", "serial:///dev/ttyS0?speed=9600"),
+        ] {
+            let read: Endpoint = text.parse().unwrap();
+            assert_eq!(read.to_string(), printed);
+            assert_eq!(printed.parse::<Endpoint>().unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_a_hint() {
+        for (text, hint) in [
+            ("127.0.0.1:7840", "write tcp://"),
+            ("tls://a:1", "not known"),
+            ("tcp://:6000", "host is missing"),
+            ("tcp://", "host is missing"),
+            ("tcp://a:70000", "0 to 65535"),
+            ("tcp://::1:7840", "brackets"),
+            ("tcp://[::1", "bracket"),
+            ("unix://run/x", "absolute"),
+            ("unix:///", "absolute"),
+            ("serial:///dev/ttyS0?speed=17", "no speed"),
+            ("serial:///dev/ttyS0?parity=odd", "?speed="),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.contains(hint), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! What the daemon reads at start: the file, its keys, their defaults and bounds.
+//!
+//! Owns: the TOML form, the default, and every check that needs nothing but the text.
+//! Does not own: what the keys do. The commented default is `chappe.toml` beside this
+//! crate's `Cargo.toml`; a test here proves that it says what [`Config::default`] is.
+
+mod check;
+mod endpoint;
+mod place;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::{DEFAULT_PORT, DEFAULT_SPEED, Endpoint, HostPort, usual_sockets};
+pub use place::{ConfigError, Step};
+
+use place::Source;
+
+/// Read if the command line names no other file.
+pub const DEFAULT_FILE: &str = "/etc/chappe/chappe.toml";
+
+/// The commented default, as packages install it.
+pub const DEFAULT_TEXT: &str = include_str!("../../chappe.toml");
+
+/// Everything that can be said in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The node's name, as stations see it; empty: the host's name.
+    pub node: String,
+    /// Whether strangers may use a listener that other machines can reach.
+    pub allow_open: bool,
+    /// Sizes and times.
+    pub limits: Limits,
+    /// What is logged, where and how.
+    pub log: Log,
+    /// The counters' page.
+    pub metrics: Metrics,
+    /// Where stations connect.
+    pub listeners: Vec<Listener>,
+    /// Who may do what.
+    pub users: Vec<User>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            node: String::new(),
+            allow_open: false,
+            limits: Limits::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+            listeners: vec![
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write]),
+                    ..Listener::at(Endpoint::Tcp(HostPort { host: "127.0.0.1".into(), port: DEFAULT_PORT }))
+                },
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
+                    mode: Some(Mode(0o660)),
+                    ..Listener::at(Endpoint::UnixAuto)
+                },
+            ],
+            users: Vec::new(),
+        }
+    }
+}
+
+/// Sizes in bytes, times in milliseconds. The meaning of each stands in `chappe.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented once, in chappe.toml, which a test holds to this")]
+pub struct Limits {
+    pub stations: u32,
+    pub datagram_stations: u32,
+    pub descriptors: u32,
+    pub max_frame: u32,
+    pub outbox: u32,
+    pub buffers: u64,
+    pub hello_within_ms: u32,
+    pub silence_ms: u32,
+    pub max_silence_ms: u32,
+    pub slow_after_ms: u32,
+    pub linger_ms: u32,
+    pub ask_ms: u32,
+    pub max_ask_ms: u32,
+    pub keep_ms: u32,
+    pub max_keep_ms: u32,
+    pub page: u32,
+    pub drain_ms: u32,
+    pub backlog: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            stations: 16_384,
+            datagram_stations: 1024,
+            descriptors: 0,
+            max_frame: 65_536,
+            outbox: 1_048_576,
+            buffers: 67_108_864,
+            hello_within_ms: 10_000,
+            silence_ms: 30_000,
+            max_silence_ms: 600_000,
+            slow_after_ms: 5000,
+            linger_ms: 1000,
+            ask_ms: 10_000,
+            max_ask_ms: 300_000,
+            keep_ms: 60_000,
+            max_keep_ms: 3_600_000,
+            page: 64,
+            drain_ms: 3000,
+            backlog: 4096,
+        }
+    }
+}
+
+/// How much is logged, and in which form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Nothing less important than this.
+    pub level: Level,
+    /// One line for people, or one JSON object.
+    pub format: LogFormat,
+    /// Absolute; `None`: standard error.
+    #[serde(with = "blank")]
+    pub file: Option<AbsolutePath>,
+}
+
+/// The counters' page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// A loopback address; `None`: no page.
+    #[serde(with = "blank")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// One place where stations connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Where.
+    pub address: Endpoint,
+    /// What a station may do that names no user. `None`: see `chappe.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Vec<Right>>,
+    /// Unix sockets: the permissions of the socket file; `None`: 0660.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Unix sockets: who the file belongs to (a name or a number); empty: who runs the daemon.
+    #[serde(default)]
+    pub owner: String,
+    /// Unix sockets: the group the file belongs to; empty: that of the daemon.
+    #[serde(default)]
+    pub group: String,
+}
+
+impl Listener {
+    /// A listener about which nothing more is said.
+    pub fn at(address: Endpoint) -> Self {
+        Listener { address, anonymous: None, mode: None, owner: String::new(), group: String::new() }
+    }
+}
+
+/// Someone who introduces themselves with a name and a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Said in Hello.
+    pub name: String,
+    /// The secret, unless it is in `token_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// A file that holds nothing but the secret; a line end at its end does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<AbsolutePath>,
+    /// What they may do; by default read and write.
+    #[serde(default = "User::usual_rights")]
+    pub rights: Vec<Right>,
+    /// With which names (patterns like `sensor::*`); empty: all.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+impl User {
+    fn usual_rights() -> Vec<Right> {
+        vec![Right::Read, Right::Write]
+    }
+}
+
+/// One thing that may be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Hear, look.
+    Read,
+    /// Send, answer, store, raise flags.
+    Write,
+    /// Declare names, lower flags by hand.
+    Manage,
+}
+
+/// Importance of what is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Level {
+    Off,
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line, for machines.
+    Json,
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// For comparing, and for nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str("(hidden)")
+    }
+}
+
+/// Permissions of a file, written as text in octal: `"0660"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Serialize for Mode {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&format_args!("{:04o}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match u32::from_str_radix(&text, 8) {
+            Ok(mode) if mode <= 0o777 => Ok(Mode(mode)),
+            _ => Err(serde::de::Error::custom(format!("`{text}` is no mode: write it in octal, like \"0660\""))),
+        }
+    }
+}
+
+/// A path that means the same wherever the daemon was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsolutePath(PathBuf);
+
+impl AbsolutePath {
+    /// The path.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl fmt::Display for AbsolutePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl FromStr for AbsolutePath {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with('/') {
+            Ok(AbsolutePath(text.into()))
+        } else {
+            Err(format!("`{text}` is no absolute path: begin it with /"))
+        }
+    }
+}
+
+impl Serialize for AbsolutePath {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AbsolutePath {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Keys that are off when they are empty: TOML has no null, and a key that is not there
+/// could not stand in the commented default.
+mod blank {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &Option<T>, s: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => s.collect_str(value),
+            None => s.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+        let text = String::deserialize(d)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|e| serde::de::Error::custom(format!("`{text}`: {e}")))
+    }
+}
+
+impl Config {
+    /// From a file's text; `file` is only for errors. Everything is checked.
+    pub fn parse(file: Option<&Path>, text: &str) -> Result<Config, ConfigError> {
+        let source = Source { file, text };
+        let config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
+        config.check(&|path, what| source.error_at(path, what))?;
+        Ok(config)
+    }
+
+    /// From a file.
+    pub fn read(file: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|e| ConfigError {
+            file: Some(file.to_owned()),
+            at: None,
+            key: String::new(),
+            text: format!("cannot be read: {e}"),
+        })?;
+        Config::parse(Some(file), &text)
+    }
+
+    /// Checks again, after the command line has changed something.
+    pub fn check_again(&self) -> Result<(), ConfigError> {
+        self.check(&|path, text| Source { file: None, text: "" }.error_at(path, text))
+    }
+
+    /// As TOML, secrets hidden.
+    pub fn print(&self) -> String {
+        // Every field is a table, an array, text or a number: nothing in it can fail.
+        toml::to_string(self).unwrap_or_else(|e| format!("# cannot be shown: {e}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `#key` is a default, `# text` is prose.
+    fn uncommented() -> String {
+        let line = |l: &str| match l.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
+            _ => l.to_owned(),
+        };
+        DEFAULT_TEXT.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_nothing_and_uncommented_says_the_default() {
+        assert_eq!(Config::parse(None, DEFAULT_TEXT).unwrap(), Config::default());
+        assert_eq!(Config::parse(None, &uncommented()).unwrap(), Config::default());
+        assert_eq!(Config::parse(None, "").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_default_file_has_every_key_of_the_default() {
+        let table: toml::Table = toml::from_str(&uncommented()).unwrap();
+        let whole: toml::Table = toml::from_str(&Config::default().print()).unwrap();
+        for (key, value) in &whole {
+            if key == "users" {
+                continue; // there is none by default; its keys are shown as an example
+            }
+            let Some(section) = value.as_table() else {
+                assert!(table.contains_key(key), "chappe.toml lacks {key}");
+                continue;
+            };
+            for inner in section.keys() {
+                assert!(table[key].as_table().unwrap().contains_key(inner), "chappe.toml lacks {key}.{inner}");
+            }
+        }
+    }
+
+    #[test]
+    fn examples_in_the_default_file_are_good() {
+        // Prose lines that are indented by four are an example of a user and a listener.
+        let example: Vec<&str> = DEFAULT_TEXT.lines().filter_map(|l| l.strip_prefix("#     ")).collect();
+        let config = Config::parse(None, &example.join("\n")).unwrap();
+        assert_eq!((config.users.len(), config.listeners.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_printed_reads_as_the_same() {
+        let config = Config::default();
+        assert_eq!(Config::parse(None, &config.print()).unwrap(), config);
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let config = Config::parse(None, "[[users]]\nname = \"anna\"\ntoken = \"sesame-open\"\n").unwrap();
+        assert!(!config.print().contains("sesame"));
+        assert!(!format!("{config:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn bad_files_name_line_column_and_key() {
+        for (text, at, key, hint) in [
+            ("nod = \"x\"", (1, 1), "nod", "unknown field"),
+            ("[limits]\noutbox = \"x\"", (2, 10), "limits.outbox", "invalid type"),
+            ("[limits]\n\noutbox = 5", (3, 10), "limits.outbox", "at least"),
+            ("[limits]\nask_ms = 10\nmax_ask_ms = 5", (3, 14), "limits.max_ask_ms", "ask_ms"),
+            ("[log]\nlevel = \"loud\"", (2, 9), "log.level", "unknown variant"),
+            ("[log]\nfile = \"x.log\"", (2, 8), "log.file", "absolute"),
+            ("[metrics]\nlisten = \"0.0.0.0:9\"", (2, 10), "metrics.listen", "loopback"),
+            ("[[listeners]]\naddress = \"tcp://\"", (2, 11), "listeners[0].address", "host"),
+            ("[[listeners]]\naddress = \"tcp://127.0.0.1\"\nmode = \"0600\"", (3, 8), "listeners[0].mode", "Unix"),
+            ("[[listeners]]\naddress = \"tcp://0.0.0.0\"", (2, 11), "listeners[0].address", "allow_open"),
+            (
+                "allow_open = false\n[[users]]\nname = \"a\"\ntoken = \"12345678\"\n[[listeners]]\naddress = \"udp://[::]\"\nanonymous = [\"read\"]",
+                (7, 13),
+                "listeners[0].anonymous",
+                "allow_open",
+            ),
+            ("[[users]]\nname = \"a\"", (1, 1), "users[0]", "token"),
+            ("[[users]]\nname = \"a\"\ntoken = \"short\"", (3, 9), "users[0].token", "8 to"),
+            (
+                "[[users]]\nname = \"a\"\ntoken = \"12345678\"\n[[users]]\nname = \"a\"\ntoken = \"12345678\"",
+                (5, 8),
+                "users[1].name",
+                "twice",
+            ),
+            ("[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = [\"x\", \"\"]", (4, 15), "users[0].names[1]", "name"),
+            ("listeners = []", (1, 13), "listeners", "nowhere"),
+            ("a = = b", (1, 5), "", ""),
+        ] {
+            let error = Config::parse(None, text).expect_err(text);
+            assert!(error.text.contains(hint), "{text}\n{error}");
+            assert_eq!((error.at, error.key.as_str()), (Some(at), key), "{text}\n{error}");
+        }
+    }
+}

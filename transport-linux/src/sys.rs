@@ -1,0 +1,284 @@
+//! What the standard library, mio and socket2 do not offer, by libc. All `unsafe` of this
+//! crate is here, each with its reason.
+//!
+//! Owns: clock, timerfd, signalfd, resource limits, terminal settings, ids of users and
+//! groups, descriptors that systemd hands over. Decides nothing.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use chappe_core::time::Instant;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The time now, on the clock that [`Timer`] compares with (CLOCK_MONOTONIC).
+pub(crate) fn now() -> Instant {
+    let mut t = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the kernel writes one timespec to a place that has room for one.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, t.as_mut_ptr()) };
+    assert_eq!(result, 0, "every Linux has CLOCK_MONOTONIC");
+    // SAFETY: written by the successful call above.
+    let t = unsafe { t.assume_init() };
+    Instant::from_millis(t.tv_sec as u64 * 1000 + t.tv_nsec as u64 / 1_000_000)
+}
+
+/// A one-shot timer as a descriptor. It need not be read: arming it anew forgets that it
+/// had fired (proved in `tests/kernel.rs`).
+#[derive(Debug)]
+pub(crate) struct Timer(OwnedFd);
+
+impl Timer {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        // SAFETY: no pointers; the result is checked.
+        let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Timer(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Fires once at `at`, at once if that has passed. Replaces what was armed before.
+    pub(crate) fn arm(&self, at: Instant) -> io::Result<()> {
+        // All zeros would disarm it.
+        let ms = at.millis().max(1);
+        let value = libc::timespec {
+            tv_sec: (ms / 1000).min(libc::time_t::MAX as u64) as libc::time_t,
+            tv_nsec: (ms % 1000 * 1_000_000) as libc::c_long,
+        };
+        let spec = libc::itimerspec { it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+        let fd = self.0.as_raw_fd();
+        // SAFETY: `spec` lives through the call, the old value is not asked for.
+        check(unsafe { libc::timerfd_settime(fd, libc::TFD_TIMER_ABSTIME, &spec, std::ptr::null_mut()) })?;
+        Ok(())
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// SIGTERM, SIGINT and SIGHUP as a descriptor, instead of interrupting anything.
+#[derive(Debug)]
+pub(crate) struct Signals(OwnedFd);
+
+impl Signals {
+    /// Blocks the three for this thread and those it starts later, so that they come here.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset makes a valid set of it, the others change a valid set;
+        // none can fail for signals that exist.
+        let set = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            set.assume_init()
+        };
+        // SAFETY: `set` is valid, the old mask is not asked for.
+        let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+        if result != 0 {
+            return Err(io::Error::from_raw_os_error(result));
+        }
+        // SAFETY: `set` is valid; -1 asks for a new descriptor; the result is checked.
+        let fd = check(unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Signals(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The next one that has come, if any.
+    pub(crate) fn take(&self) -> Option<Signal> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the kernel writes at most `size` bytes to a place of that size.
+        let n = unsafe { libc::read(self.0.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        if n != size as isize {
+            return None;
+        }
+        // SAFETY: written whole by the read above, and any bytes are valid for its fields.
+        let number = unsafe { info.assume_init() }.ssi_signo;
+        Some(if number == libc::SIGHUP as u32 { Signal::Reload } else { Signal::Stop })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Raises the soft limit of open descriptors to `wanted`, or to the hard limit if that is
+/// lower or `wanted` is 0. Never lowers it. Returns what is in force.
+pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit to a place that is one.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) })?;
+    let wanted = if wanted == 0 { limit.rlim_max } else { wanted.min(limit.rlim_max) };
+    if wanted > limit.rlim_cur {
+        limit.rlim_cur = wanted;
+        // SAFETY: `limit` is valid and lives through the call.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// The effective user's number.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Sets the mask of permissions that new files do not get; returns the one before. It is
+/// the whole process's: only while there is one thread.
+pub(crate) fn set_umask(mask: u32) -> u32 {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::umask(mask as libc::mode_t) as u32 }
+}
+
+/// Which kind of table of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Users,
+    Groups,
+}
+
+/// The number of a user or group by name. May read files or ask the network: only at start.
+pub(crate) fn id_of(kind: Names, name: &str) -> io::Result<Option<u32>> {
+    let name = CString::new(name)?;
+    let mut strings = vec![0 as libc::c_char; 16 * 1024];
+    let (at, len) = (strings.as_mut_ptr(), strings.len());
+    let (error, id) = match kind {
+        Names::Users => {
+            let mut entry = MaybeUninit::<libc::passwd>::uninit();
+            let mut found = std::ptr::null_mut();
+            // SAFETY: every pointer is to a live place of its type, `len` is the room at `at`.
+            let error = unsafe { libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), at, len, &mut found) };
+            // SAFETY: not null means that it points to `entry`, which has been written.
+            (error, (!found.is_null()).then(|| unsafe { (*found).pw_uid }))
+        }
+        Names::Groups => {
+            let mut entry = MaybeUninit::<libc::group>::uninit();
+            let mut found = std::ptr::null_mut();
+            // SAFETY: as above.
+            let error = unsafe { libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), at, len, &mut found) };
+            // SAFETY: as above.
+            (error, (!found.is_null()).then(|| unsafe { (*found).gr_gid }))
+        }
+    };
+    match (id, error) {
+        (Some(id), _) => Ok(Some(id)),
+        (None, 0 | libc::ENOENT | libc::ESRCH) => Ok(None),
+        (None, error) => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Takes over a descriptor that systemd opened for this process.
+///
+/// To be called at most once for each number, with numbers that `LISTEN_FDS` announced.
+pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; fails if the descriptor is not open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: it is open, and the protocol of LISTEN_FDS gives it to this process, in
+    // which only the caller looks at these numbers, once.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether a read or accept failed because there are no more descriptors or buffers.
+pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Whether an accept failed because of that one connection: others may wait behind it.
+pub(crate) fn is_that_ones_fault(error: &io::Error) -> bool {
+    let codes = [
+        libc::ECONNABORTED,
+        libc::EINTR,
+        libc::EPROTO,
+        libc::EPERM,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+        libc::ENONET,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+    ];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+const SPEEDS: [(u32, libc::speed_t); 18] = [
+    (1200, libc::B1200),
+    (2400, libc::B2400),
+    (4800, libc::B4800),
+    (9600, libc::B9600),
+    (19_200, libc::B19200),
+    (38_400, libc::B38400),
+    (57_600, libc::B57600),
+    (115_200, libc::B115200),
+    (230_400, libc::B230400),
+    (460_800, libc::B460800),
+    (500_000, libc::B500000),
+    (576_000, libc::B576000),
+    (921_600, libc::B921600),
+    (1_000_000, libc::B1000000),
+    (1_152_000, libc::B1152000),
+    (1_500_000, libc::B1500000),
+    (2_000_000, libc::B2000000),
+    (3_000_000, libc::B3000000),
+];
+
+/// Whether a serial line can be set to this speed, in bits per second.
+pub(crate) fn is_line_speed(speed: u32) -> bool {
+    SPEEDS.iter().any(|(s, _)| *s == speed)
+}
+
+/// Opens a terminal device for bytes as they are: 8 data bits, no parity, no flow control,
+/// no echo, modem lines ignored, and not as this process's controlling terminal.
+pub(crate) fn open_serial(path: &Path, speed: u32) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let device = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC)
+        .open(path)?;
+    let fd = device.as_raw_fd();
+    let mut settings = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the kernel writes one termios to a place that has room for one; it fails if
+    // the descriptor is no terminal.
+    check(unsafe { libc::tcgetattr(fd, settings.as_mut_ptr()) })?;
+    // SAFETY: written by the successful call above.
+    let mut settings = unsafe { settings.assume_init() };
+    let (_, code) = SPEEDS
+        .into_iter()
+        .find(|(s, _)| *s == speed)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no speed of a serial line"))?;
+    // SAFETY: both change a valid termios.
+    unsafe {
+        libc::cfmakeraw(&mut settings);
+        check(libc::cfsetspeed(&mut settings, code))?;
+    }
+    settings.c_cflag |= libc::CLOCAL | libc::CREAD;
+    settings.c_cflag &= !(libc::CSTOPB | libc::CRTSCTS);
+    settings.c_cc[libc::VMIN] = 1;
+    settings.c_cc[libc::VTIME] = 0;
+    // SAFETY: `settings` is valid and lives through the call.
+    check(unsafe { libc::tcsetattr(fd, libc::TCSANOW, &settings) })?;
+    // Half a frame from before this connection would only be garbage at its beginning.
+    // SAFETY: no pointers.
+    check(unsafe { libc::tcflush(fd, libc::TCIOFLUSH) })?;
+    Ok(device.into())
+}
