@@ -101,6 +101,12 @@ start() {
   kill -0 "$PID" 2>/dev/null || { echo "$1 did not start:" >&2; cat "$tmp/log" >&2; return 1; }
 }
 
+chappeconf() { # everything else as it comes
+  printf '%s\n' 'node = "yardstick"' '[log]' 'level = "warn"'
+  printf '[[listeners]]\naddress = "%s"\nanonymous = ["read", "write"]\n' \
+    tcp://127.0.0.1:19009 "unix://$tmp/chappe"
+}
+
 dbusconf() {
   cat <<X
 <busconfig><type>session</type><listen>unix:path=$1</listen><auth>EXTERNAL</auth>

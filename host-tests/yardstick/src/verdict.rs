@@ -195,13 +195,14 @@ pub fn print(files: &[String], socket: &str) -> bool {
         good &= matches!(verdict, Result::Pass | Result::Near);
         let least = v.iter().copied().fold(f64::NAN, f64::min);
         let most = v.iter().copied().fold(f64::NAN, f64::max);
-        let of: Vec<String> = of.iter().map(|v| format!("{v:.4}")).collect();
+        let of: Vec<String> = of.iter().map(|v| if v.is_nan() { "–".into() } else { format!("{v:.4}") }).collect();
         let target = match row.target {
             Most(t) => format!("≤ {t}"),
             Least(t) => format!("≥ {t}"),
         };
+        let shown = if v.is_empty() { "–".into() } else { format!("**{m:.3}** ({least:.3} … {most:.3})") };
         println!(
-            "| {} | {} | **{m:.3}** ({least:.3} … {most:.3}) | {} | {target} | {} |",
+            "| {} | {} | {shown} | {} | {target} | {} |",
             row.what,
             v.len(),
             of.join(" : "),
