@@ -1,1 +1,52 @@
-//! To be.
+//! Chappe on microcontrollers: the core's client and router over a smoltcp interface, and the client over any
+//! `embedded-io` stream.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`client`] | one station over one TCP socket |
+//! | [`stream`] | one station over a serial line |
+//! | [`hub`] | a router behind a pool of listening TCP sockets |
+//!
+//! Does not own: the interface, its sockets' buffers, the device and the clock. They are the firmware's, which polls
+//! smoltcp as always and these beside it:
+//!
+//! ```text
+//! loop {
+//!     interface.poll(now, &mut device, &mut sockets);
+//!     let wake = client.poll(now, &mut interface, &mut sockets, |client, event| …);
+//!     application.poll(now, client.station());
+//!     // sleep until `wake`, the application's own deadline, or an interrupt of the device
+//! }
+//! ```
+//!
+//! No heap, no `unsafe`, no blocking: each `poll` does a bounded amount of work, which is what the sockets' buffers
+//! hold, and returns when to come back at the latest.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod hub;
+mod pump;
+pub mod stream;
+
+use chappe_core::time::Instant;
+
+/// smoltcp's time for ours.
+pub fn to_smoltcp(now: Instant) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_millis(i64::try_from(now.millis()).unwrap_or(i64::MAX))
+}
+
+/// Our time for smoltcp's, rounded up: who sleeps until then does not wake too early.
+pub fn from_smoltcp(then: smoltcp::time::Instant) -> Instant {
+    let up = then.total_micros().max(0) as u64;
+    Instant::from_millis(up.div_ceil(1000))
+}
+
+/// The earlier of two deadlines, either of which may not be there.
+fn sooner(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, None) => a,
+        (None, b) => b,
+    }
+}
