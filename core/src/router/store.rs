@@ -63,7 +63,7 @@ pub struct Found {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Applied {
     /// It counts now.
-    Yes,
+    Done,
     /// What is stored is newer, or the very same: nothing happened.
     Older,
     /// Nothing of that name was there to be removed: nothing happened.
@@ -211,6 +211,38 @@ pub trait Store {
     fn check(&self) -> Result<(), &'static str>;
 }
 
+/// The store of a router: the one of fixed size, or one that the shell brings.
+pub enum StoreRef<'s> {
+    /// The one of fixed size.
+    Fixed(FixedStore<'s>),
+    /// The shell's.
+    Other(&'s mut (dyn Store + 's)),
+}
+
+impl fmt::Debug for StoreRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreRef")
+    }
+}
+
+impl<'s> StoreRef<'s> {
+    /// To look at.
+    pub fn get(&self) -> &(dyn Store + 's) {
+        match self {
+            StoreRef::Fixed(store) => store,
+            StoreRef::Other(store) => *store,
+        }
+    }
+
+    /// To use.
+    pub fn get_mut(&mut self) -> &mut (dyn Store + 's) {
+        match self {
+            StoreRef::Fixed(store) => store,
+            StoreRef::Other(store) => *store,
+        }
+    }
+}
+
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -294,6 +326,14 @@ pub struct StoreSettings {
     pub keep: u64,
     /// Changes the hash of names, so that nobody outside can choose names that collide.
     pub seed: u32,
+}
+
+impl StoreSettings {
+    /// As many rows as there is memory for, values of up to 4096 bytes, tombstones kept for
+    /// a day, a fixed seed.
+    pub const fn new(block: usize) -> Self {
+        StoreSettings { block, rows: usize::MAX, max_value: 4096, keep: 86_400_000_000, seed: 0 }
+    }
 }
 
 /// The memory in [`StoreParts`] cannot hold a single value.
@@ -602,7 +642,7 @@ impl Store for FixedStore<'_> {
             return Ok(Applied::Older);
         }
         self.write(found, name, value, stamp, origin)?;
-        Ok(Applied::Yes)
+        Ok(Applied::Done)
     }
 
     fn remove(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
@@ -613,7 +653,7 @@ impl Store for FixedStore<'_> {
                     return Ok(Applied::Older);
                 }
                 self.entomb(n, stamp, origin);
-                Ok(Applied::Yes)
+                Ok(Applied::Done)
             }
             _ => Ok(Applied::Absent),
         }
@@ -627,7 +667,7 @@ impl Store for FixedStore<'_> {
             (hash, None) => self.insert(name, hash, 0)?,
         };
         self.entomb(n, stamp, origin);
-        Ok(Applied::Yes)
+        Ok(Applied::Done)
     }
 
     fn add(&mut self, name: &str, amount: i64, stamp: Stamp, origin: u32) -> Result<i64, StoreError> {
@@ -980,7 +1020,7 @@ mod tests {
             }
             assert_eq!(text(&mut s, "n"), None);
             assert_eq!(s.set("n", b"d", at(5), 2), Ok(Applied::Older));
-            assert_eq!(s.set("n", b"e", at(5), 3), Ok(Applied::Yes));
+            assert_eq!(s.set("n", b"e", at(5), 3), Ok(Applied::Done));
         }
         assert_eq!(orders, 720);
     }
@@ -992,7 +1032,7 @@ mod tests {
         s.set("n", b"ahead", at(1_000_000), 2).unwrap();
         assert_eq!(s.set("n", b"here", at(50), 1), Ok(Applied::Older));
         let stamp = s.stamp("n", at(50));
-        assert_eq!(s.set("n", b"here", stamp, 1), Ok(Applied::Yes));
+        assert_eq!(s.set("n", b"here", stamp, 1), Ok(Applied::Done));
         assert_eq!(s.stamp("other", at(50)), at(50));
     }
 
@@ -1002,7 +1042,7 @@ mod tests {
         let mut s = FixedStore::new(memory.parts(), SETTINGS).unwrap();
         assert_eq!(s.remove("n", at(5), 1), Ok(Applied::Absent));
         assert_eq!((s.len(), s.tombstones()), (0, 0));
-        assert_eq!(s.bury("n", at(5), 1), Ok(Applied::Yes));
+        assert_eq!(s.bury("n", at(5), 1), Ok(Applied::Done));
         assert_eq!((s.len(), s.tombstones()), (0, 1));
         assert_eq!(s.set("n", b"late", at(4), 1), Ok(Applied::Older));
         assert_eq!(s.remove("n", at(9), 1), Ok(Applied::Absent));
@@ -1061,7 +1101,7 @@ mod tests {
         }
         s.set("e", b"1", at(1), 1).unwrap();
         assert_eq!(s.set("b", b"late", at(9), 1), Ok(Applied::Older));
-        assert_eq!(s.set("a", b"late", at(9), 1), Ok(Applied::Yes), "its tombstone was the oldest; now b's is gone");
+        assert_eq!(s.set("a", b"late", at(9), 1), Ok(Applied::Done), "its tombstone was the oldest; now b's is gone");
         assert_eq!((s.len(), s.tombstones()), (2, 2));
         assert!(!s.expire_tombstones(at(1_000_002)));
         assert_eq!(s.tombstones(), 1);
@@ -1074,7 +1114,7 @@ mod tests {
         s.set("f", &[b'x'; 100], at(30), 1).unwrap();
         assert_eq!(s.set("e", &[b'x'; 100], at(30), 1), Err(StoreError::NoSpace));
         assert_eq!(s.tombstones(), 1);
-        assert_eq!(s.set("e", &[b'x'; 31], at(30), 1), Ok(Applied::Yes));
+        assert_eq!(s.set("e", &[b'x'; 31], at(30), 1), Ok(Applied::Done));
         s.check().unwrap();
     }
 
@@ -1162,7 +1202,7 @@ mod tests {
                     let value: Vec<u8> = (0..random() % 104 >> (random() % 5)).map(|i| i as u8 ^ step as u8).collect();
                     let change = (stamp, origin, Some(value.clone()));
                     match s.set(&name, &value, at(stamp), origin) {
-                        Ok(Applied::Yes) => {
+                        Ok(Applied::Done) => {
                             assert!(model.is_newer(&name, &change) || (forgotten && model.0[&name].2.is_none()));
                             model.0.insert(name, change);
                         }
@@ -1172,7 +1212,7 @@ mod tests {
                     }
                 }
                 4 => match s.remove(&name, at(stamp), origin).unwrap() {
-                    Applied::Yes => {
+                    Applied::Done => {
                         assert!(model.is_newer(&name, &removed));
                         model.0.insert(name, removed);
                     }
@@ -1180,7 +1220,7 @@ mod tests {
                     Applied::Absent => assert!(model.0.get(&name).is_none_or(|v| v.2.is_none())),
                 },
                 5 => match s.bury(&name, at(stamp), origin) {
-                    Ok(Applied::Yes) => {
+                    Ok(Applied::Done) => {
                         assert!(model.is_newer(&name, &removed) || forgotten);
                         model.0.insert(name, removed);
                     }
