@@ -9,10 +9,15 @@
 //! lines of the output hold the results against them.
 
 use chappe_core::dialect::messi::frame::{Finder, Framing};
-use chappe_core::dialect::messi::repr::{ClientToServer, Letter, ServerToClient};
 use chappe_core::dialect::messi::wire::{Writer, kind};
+use chappe_core::id::StationId;
+use chappe_core::model::{ClientToServer, Hello, Join, Letter, ServerToClient};
+use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
+use chappe_core::storage::Storage;
+use chappe_core::time::Instant;
 use criterion::{Criterion, Throughput};
 use std::hint::black_box;
+use std::time::Duration;
 
 const BODY: [u8; 32] = [b'x'; 32];
 const LIMIT: usize = 65536;
@@ -64,11 +69,151 @@ fn codec(c: &mut Criterion) {
     g.finish();
 }
 
-fn main() {
+/// A node with stations, and the bytes of one of them. What the shell would write is counted
+/// and forgotten.
+struct Node {
+    router: Router<'static>,
+    sender: StationId,
+}
+
+const NOW: Instant = Instant::ZERO;
+
+/// Room for 10,000 bystanders, 100 listeners and a sender.
+const PLACES: usize = 10_200;
+const REQUESTS: usize = 16;
+const MAIL: usize = 8;
+const BLOCK: usize = 4096;
+
+type Memory =
+    Storage<PLACES, PLACES, PLACES, REQUESTS, 32, MAIL, 8, 8, { PLACES + REQUESTS + MAIL }, 4096, BLOCK, 4096, 8, 8>;
+
+/// Leaks its memory: there are few, and the system takes it back at the end.
+fn router() -> Router<'static> {
+    let settings = Settings { max_frame: 1024, outbox: 1 << 20, ..Settings::new("bench", "0", &Open) };
+    let memory: &'static mut Memory = Box::leak(Box::new(Memory::new()));
+    memory.router(settings, NOW).unwrap()
+}
+
+impl Node {
+    /// One sender, `listeners` that have joined `fan`, and `others` that have each joined a
+    /// name of their own.
+    fn new(listeners: usize, others: usize) -> Node {
+        let mut node = Node { router: router(), sender: StationId::new(1).unwrap() };
+        for i in 0..listeners + others {
+            let own = format!("other::{i}");
+            let id = node.arrive();
+            let name = if i < listeners { "fan" } else { &own };
+            node.hear(id, &frame(&Join { name, ..Join::default() }.into()));
+        }
+        node.sender = node.arrive();
+        let f = frame(&letter("fan").into());
+        let n = node.hear(node.sender, &f);
+        assert!(n > listeners * f.len(), "{n} octets for {listeners} listeners");
+        node
+    }
+
+    fn arrive(&mut self) -> StationId {
+        let id = self.router.admit(NOW, Newcomer::default()).unwrap();
+        assert!(self.hear(id, &frame(&Hello { seq: 1, ..Hello::default() }.into())) > 0, "no welcome");
+        id
+    }
+
+    /// What happens when bytes come: all is handled, and all that is to be written is taken.
+    /// Returns how many octets that was.
+    fn hear(&mut self, from: StationId, bytes: &[u8]) -> usize {
+        self.router.receive(NOW, from, bytes);
+        let mut n = 0;
+        while let Some(action) = self.router.next_action(NOW) {
+            match action {
+                Action::Write(id) => {
+                    let k = self.router.output(id).map(|b| black_box(b).len()).sum();
+                    self.router.sent(NOW, id, k);
+                    n += k;
+                }
+                Action::Close(id, why) => panic!("{id} closed: {}", why.text()),
+            }
+        }
+        n
+    }
+}
+
+/// How many messages lie in one read of the shell.
+const RUN: usize = 100;
+
+fn route(c: &mut Criterion) {
+    let mut g = c.benchmark_group("route");
+    let one = frame(&letter("fan").into());
+    let run = one.repeat(RUN);
+    for listeners in [1, 100] {
+        let mut node = Node::new(listeners, 0);
+        g.throughput(Throughput::Elements(listeners as u64));
+        g.bench_function(format!("to {listeners}, one message at a time"), |b| {
+            b.iter(|| node.hear(node.sender, black_box(&one)))
+        });
+        g.throughput(Throughput::Elements((listeners * RUN) as u64));
+        g.bench_function(format!("to {listeners}, {RUN} messages in one read"), |b| {
+            b.iter(|| node.hear(node.sender, black_box(&run)))
+        });
+    }
+    for others in [10, 10_000] {
+        let mut node = Node::new(1, others);
+        g.throughput(Throughput::Elements(1));
+        g.bench_function(format!("to 1 beside {others} others"), |b| {
+            b.iter(|| node.hear(node.sender, black_box(&one)))
+        });
+    }
+    g.finish();
+}
+
+/// Nanoseconds of one call: the median of many short series, so that what else the machine
+/// does is left out.
+fn nanoseconds(mut what: impl FnMut()) -> f64 {
+    let mut series: Vec<f64> = (0..201)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            (0..200).for_each(|_| what());
+            start.elapsed().as_nanos() as f64 / 200.0
+        })
+        .collect();
+    series.sort_by(f64::total_cmp);
+    series[series.len() / 2]
+}
+
+/// The targets, against what is measured here and now.
+fn verdict() {
+    let one = frame(&letter("fan").into());
+    let time = |listeners, others| {
+        let mut node = Node::new(listeners, others);
+        nanoseconds(|| {
+            black_box(node.hear(node.sender, black_box(&one)));
+        })
+    };
+    let (to_1, to_100) = (time(1, 0), time(100, 0));
+    let (few, many) = (time(1, 10), time(1, 10_000));
+    println!("to one station              {to_1:7.1} ns   target under 250");
+    println!("to each further station     {:7.1} ns   target under 40", (to_100 - to_1) / 99.0);
+    println!(
+        "beside 10,000 others        {:7.3} times that beside 10 ({many:.1} : {few:.1} ns)   target 1",
+        many / few
+    );
+}
+
+fn run() {
     let mut c = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(500))
-        .measurement_time(std::time::Duration::from_secs(2))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     codec(&mut c);
+    route(&mut c);
     c.final_summary();
+    // `cargo test --benches` and a filter want no verdict
+    if !std::env::args().skip(1).any(|a| a != "--bench") {
+        verdict();
+    }
+}
+
+fn main() {
+    // Memory is built before it is boxed: more than an ordinary stack holds.
+    let big = std::thread::Builder::new().stack_size(256 << 20);
+    big.spawn(run).expect("a thread").join().expect("benches");
 }

@@ -13,6 +13,8 @@ use core::num::NonZeroU64;
 pub struct StationId(NonZeroU64);
 
 impl StationId {
+    pub(crate) const MAX: StationId = StationId(NonZeroU64::MAX);
+
     /// From the number on the wire; 0 is nobody.
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {

@@ -477,11 +477,7 @@ impl<'b> Client<'b> {
                 let reply = Answer { seq: o.seq, code: o.code, text: o.text, ..Answer::default() };
                 return Some(Event::Reply(reply));
             }
-            Event::Outcome(o) => {
-                if !self.calls.take(o.seq, false) && o.seq >= FIRST_SEQ {
-                    return self.stray();
-                }
-            }
+            Event::Outcome(o) if !self.calls.take(o.seq, false) && o.seq >= FIRST_SEQ => return self.stray(),
             Event::Closing(c) => self.phase = Phase::Over { why: Why::Told(c.code) },
             _ => {}
         }

@@ -167,9 +167,8 @@ mod tests {
             let mut stream = heapless::Vec::<u8, 256>::new();
             while got < 250 {
                 let body = [put; 9];
-                while put < 250 && outbox.put(4, &letter(&body[..(put % 9) as usize + 1])).is_ok() {
+                if put < 250 && outbox.put(4, &letter(&body[..(put % 9) as usize + 1])).is_ok() {
                     put += 1;
-                    break;
                 }
                 step = step % 7 + 1;
                 let piece = outbox.output();

@@ -280,7 +280,7 @@ macro_rules! messages {
 
 messages! {
     /// Introduces a station.
-    Hello { 1 seq: u32, 2 name: &'f str, 3 user: &'f str, 4 token: &'f [u8], 5 silence_ms: u32, 6 software: &'f str, }
+    Hello { 1 seq: u32, 2 name: &'f str, 3 user: &'f str, 4 token: &'f [u8], 5 silence_ms: u32, 6 software: &'f str, 7 max_frame: u32, }
     /// The answer to [`Hello`].
     Welcome { 1 seq: u32, 2 station: u64, 3 node: &'f str, 4 version: &'f str, 5 max_frame: u32, 6 silence_ms: u32, 7 max_name: u32, 8 max_value: u32, }
     /// How a request ended.

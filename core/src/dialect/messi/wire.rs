@@ -88,10 +88,7 @@ type Parsed<'f, T> = Result<(&'f [u8], T), Malformed>;
 
 /// Runs one of nom's complete parsers; whatever it misses is a truncation.
 #[inline]
-fn run<'f, T>(
-    mut parser: impl nom::Parser<&'f [u8], Output = T, Error = Malformed>,
-    input: &'f [u8],
-) -> Parsed<'f, T> {
+fn run<'f, T>(mut parser: impl nom::Parser<&'f [u8], Output = T, Error = Malformed>, input: &'f [u8]) -> Parsed<'f, T> {
     parser.parse(input).map_err(|_| Malformed::Truncated)
 }
 

@@ -1,0 +1,30 @@
+//! What stations and a node say to each other, whatever the dialect.
+//!
+//! The native dialect carries the whole model, so its messages *are* the model: a dialect's
+//! `translate.rs` turns what it hears into a [`ClientToServer`] and a [`ServerToClient`] into
+//! what it says. Owns: that choice of names, and [`Raw`]. `core/proto/chappe.proto` documents
+//! every field.
+
+pub use crate::dialect::messi::repr::{
+    Answer, Change, ClientToServer, Closing, Code, Declare, Encoding, Flag, FlagChange, Goodbye, Hello, Item, Join,
+    Leave, Letter, List, Message, Outcome, Params, Presence, ServerToClient, Store, StoreOp, Value, Watch, Welcome,
+    What,
+};
+
+/// A letter's or answer's own bytes, as its sender's dialect had them. A recipient of the
+/// same dialect gets these, so that nothing is lost that only this dialect knows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Raw<'f> {
+    /// Made here, or of a dialect that has no such bytes.
+    #[default]
+    None,
+    /// The encoded `Letter` or `Answer` of the native dialect.
+    Messi(&'f [u8]),
+}
+
+/// Writes a letter as mail keeps it, and as [`Raw::Messi`] has it. `None`: it does not fit.
+pub(crate) fn encode_letter(letter: &Letter<'_>, out: &mut [u8]) -> Option<usize> {
+    let mut w = crate::dialect::messi::wire::Writer::new(out);
+    letter.write(&mut w);
+    w.finish()
+}

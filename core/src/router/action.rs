@@ -1,0 +1,58 @@
+//! What the router wants of its shell, and why it lets a station go.
+
+use super::counters::Counter;
+use crate::id::StationId;
+use crate::model::Code;
+
+/// What the shell should do next. Nothing is lost if it never asks: unsent bytes stay where
+/// they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Action {
+    /// Write what [`Router::output`](super::Router::output) has, once, and report what was
+    /// taken by [`Router::sent`](super::Router::sent). If bytes are left the station is
+    /// offered again only after [`Router::writable`](super::Router::writable).
+    Write(StationId),
+    /// The router has let go of it: drop the connection. The address is nobody's already.
+    Close(StationId, Reason),
+}
+
+macro_rules! reasons {
+    ($($variant:ident $name:literal $code:ident $counter:ident $text:literal,)*) => {
+        /// Why a station was closed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub enum Reason { $(#[doc = $text] $variant,)* }
+
+        impl Reason {
+            /// A stable name in snake case.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+            /// For people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Reason::$variant => $text,)* }
+            }
+            /// What the peer and watchers are told.
+            pub const fn code(self) -> Code {
+                match self { $(Reason::$variant => Code::$code,)* }
+            }
+            /// Where it is counted.
+            pub const fn counter(self) -> Counter {
+                match self { $(Reason::$variant => Counter::$counter,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Goodbye "goodbye" Ok ClosedGoodbye "it said goodbye",
+    Lost "lost" Failed ClosedLost "its connection ended or broke",
+    Silent "silent" Silent ClosedSilent "nothing was heard from it for longer than agreed",
+    NotIntroduced "not_introduced" NotIntroduced ClosedNotIntroduced "it did not say hello in time",
+    Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",
+    Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
+    Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
+    NoMemory "no_memory" Full ClosedMemory "no memory for its half frame",
+    Stopping "stopping" Stopping ClosedStopping "the node is stopping",
+}

@@ -1,0 +1,62 @@
+//! Every invariant of a node, one sentence each. For tests and simulation: the work grows
+//! with the size of the tables.
+
+use super::Router;
+use super::stations::Life;
+
+impl Router<'_> {
+    /// Whether everything fits together; what does not, otherwise.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.doomed != 0 {
+            return Err("stations: somebody doomed was not let go of");
+        }
+        let (mut held, mut joins) = (0, 0);
+        for n in 1..=self.stations.made() {
+            let st = &self.stations[n];
+            held += self.pool.held(&st.out) + self.pool.held(&st.stash);
+            joins += st.joins as usize;
+            match st.life {
+                Life::Free => {
+                    if self.wheel.is_set(n - 1) {
+                        return Err("stations: a free row has a timer");
+                    }
+                    if !st.out.is_empty() || !st.stash.is_empty() {
+                        return Err("stations: a free row holds memory");
+                    }
+                }
+                Life::Doomed(_) => return Err("stations: a doomed one outlived its call"),
+                Life::New | Life::Ready | Life::Closing(_) => {
+                    let going = matches!(st.life, Life::Closing(_)) && st.out.is_empty();
+                    if !self.wheel.is_set(n - 1) && !going {
+                        return Err("stations: one without a timer could stay for ever");
+                    }
+                    if self.stations.find(self.stations.id(n)) != Some(n) {
+                        return Err("stations: an address does not find its row");
+                    }
+                }
+            }
+            if !matches!(st.life, Life::Ready) && (st.joins, st.asks) != (0, 0) {
+                return Err("stations: one that is not introduced has joined or asked");
+            }
+            if st.out.len() > self.settings.outbox + self.settings.outbox / 4 + 128 {
+                return Err("stations: an outbox beyond its limit");
+            }
+        }
+        if joins != self.names.members.used() {
+            return Err("stations: memberships are counted wrongly");
+        }
+        held += self.mail.check(&self.names, &self.pool)?;
+        self.pool.check(held)?;
+        self.names.check()?;
+        self.requests.check(&self.stations)?;
+        self.flags.check()?;
+        self.wheel.check()?;
+        self.store.get().check()?;
+        for w in 1..=self.watches.made() {
+            if self.watches.get(w).is_some_and(|w| !self.stations[w.station].lives()) {
+                return Err("watches: the watcher is gone");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! From bytes to requests: frames are found, understood, and handed to who decides.
+//!
+//! Owns: half frames, hello, and what a connection may get wrong before it is closed.
+
+use super::policy::{Class, admit};
+use super::stations::Life;
+use super::{Counter, Grant, Reason, Router};
+use crate::dialect::{Cut, Said, Session};
+use crate::id::StationId;
+use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_SILENCE_MS};
+use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Welcome};
+use crate::name::no_controls;
+use crate::time::{Duration, Instant};
+
+/// Longest frame before hello: nobody unknown gets more memory than that.
+const MAX_HELLO: usize = 512;
+
+impl Router<'_> {
+    /// Bytes have come from a station: all whole frames among them are handled now, the rest
+    /// is kept. Work is bounded by the number of bytes; a shell that reads a bounded piece of
+    /// each connection in turn is fair to all. Bytes of an address that is nobody's, or that
+    /// is being let go of, are ignored.
+    pub fn receive(&mut self, now: Instant, id: StationId, bytes: &[u8]) {
+        self.clock(now);
+        let Some(n) = self.stations.find(id) else { return };
+        self.counters.add(Counter::BytesIn, bytes.len() as u64);
+        let mut input = bytes;
+        while !input.is_empty() && self.stations[n].lives() {
+            self.next_frame(n, &mut input);
+        }
+        if self.stations[n].datagram {
+            self.end_of_datagram(n);
+        }
+        self.reap();
+    }
+
+    #[inline]
+    fn next_frame(&mut self, n: u32, input: &mut &[u8]) {
+        let st = &mut self.stations[n];
+        if st.skip > 0 {
+            return self.step_over(n, input);
+        }
+        let limit = match st.life {
+            Life::New => self.settings.max_frame.min(MAX_HELLO),
+            _ => self.settings.max_frame,
+        };
+        match st.session.cut(input, limit) {
+            Ok(Cut::More) => {}
+            Ok(Cut::Frame { size }) => {
+                let have = st.stash.len();
+                let need = size - have;
+                if input.len() < need {
+                    return self.keep_half(n, core::mem::take(input));
+                }
+                let (part, rest) = input.split_at(need);
+                *input = rest;
+                if have == 0 {
+                    return self.frame(n, part);
+                }
+                let whole = core::mem::take(&mut self.assembly);
+                self.pool.copy(&st.stash, &mut whole[..have]);
+                whole[have..size].copy_from_slice(part);
+                self.pool.clear(&mut st.stash);
+                self.frame(n, &whole[..size]);
+                self.assembly = whole;
+            }
+            Ok(Cut::Skip { size }) => {
+                st.skip = size as u32;
+                if size == 0 {
+                    st.session.skipped();
+                }
+                self.counters.one(Counter::TooBig);
+                if self.stations[n].life == Life::New {
+                    return self.doom(n, Reason::NotIntroduced);
+                }
+                self.outcome(n, 0, Code::TooBig, "a frame longer than Welcome.max_frame");
+            }
+            Err(refusal) => {
+                self.counters.one(Counter::Malformed);
+                self.outcome(n, 0, refusal.code, refusal.text);
+                self.doom(n, Reason::Malformed);
+            }
+        }
+    }
+
+    fn step_over(&mut self, n: u32, input: &mut &[u8]) {
+        let st = &mut self.stations[n];
+        let k = (st.skip as usize).min(input.len());
+        *input = &input[k..];
+        st.skip -= k as u32;
+        if st.skip == 0 {
+            st.session.skipped();
+        }
+    }
+
+    /// The beginning of a frame waits for the rest.
+    fn keep_half(&mut self, n: u32, part: &[u8]) {
+        let st = &mut self.stations[n];
+        let room = admit(st.stash.len(), part.len(), Class::Signal, usize::MAX / 2, self.pool.free_bytes());
+        if room.is_err() || !self.pool.push(&mut st.stash, part) {
+            self.doom(n, Reason::NoMemory);
+        }
+    }
+
+    /// Datagrams hold whole frames: what is left over belongs to nothing.
+    fn end_of_datagram(&mut self, n: u32) {
+        let st = &mut self.stations[n];
+        if !st.session.is_inside() && st.skip == 0 {
+            return;
+        }
+        st.session = Session::new(st.session.dialect());
+        st.skip = 0;
+        self.pool.clear(&mut st.stash);
+        if st.lives() {
+            self.counters.one(Counter::Malformed);
+            self.strike(n, 0, Code::BadRequest, "a datagram must hold whole frames");
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, n: u32, frame: &[u8]) {
+        let st = &mut self.stations[n];
+        st.heard = self.now;
+        self.counters.one(Counter::FramesIn);
+        match st.session.understand(frame) {
+            Ok(Said::Model(said, raw)) => self.said(n, &said, raw),
+            Ok(Said::Nothing) => {}
+            Ok(Said::Ping) => {
+                self.counters.one(Counter::Pings);
+                if let Some(len) = self.stations[n].session.wording().pong(self.encode) {
+                    let _ = self.post(n, len, Class::Owed);
+                }
+            }
+            Err(refusal) => {
+                self.counters.one(Counter::Malformed);
+                self.strike(n, 0, refusal.code, refusal.text);
+            }
+        }
+    }
+
+    /// Tells a station what it got wrong; once too often is the end.
+    fn strike(&mut self, n: u32, seq: u32, code: Code, text: &str) {
+        self.outcome(n, seq, code, text);
+        let st = &mut self.stations[n];
+        st.strikes = st.strikes.saturating_add(1);
+        if st.strikes >= self.settings.strikes {
+            self.doom(n, Reason::Malformed);
+        }
+    }
+
+    #[inline]
+    fn said(&mut self, n: u32, said: &ClientToServer<'_>, raw: Raw<'_>) {
+        if self.stations[n].life == Life::New {
+            return match said {
+                ClientToServer::Hello(h) => self.hello(n, h),
+                _ => {
+                    self.counters.one(Counter::NotIntroduced);
+                    self.strike(n, seq_of(said), Code::NotIntroduced, Code::NotIntroduced.text());
+                }
+            };
+        }
+        match said {
+            ClientToServer::Send(l) => self.letter(n, l, raw),
+            ClientToServer::Answer(a) => self.answer(n, a, raw),
+            ClientToServer::Store(s) => self.store_op(n, s),
+            ClientToServer::Join(j) => self.join(n, j),
+            ClientToServer::Leave(l) => self.leave(n, l),
+            ClientToServer::Watch(w) => self.watch(n, w),
+            ClientToServer::List(l) => self.list(n, l),
+            ClientToServer::Flag(f) => self.flag(n, f),
+            ClientToServer::Declare(d) => self.declare(n, d),
+            ClientToServer::Goodbye(g) => {
+                self.outcome(n, g.seq, Code::Ok, "");
+                self.doom(n, Reason::Goodbye);
+            }
+            ClientToServer::Hello(h) => self.refuse(n, h.seq, Code::BadRequest, "hello is said once a connection"),
+            ClientToServer::Nothing => {}
+        }
+    }
+
+    fn hello(&mut self, n: u32, h: &Hello<'_>) {
+        let name = match heapless::String::try_from(h.name) {
+            Ok(name) if h.name.len() <= MAX_STATION_NAME && no_controls(h.name) => name,
+            _ => {
+                self.counters.one(Counter::BadRequest);
+                return self.strike(n, h.seq, Code::BadName, "a station's name has at most 48 bytes, no controls");
+            }
+        };
+        let anonymous = h.user.is_empty() && h.token.is_empty();
+        let grant = if anonymous { Some(self.stations[n].grant) } else { self.settings.gate.check(h.user, h.token) };
+        let grant: Grant = match grant {
+            Some(grant) if !grant.rights.is_empty() => grant,
+            _ => {
+                let text = if anonymous { "this listener wants a user and a token" } else { "wrong user or token" };
+                self.outcome(n, h.seq, Code::BadCredentials, text);
+                return self.doom(n, Reason::Credentials);
+            }
+        };
+        let silence = Self::span(h.silence_ms, self.settings.silence, self.settings.max_silence)
+            .max(Duration::from_millis(MIN_SILENCE_MS));
+        let station = self.stations.id(n).number();
+        let st = &mut self.stations[n];
+        st.life = Life::Ready;
+        st.introduced = true;
+        st.grant = grant;
+        st.silence = silence;
+        st.name = name;
+        if h.max_frame > 0 {
+            st.max_frame = st.max_frame.min(h.max_frame);
+        }
+        self.counters.one(Counter::Introduced);
+        self.arm(n);
+        let (node, version) = (self.settings.node, self.settings.version);
+        self.say(
+            n,
+            &ServerToClient::Welcome(Welcome {
+                seq: h.seq,
+                station,
+                node,
+                version,
+                max_frame: self.settings.max_frame as u32,
+                silence_ms: silence.millis(),
+                max_name: MAX_NAME as u32,
+                max_value: self.max_value() as u32,
+            }),
+        );
+        self.tell(Change::Connected, n, 0, 0, Code::Ok);
+    }
+}
+
+/// The number of a request.
+fn seq_of(said: &ClientToServer<'_>) -> u32 {
+    match said {
+        ClientToServer::Hello(m) => m.seq,
+        ClientToServer::Join(m) => m.seq,
+        ClientToServer::Leave(m) => m.seq,
+        ClientToServer::Send(m) => m.seq,
+        ClientToServer::Store(m) => m.seq,
+        ClientToServer::Watch(m) => m.seq,
+        ClientToServer::List(m) => m.seq,
+        ClientToServer::Flag(m) => m.seq,
+        ClientToServer::Declare(m) => m.seq,
+        ClientToServer::Goodbye(m) => m.seq,
+        ClientToServer::Answer(_) | ClientToServer::Nothing => 0,
+    }
+}

@@ -1,0 +1,124 @@
+//! Mail for names that nobody has joined (D9).
+//!
+//! Owns: declaring, keeping, delivering in order, expiring. Mail goes, once, to the next
+//! station that joins the name; while that station's outbox has no room for all of it, no
+//! newer message overtakes what still waits.
+
+use super::Counter;
+use super::Router;
+use super::policy::{Class, admit};
+use super::route::Delivery;
+use crate::model::{Code, Letter, Message, Raw, encode_letter};
+
+impl Router<'_> {
+    /// Declares a name for the node itself, as its configuration may. `Ok`, `Full` or
+    /// `BadName`.
+    pub fn declare_name(&mut self, name: &str) -> Code {
+        if !crate::name::is_valid(name) || crate::name::is_pattern(name) {
+            return Code::BadName;
+        }
+        let Some(row) = self.names.hold(name) else { return Code::Full };
+        if self.names.row(row).declared {
+            self.names.release(row);
+        } else {
+            self.names.row_mut(row).declared = true;
+        }
+        Code::Ok
+    }
+
+    /// Takes a declaration back; waiting mail is dropped and counted.
+    pub(super) fn forget(&mut self, name: &str) -> Code {
+        let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).declared) else {
+            return Code::NotFound;
+        };
+        loop {
+            let k = self.names.row(row).mail.first;
+            if k == 0 {
+                break;
+            }
+            self.counters.one(Counter::MailForgotten);
+            self.drop_mail(k);
+        }
+        self.names.row_mut(row).declared = false;
+        self.names.release(row);
+        Code::Ok
+    }
+
+    /// Keeps a letter that found nobody. Says how that went.
+    pub(super) fn keep(&mut self, n: u32, l: &Letter<'_>) -> Code {
+        let Some(row) = self.names.find(l.name).filter(|row| self.names.row(*row).declared) else {
+            self.counters.one(Counter::NoRecipient);
+            return Code::NoRecipient;
+        };
+        let kept = Letter { from: self.stations.id(n).number(), keep: false, seq: 0, ttl_ms: 0, ..*l };
+        let Some(len) = encode_letter(&kept, self.encode) else {
+            self.counters.one(Counter::TableFull);
+            return Code::TooBig;
+        };
+        match self.mail.keep(&mut self.names, &mut self.pool, row, &self.encode[..len]) {
+            Some(k) => {
+                self.counters.one(Counter::MailKept);
+                let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
+                self.wheel.set(self.mail_timer(k), self.now + within);
+                Code::Kept
+            }
+            None => {
+                self.counters.one(Counter::TableFull);
+                Code::Full
+            }
+        }
+    }
+
+    /// Brings station `n` the mail of the names it has joined, as far as its outbox has room.
+    pub(super) fn bring_mail(&mut self, n: u32) {
+        self.stations[n].mail_waits = false;
+        let mut m = self.stations[n].memberships.first;
+        while m != 0 && self.stations[n].lives() {
+            let row = self.names.members[m].name;
+            let k = self.names.row(row).mail.first;
+            if k == 0 {
+                m = self.names.members[m].next_of_station();
+            } else if !self.bring(n, k) {
+                self.stations[n].mail_waits = true;
+                return;
+            }
+        }
+    }
+
+    /// Brings one letter. `false`: no room yet.
+    fn bring(&mut self, n: u32, k: u32) -> bool {
+        let Some(mail) = self.mail.row(k) else { return true };
+        let chain = mail.letter;
+        let st = &self.stations[n];
+        let free = self.pool.free_bytes();
+        let room = admit(st.out.len(), chain.len() + super::FRAME_MARGIN, Class::Signal, self.settings.outbox, free);
+        if room.is_err() {
+            return false;
+        }
+        let bytes = core::mem::take(&mut self.scratch);
+        let len = self.pool.copy(&chain, bytes);
+        self.drop_mail(k);
+        if let Ok(letter) = Letter::read(&bytes[..len]) {
+            let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
+            if self.hand_anew(&mut d, n).is_ok() {
+                self.counters.one(Counter::MailDelivered);
+            }
+        }
+        self.scratch = bytes;
+        true
+    }
+
+    /// Mail `k` has waited long enough.
+    pub(super) fn mail_due(&mut self, k: u32) {
+        if self.mail.row(k).is_some() {
+            self.counters.one(Counter::MailExpired);
+            self.drop_mail(k);
+        }
+    }
+
+    fn drop_mail(&mut self, k: u32) {
+        let timer = self.mail_timer(k);
+        self.wheel.clear(timer);
+        self.mail.drop(&mut self.names, &mut self.pool, k);
+    }
+}

@@ -1,0 +1,239 @@
+//! What is there: stations, names, members, values, flags, counters, status; a page at a time.
+//!
+//! Owns: pages and their cursors. A page ends after `Settings::page` rows, or when half of
+//! the asker's outbox is full; its outcome says how to go on (`next`), so a list of any
+//! length costs bounded memory and a bounded time per request. A cursor is a place in a
+//! table, in decimal: what is there during the whole listing is shown exactly once.
+
+use super::stations::Life;
+use super::{Counter, Rights, Router};
+use crate::model::{Code, Item, List, Outcome, ServerToClient, What};
+use core::fmt::Write;
+
+/// Rows of a table that are looked at for one page, whether shown or not.
+const LOOK: u32 = 4096;
+
+/// Text of a number.
+pub(super) type Digits = heapless::String<24, u8>;
+
+impl Router<'_> {
+    pub(super) fn list(&mut self, n: u32, l: &List<'_>) {
+        if !self.stations[n].grant.rights.has(Rights::READ) {
+            return self.refuse(n, l.seq, Code::Refused, "no grant to read");
+        }
+        if matches!(l.what, What::Unknown(_)) {
+            return self.refuse(n, l.seq, Code::BadRequest, "an unknown kind of list");
+        }
+        if l.what == What::Members {
+            return self.list_members(n, l);
+        }
+        let Ok(mut at) = (if l.after.is_empty() { Ok(0) } else { l.after.parse::<u32>() }) else {
+            return self.refuse(n, l.seq, Code::BadRequest, "after is not a cursor of this list");
+        };
+        let (mut rows, mut looked) = (0, 0);
+        let more = loop {
+            if rows >= self.settings.page || looked >= LOOK || !self.has_room(n) {
+                break true;
+            }
+            looked += 1;
+            let next = match l.what {
+                What::Stations => self.list_station(n, l, at),
+                What::Names => self.list_name(n, l, at),
+                What::Values => self.list_value(n, l, at),
+                What::Flags => self.list_flag(n, l, at),
+                What::Counters => self.list_counter(n, l, at),
+                _ => self.list_status(n, l, at),
+            };
+            match next {
+                Some((next, shown)) => {
+                    at = next;
+                    rows += shown as u32;
+                }
+                None => break false,
+            }
+        };
+        let mut next = Digits::new();
+        if more {
+            let _ = write!(next, "{at}");
+        }
+        self.end_of_page(n, l.seq, &next, rows);
+    }
+
+    fn end_of_page(&mut self, n: u32, seq: u32, next: &str, count: u32) {
+        self.say(n, &ServerToClient::Outcome(Outcome { seq, code: Code::Ok, text: "", next, count }));
+    }
+
+    /// Whether another row may go into the outbox of station `n`. The first always may.
+    fn has_room(&self, n: u32) -> bool {
+        let st = &self.stations[n];
+        st.lives() && st.out.len() <= self.settings.outbox / 2
+    }
+
+    pub(super) fn put_row(&mut self, n: u32, len: Option<usize>) {
+        match len {
+            Some(len) => _ = self.post(n, len, super::policy::Class::Owed),
+            None => self.counters.one(Counter::DroppedTooBig),
+        }
+    }
+
+    /// Looks at one row at or behind `at`. `None`: there is none. Otherwise where to go on,
+    /// and whether it was shown.
+    fn list_station(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let s = at + 1;
+        if s > self.stations.made() {
+            return None;
+        }
+        let station = self.stations.id(s).number();
+        let row = &self.stations[s];
+        if row.life != Life::Ready || !row.name.starts_with(l.name) {
+            return Some((s, false));
+        }
+        let item = Item {
+            seq: l.seq,
+            what: l.what,
+            name: &row.name,
+            station,
+            text: row.session.dialect().name(),
+            count: row.joins as u64,
+            age_ms: (self.now - row.connected).millis() as u64,
+            ..Item::default()
+        };
+        let wording = self.stations[n].session.wording();
+        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        self.put_row(n, len);
+        Some((s, true))
+    }
+
+    fn list_name(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let r = at + 1;
+        if r > self.names.made() {
+            return None;
+        }
+        let row = self.names.row(r);
+        if !row.is_held() || !row.is_listed() || !row.text().starts_with(l.name) || !self.may_see(n, row.text()) {
+            return Some((r, false));
+        }
+        let item = Item {
+            seq: l.seq,
+            what: l.what,
+            name: row.text(),
+            count: row.count as u64,
+            exclusive: row.exclusive,
+            manual: row.declared,
+            ..Item::default()
+        };
+        let wording = self.stations[n].session.wording();
+        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        self.put_row(n, len);
+        Some((r, true))
+    }
+
+    /// Restricted stations see only what they have a grant for.
+    fn may_see(&self, n: u32, name: &str) -> bool {
+        self.covers(n, Rights::READ, name)
+    }
+
+    /// Members of one name. The cursor is the address behind which to go on: members are
+    /// kept in the order in which they joined, and whoever joins later comes later.
+    fn list_members(&mut self, n: u32, l: &List<'_>) {
+        if !self.may_see(n, l.name) {
+            return self.refuse(n, l.seq, Code::Refused, "no grant to read that name");
+        }
+        let Ok(after) = (if l.after.is_empty() { Ok(0) } else { l.after.parse::<u32>() }) else {
+            return self.refuse(n, l.seq, Code::BadRequest, "after is not a cursor of this list");
+        };
+        let mut m = self.names.find(l.name).map_or(0, |row| self.names.row(row).members.first);
+        if after != 0 {
+            // a membership that has ended since begins the list anew
+            let mut found = m;
+            while found != 0 && found != after {
+                found = self.names.members[found].next_of_name();
+            }
+            if found != 0 {
+                m = self.names.members[found].next_of_name();
+            }
+        }
+        let (mut rows, mut last) = (0, 0);
+        while m != 0 && rows < self.settings.page && self.has_room(n) {
+            let member = &self.names.members[m];
+            let item = Item {
+                seq: l.seq,
+                what: l.what,
+                name: &self.stations[member.station].name,
+                station: self.stations.id(member.station).number(),
+                instance: self.names.instance_text(member.instance),
+                exclusive: member.exclusive,
+                ..Item::default()
+            };
+            (last, m) = (m, member.next_of_name());
+            let wording = self.stations[n].session.wording();
+            let len = wording.say(&ServerToClient::Item(item), self.encode);
+            self.put_row(n, len);
+            rows += 1;
+        }
+        let mut next = Digits::new();
+        if m != 0 {
+            let _ = write!(next, "{last}");
+        }
+        self.end_of_page(n, l.seq, &next, rows);
+    }
+
+    fn list_flag(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let (next, flag) = self.flags.next(at)?;
+        if !flag.full_name().starts_with(l.name) {
+            return Some((next, false));
+        }
+        let item = Item {
+            seq: l.seq,
+            what: l.what,
+            name: flag.full_name(),
+            station: flag.station(),
+            text: flag.description(),
+            count: flag.priority() as u64,
+            age_ms: (self.now - flag.raised()).millis() as u64,
+            tags: flag.tags(),
+            manual: flag.manual_down(),
+            ..Item::default()
+        };
+        let wording = self.stations[n].session.wording();
+        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        self.put_row(n, len);
+        Some((next, true))
+    }
+
+    fn list_counter(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let counter = *Counter::ALL.get(at as usize)?;
+        if !counter.name().starts_with(l.name) {
+            return Some((at + 1, false));
+        }
+        let count = self.counters.get(counter);
+        let item = Item { seq: l.seq, what: l.what, name: counter.name(), count, ..Item::default() };
+        self.say(n, &ServerToClient::Item(item));
+        Some((at + 1, true))
+    }
+
+    /// The node itself, then how full its tables are.
+    fn list_status(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let mut text: heapless::String<48, u8> = heapless::String::new();
+        let usage = self.usage();
+        let (name, count) = match at {
+            0 => ("node", text.push_str(self.settings.node).map_or(0, |()| 0)),
+            1 => ("version", text.push_str(self.settings.version).map_or(0, |()| 0)),
+            2 => ("uptime_ms", self.now.millis()),
+            3 => ("max_frame", self.settings.max_frame as u64),
+            4 => ("max_value", self.max_value() as u64),
+            5 => ("outbox", self.settings.outbox as u64),
+            _ => {
+                let u = usage.get(at as usize - 6)?;
+                let _ = write!(text, "of {}", u.limit);
+                (u.name, u.used)
+            }
+        };
+        if !name.starts_with(l.name) {
+            return Some((at + 1, false));
+        }
+        let item = Item { seq: l.seq, what: l.what, name, text: &text, count, ..Item::default() };
+        self.say(n, &ServerToClient::Item(item));
+        Some((at + 1, true))
+    }
+}

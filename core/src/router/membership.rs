@@ -1,0 +1,107 @@
+//! Joining, leaving and declaring names (D8).
+
+use super::names::JoinError;
+use super::{Rights, Router};
+use crate::model::{Change, Code, Declare, Join, Leave};
+use crate::name;
+
+impl Router<'_> {
+    pub(super) fn join(&mut self, n: u32, j: &Join<'_>) {
+        let pattern = name::is_pattern(j.name);
+        if !name::is_valid(j.name) || !(j.instance.is_empty() || name::is_valid(j.instance)) {
+            return self.refuse(n, j.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
+        }
+        if pattern && (j.exclusive || !matches!(j.instance, "" | "*")) {
+            return self.refuse(n, j.seq, Code::BadRequest, "a pattern is joined by anybody, without instance");
+        }
+        if !self.covers(n, Rights::READ, j.name) {
+            return self.refuse(n, j.seq, Code::Refused, "no grant to join that name");
+        }
+        if let Some(row) = self.names.find(j.name) {
+            if let Some(m) = self.names.membership(self.stations[n].memberships, row, j.instance) {
+                // joined already: said twice is no harm, unless it asks for more
+                return if j.exclusive && !self.names.members[m].exclusive {
+                    self.refuse(n, j.seq, Code::NameTaken, "joined already, and not exclusively")
+                } else {
+                    self.outcome(n, j.seq, Code::Ok, "")
+                };
+            }
+        }
+        if self.stations[n].joins >= self.settings.joins {
+            return self.refuse(n, j.seq, Code::Full, "this station has joined as many names as it may");
+        }
+        let mut mine = self.stations[n].memberships;
+        let joined = self.names.join(n, &mut mine, j.name, j.instance, j.exclusive);
+        self.stations[n].memberships = mine;
+        match joined {
+            Err(JoinError::Taken) => {
+                let text = if j.exclusive { "somebody has joined it" } else { "somebody has joined it exclusively" };
+                self.refuse(n, j.seq, Code::NameTaken, text)
+            }
+            Err(JoinError::NamesFull) => self.refuse(n, j.seq, Code::Full, "the node's table of names is full"),
+            Err(JoinError::MembersFull) => self.refuse(n, j.seq, Code::Full, "the node's table of members is full"),
+            Ok(m) => {
+                self.stations[n].joins += 1;
+                self.outcome(n, j.seq, Code::Ok, "");
+                let member = &self.names.members[m];
+                let (row, instance) = (member.name, member.instance);
+                self.tell(Change::Joined, n, row, instance, Code::Ok);
+                self.bring_mail(n);
+            }
+        }
+    }
+
+    pub(super) fn leave(&mut self, n: u32, l: &Leave<'_>) {
+        let row = self.names.find(l.name);
+        let m = row.and_then(|row| self.names.membership(self.stations[n].memberships, row, l.instance));
+        match m {
+            Some(m) => {
+                self.end_membership(n, m);
+                self.outcome(n, l.seq, Code::Ok, "");
+            }
+            None => self.refuse(n, l.seq, Code::NotFound, "not a member of that name with that instance"),
+        }
+    }
+
+    /// Ends one membership: what was asked there and is not answered yet, then the news.
+    pub(super) fn end_membership(&mut self, n: u32, m: u32) {
+        let member = &self.names.members[m];
+        let (row, instance) = (member.name, member.instance);
+        self.names.hold_row(row);
+        if instance != 0 {
+            self.names.hold_row(instance);
+        }
+        let mut mine = self.stations[n].memberships;
+        self.names.leave(&mut mine, m);
+        let st = &mut self.stations[n];
+        st.memberships = mine;
+        st.joins -= 1;
+        self.forgive_debts(n, row);
+        self.tell(Change::Left, n, row, instance, Code::Ok);
+        if instance != 0 {
+            self.names.release(instance);
+        }
+        self.names.release(row);
+    }
+
+    pub(super) fn declare(&mut self, n: u32, d: &Declare<'_>) {
+        if !name::is_valid(d.name) || name::is_pattern(d.name) {
+            return self.refuse(n, d.seq, Code::BadName, "a declared name has 1 to 128 bytes, no controls, no pattern");
+        }
+        if !self.covers(n, Rights::MANAGE, d.name) {
+            return self.refuse(n, d.seq, Code::Refused, "no grant to declare that name");
+        }
+        let done = if d.forget { self.forget(d.name) } else { self.declare_name(d.name) };
+        match done {
+            Code::Ok => self.outcome(n, d.seq, Code::Ok, ""),
+            Code::Full => self.refuse(n, d.seq, Code::Full, "the node's table of names is full"),
+            code => self.refuse(n, d.seq, code, "not declared"),
+        }
+    }
+
+    /// Whether station `n` has a right for a name.
+    pub(super) fn covers(&self, n: u32, right: Rights, name: &str) -> bool {
+        let grant = self.stations[n].grant;
+        grant.rights.has(right) && (!grant.restricted || self.settings.gate.allows(grant, right, name))
+    }
+}

@@ -1,0 +1,515 @@
+//! One node: takes what stations say and puts what they are to hear into their outboxes.
+//!
+//! Owns: every decision. The tables around it (`stations.rs`, `names.rs`, `requests.rs`,
+//! `mailbox.rs`, `presence.rs`, `flags.rs`, `store.rs`, `timers.rs`) know nothing of each
+//! other; `policy.rs` says what fullness means; the dialects say what bytes mean. Owns no
+//! socket and no clock: a shell calls it and does what [`Router::next_action`] says.
+//!
+//! # Rules of delivery
+//!
+//! Tests cite these by number.
+//!
+//! * **D1 Order.** Messages from one station to one station arrive in the order sent,
+//!   whatever names they were sent to.
+//! * **D2 One copy.** A message to a name reaches each member once, and never its sender.
+//! * **D3 Whole or not at all.** A frame enters an outbox complete or is dropped and counted.
+//! * **D4 Nobody blocks anybody.** A station that does not read costs only itself.
+//! * **D5 An asker always hears back,** exactly once.
+//! * **D6 Stale finds nobody.** An address whose station is gone never means another one.
+//! * **D7 Leaving is visible.** Memberships end first, then presence; watchers see each
+//!   change once, in that order.
+//! * **D8 Exclusive means one.** A second join of an exclusive name is refused.
+//! * **D9 Mail waits** for a declared but absent name, and is delivered once, in order.
+//! * **D10 Newest wins**, deletions too (`store.rs`).
+//! * **D11 Loop-free**: for nodes that are linked, which this version does not do.
+//! * **D12 Nothing unlimited.**
+//!
+//! # The shell's loop
+//!
+//! ```
+//! use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
+//! use chappe_core::storage::Storage;
+//! use chappe_core::time::Instant;
+//! # fn transport() -> Option<(u32, &'static [u8])> { None }
+//! # fn write(_: chappe_core::id::StationId, slices: chappe_core::router::Output<'_>) -> usize { slices.map(|s| s.len()).sum() }
+//! static GATE: Open = Open;
+//! let mut storage: Storage = Storage::new();
+//! let mut router = storage.router(Settings::new("hub", "1.0", &GATE), Instant::ZERO).unwrap();
+//!
+//! // a connection has come
+//! let now = Instant::from_millis(1);
+//! let station = router.admit(now, Newcomer::default()).expect("a free place");
+//! // bytes have come
+//! router.receive(now, station, &[3, 0, 0, 0]);
+//! // after each batch: do what is wanted
+//! while let Some(action) = router.next_action(now) {
+//!     match action {
+//!         Action::Write(id) => {
+//!             let n = write(id, router.output(id));
+//!             router.sent(now, id, n);
+//!         }
+//!         Action::Close(id, reason) => { /* drop its socket, log `reason` */ }
+//!     }
+//! }
+//! // then sleep until a transport wakes it, or router.deadline(); if that has passed:
+//! router.tick(Instant::from_millis(5000));
+//! ```
+
+pub mod action;
+mod ask;
+mod check;
+pub mod counters;
+pub mod flags;
+pub mod grant;
+mod hear;
+mod keep;
+mod lists;
+pub mod mailbox;
+mod membership;
+pub mod names;
+mod policy;
+pub mod presence;
+pub mod requests;
+mod retire;
+mod route;
+mod say;
+mod settings;
+pub mod stations;
+pub mod store;
+pub mod timers;
+mod values;
+mod watch;
+
+pub use action::{Action, Reason};
+pub use counters::{Counter, Counters};
+pub use grant::{Gate, Grant, Open, Rights};
+pub use settings::Settings;
+
+use crate::buffer::pool::{Chunks, Pool};
+use crate::dialect::{Dialect, Session};
+use crate::id::StationId;
+use crate::storage::{Parts, StoreRef};
+use crate::time::{Duration, Instant};
+use flags::Flags;
+use mailbox::Mailbox;
+use names::Names;
+use presence::Watches;
+use requests::Requests;
+use stations::{Life, Stations};
+use store::Stamp;
+use timers::Wheel;
+
+/// How a connection carries bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Transport {
+    /// A stream of bytes: TCP, a Unix socket, a serial line.
+    #[default]
+    Stream,
+    /// Datagrams that hold whole frames: UDP.
+    Datagram,
+}
+
+/// A connection that has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer {
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// How it carries bytes.
+    pub transport: Transport,
+    /// What it may do without credentials.
+    pub rights: Rights,
+    /// Longest frame that can be sent to it, header included; 0: any.
+    pub max_frame: u32,
+}
+
+impl Default for Newcomer {
+    /// A stream of the native dialect that may do everything.
+    fn default() -> Self {
+        Newcomer { dialect: Dialect::Messi, transport: Transport::Stream, rights: Rights::ALL, max_frame: 0 }
+    }
+}
+
+/// No place is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Full;
+
+/// What is wrong with the memory or the settings handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ConfigError {
+    /// Blocks are not a power of two of 16 octets or more, or there are none.
+    Pool,
+    /// Not a single station, name or membership fits.
+    Tables,
+    /// `max_frame` is below 256 or above what the frame buffers hold.
+    Frame,
+    /// The node's name is empty, longer than 48 bytes or has control characters.
+    Node,
+}
+
+/// How much of what is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// What: a stable name in snake case.
+    pub name: &'static str,
+    /// Now in use.
+    pub used: u64,
+    /// The most there can be.
+    pub limit: u64,
+}
+
+/// The bytes that wait for a station, in order.
+pub type Output<'r> = Chunks<'r>;
+
+/// One node. See the module's documentation.
+pub struct Router<'s> {
+    settings: Settings<'s>,
+    now: Instant,
+    stations: Stations<'s>,
+    names: Names<'s>,
+    requests: Requests<'s>,
+    mail: Mailbox<'s>,
+    watches: Watches<'s>,
+    flags: Flags<'s>,
+    store: StoreRef<'s>,
+    wheel: Wheel<'s>,
+    pool: Pool<'s>,
+    /// A frame that came in pieces, whole.
+    assembly: &'s mut [u8],
+    /// A frame on its way out.
+    encode: &'s mut [u8],
+    /// A value on its way out.
+    scratch: &'s mut [u8],
+    counters: Counters,
+    /// Number of the message being delivered, for D2.
+    stamp: u32,
+    /// Microseconds since 1970 at `Instant::ZERO`, if the shell knows.
+    epoch: u64,
+    /// First of the doomed stations; 0: none. Empty between calls.
+    doomed: u32,
+    stopping: bool,
+}
+
+/// Octets by which the frame buffers must exceed the longest frame: what the node adds to a
+/// letter that it hands on.
+pub const FRAME_MARGIN: usize = 64;
+
+impl<'s> Router<'s> {
+    /// A node over the memory in `parts`, which must be as `new` of
+    /// [`Storage`](crate::storage::Storage) made it.
+    pub fn new(parts: Parts<'s>, settings: Settings<'s>, now: Instant) -> Result<Self, ConfigError> {
+        let l = parts.limits;
+        let stations = Stations::new(parts.stations, l.stations);
+        let names = Names::new(parts.names, parts.name_buckets, parts.members, (l.names, l.members), parts.seed);
+        let requests = Requests::new(parts.requests, parts.debts, (l.requests, l.debts));
+        let mail = Mailbox::new(parts.mail, l.mail);
+        if stations.limit() == 0 || names.limit() == 0 || names.members.limit() == 0 {
+            return Err(ConfigError::Tables);
+        }
+        let timers = stations.limit() + requests.limit() + mail.limit();
+        if parts.timers.len() < timers {
+            return Err(ConfigError::Tables);
+        }
+        let mut router = Router {
+            settings,
+            now,
+            stations,
+            names,
+            requests,
+            mail,
+            watches: Watches::new(parts.watches, l.watches),
+            flags: Flags::new(parts.flags, l.flags),
+            store: parts.store,
+            wheel: Wheel::new(parts.timers, now),
+            pool: Pool::new(parts.pool, parts.pool_links, parts.block).ok_or(ConfigError::Pool)?,
+            assembly: parts.assembly,
+            encode: parts.encode,
+            scratch: parts.scratch,
+            counters: Counters::new(),
+            stamp: 0,
+            epoch: 0,
+            doomed: 0,
+            stopping: false,
+        };
+        router.set(settings)?;
+        Ok(router)
+    }
+
+    /// Other settings from here on. Stations that are there keep the silence they were told.
+    pub fn set(&mut self, settings: Settings<'s>) -> Result<(), ConfigError> {
+        let buffers = self.assembly.len().min(self.encode.len());
+        if settings.max_frame < 256 || settings.max_frame + FRAME_MARGIN > buffers {
+            return Err(ConfigError::Frame);
+        }
+        let node = settings.node;
+        if node.is_empty() || node.len() > crate::limits::MAX_STATION_NAME || !crate::name::no_controls(node) {
+            return Err(ConfigError::Node);
+        }
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// Tells what time it is by the calendar: microseconds since 1970 at `Instant::ZERO`.
+    /// Only the times of values depend on it.
+    pub fn set_calendar(&mut self, epoch_micros: u64) {
+        self.epoch = epoch_micros;
+    }
+
+    /// A connection has come. What it says comes by [`Router::receive`].
+    ///
+    /// # Errors
+    /// [`Full`] if there is no place for another, or the node is stopping.
+    pub fn admit(&mut self, now: Instant, new: Newcomer) -> Result<StationId, Full> {
+        let now = self.clock(now);
+        if self.stopping {
+            return Err(Full);
+        }
+        let Some(n) = self.stations.take() else {
+            self.counters.one(Counter::RefusedFull);
+            return Err(Full);
+        };
+        let st = &mut self.stations[n];
+        st.life = Life::New;
+        st.session = Session::new(new.dialect);
+        st.datagram = new.transport == Transport::Datagram;
+        st.grant = Grant { rights: new.rights, restricted: false, number: 0 };
+        st.max_frame = if new.max_frame == 0 { u32::MAX } else { new.max_frame };
+        st.connected = now;
+        st.heard = now;
+        st.silence = self.settings.silence;
+        st.stamp = self.stamp;
+        self.counters.one(Counter::Admitted);
+        self.arm(n);
+        Ok(self.stations.id(n))
+    }
+
+    /// The transport has lost a station, or ended it. From here on its address is nobody's.
+    pub fn closed(&mut self, now: Instant, id: StationId) {
+        self.clock(now);
+        let Some(n) = self.stations.find(id) else { return };
+        if !matches!(self.stations[n].life, Life::Closing(_)) {
+            self.retire(n, Reason::Lost);
+        }
+        self.free(n);
+        self.reap();
+    }
+
+    /// A transport that would have blocked takes bytes again.
+    pub fn writable(&mut self, now: Instant, id: StationId) {
+        self.clock(now);
+        let Some(n) = self.stations.find(id) else { return };
+        let st = &mut self.stations[n];
+        if core::mem::take(&mut st.blocked) && !st.out.is_empty() {
+            self.stations.enqueue(n);
+        }
+    }
+
+    /// What the shell should do next; `None`: wait for something to happen. Call it until
+    /// then after each batch of events.
+    #[inline]
+    pub fn next_action(&mut self, now: Instant) -> Option<Action> {
+        self.clock(now);
+        self.reap();
+        loop {
+            let n = self.stations.next_ready()?;
+            let id = self.stations.id(n);
+            let st = &self.stations[n];
+            if let (Life::Closing(reason), true) = (st.life, st.out.is_empty()) {
+                self.free(n);
+                return Some(Action::Close(id, reason));
+            }
+            if !st.out.is_empty() && !st.blocked {
+                return Some(Action::Write(id));
+            }
+        }
+    }
+
+    /// What waits for a station, in order. Empty for an address that is nobody's.
+    #[inline]
+    pub fn output(&self, id: StationId) -> Output<'_> {
+        match self.stations.find(id) {
+            Some(n) => self.pool.chunks(&self.stations[n].out),
+            None => self.pool.chunks(&crate::buffer::pool::Chain::EMPTY),
+        }
+    }
+
+    /// The transport took `bytes` octets of [`Router::output`].
+    #[inline]
+    pub fn sent(&mut self, now: Instant, id: StationId, bytes: usize) {
+        self.clock(now);
+        let Some(n) = self.stations.find(id) else { return };
+        let st = &mut self.stations[n];
+        let bytes = bytes.min(st.out.len());
+        self.pool.consume(&mut st.out, bytes);
+        self.counters.add(Counter::BytesOut, bytes as u64);
+        if st.out.len() <= self.settings.outbox / 2 {
+            st.full_since = None;
+        }
+        if !st.out.is_empty() {
+            st.blocked = true;
+        } else if matches!(st.life, Life::Closing(_)) {
+            self.stations.enqueue(n);
+        }
+        if self.stations[n].mail_waits {
+            self.bring_mail(n);
+        }
+    }
+
+    /// For a station on datagrams: copies the next whole frame into `out` and takes it from
+    /// the outbox. `None`: there is none, or it does not fit (then it is dropped and counted).
+    pub fn next_datagram(&mut self, id: StationId, out: &mut [u8]) -> Option<usize> {
+        let n = self.stations.find(id)?;
+        loop {
+            let size = self.frame_size(n)?;
+            let chain = self.stations[n].out;
+            let fits = size <= out.len();
+            if fits {
+                self.pool.copy(&chain, &mut out[..size]);
+            } else {
+                self.counters.one(Counter::DroppedTooBig);
+            }
+            let now = self.now;
+            self.stations[n].blocked = false;
+            self.sent(now, id, size);
+            self.stations[n].blocked = false;
+            if fits {
+                return Some(size);
+            }
+        }
+    }
+
+    /// Time has passed: call it when [`Router::deadline`] has.
+    pub fn tick(&mut self, now: Instant) {
+        let now = self.clock(now);
+        while let Some(t) = self.wheel.expire(now) {
+            let (stations, requests) = (self.stations.limit() as u32, self.requests.limit() as u32);
+            if t < stations {
+                self.station_due(t + 1);
+            } else if t < stations + requests {
+                self.request_due(t - stations + 1);
+            } else {
+                self.mail_due(t - stations - requests + 1);
+            }
+        }
+        let calendar = Stamp::from_micros(self.epoch + now.millis() * 1000);
+        self.store.get_mut().expire_tombstones(calendar);
+        self.reap();
+    }
+
+    /// When to call [`Router::tick`] at the latest; `None`: nothing depends on time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.wheel.deadline()
+    }
+
+    /// Lets everybody go: each station is told that the node is stopping, nothing more is
+    /// heard, and [`Action::Close`] follows for each once its outbox is written, or
+    /// `linger` later. Nobody new is admitted.
+    pub fn stop(&mut self, now: Instant) {
+        self.clock(now);
+        self.stopping = true;
+        for n in 1..=self.stations.made() {
+            if self.stations[n].lives() {
+                self.doom(n, Reason::Stopping);
+            }
+        }
+        self.reap();
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How much of every table is used.
+    pub fn usage(&self) -> [Usage; 9] {
+        let (blocks, of) = self.pool.usage();
+        let u = |name, used: usize, limit: usize| Usage { name, used: used as u64, limit: limit as u64 };
+        [
+            u("stations", self.stations.used(), self.stations.limit()),
+            u("names", self.names.used(), self.names.limit()),
+            u("memberships", self.names.members.used(), self.names.members.limit()),
+            u("requests", self.requests.used(), self.requests.limit()),
+            u("mail", self.mail.used(), self.mail.limit()),
+            u("watches", self.watches.used(), self.watches.limit()),
+            u("flags", self.flags.len(), self.flags.limit()),
+            u("values", self.store.get().len(), self.store.get().limit()),
+            u("buffer_blocks", blocks as usize, of as usize),
+        ]
+    }
+
+    /// The name a station gave itself; empty if it gave none or is gone.
+    pub fn station_name(&self, id: StationId) -> &str {
+        self.stations.find(id).map_or("", |n| &self.stations[n].name)
+    }
+
+    /// Time never runs backwards in here.
+    #[inline]
+    fn clock(&mut self, now: Instant) -> Instant {
+        if now > self.now {
+            self.now = now;
+        }
+        self.now
+    }
+
+    /// Sets a station's timer to whatever comes first for it.
+    fn arm(&mut self, n: u32) {
+        let st = &self.stations[n];
+        let when = match st.life {
+            Life::New => st.connected + self.settings.hello_within,
+            Life::Ready => {
+                let silent = st.heard + st.silence;
+                match st.full_since {
+                    Some(since) => silent.min(since + self.settings.slow_after),
+                    None => silent,
+                }
+            }
+            // `heard` is when its end began
+            Life::Closing(_) => st.heard + self.settings.linger,
+            Life::Free | Life::Doomed(_) => return,
+        };
+        self.wheel.set(n - 1, when);
+    }
+
+    fn station_due(&mut self, n: u32) {
+        let st = &self.stations[n];
+        match st.life {
+            Life::New if st.connected + self.settings.hello_within <= self.now => {
+                self.doom(n, Reason::NotIntroduced);
+            }
+            Life::Ready if st.heard + st.silence <= self.now => self.doom(n, Reason::Silent),
+            Life::Ready if st.full_since.is_some_and(|t| t + self.settings.slow_after <= self.now) => {
+                self.doom(n, Reason::Slow);
+            }
+            Life::Closing(_) if st.heard + self.settings.linger <= self.now => {
+                // last words that nobody reads
+                let st = &mut self.stations[n];
+                self.pool.clear(&mut st.out);
+                self.stations.enqueue(n);
+            }
+            _ => self.arm(n),
+        }
+    }
+
+    fn request_timer(&self, r: u32) -> u32 {
+        self.stations.limit() as u32 + r - 1
+    }
+
+    fn mail_timer(&self, k: u32) -> u32 {
+        (self.stations.limit() + self.requests.limit()) as u32 + k - 1
+    }
+
+    /// Octets of the first frame in an outbox.
+    fn frame_size(&self, n: u32) -> Option<usize> {
+        let st = &self.stations[n];
+        let mut head = [0u8; 16];
+        let have = self.pool.copy(&st.out, &mut head);
+        st.session.wording().frame_size(&head[..have])
+    }
+
+    /// Where a duration from a peer is within a node's limits. 0: the default.
+    fn span(asked_ms: u32, default: Duration, most: Duration) -> Duration {
+        if asked_ms == 0 { default } else { Duration::from_millis(asked_ms).min(most) }
+    }
+}

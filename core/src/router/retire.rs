@@ -1,0 +1,81 @@
+//! How a station ends (D6, D7).
+//!
+//! Owns: the order: memberships, then what it owed and was owed, then presence, then its last
+//! words. A station is first *doomed*, wherever that is found, and let go of when the call
+//! that found it is through, so that nothing disappears under somebody's hands.
+
+use super::stations::Life;
+use super::{Counter, Reason, Router};
+use crate::model::{Change, Closing, Code, ServerToClient};
+
+impl Router<'_> {
+    /// Station `n` is to go.
+    pub(super) fn doom(&mut self, n: u32, why: Reason) {
+        let st = &mut self.stations[n];
+        if st.lives() {
+            st.life = Life::Doomed(why);
+            st.next_doomed = self.doomed;
+            self.doomed = n;
+        }
+    }
+
+    /// Lets go of all who are doomed, and of whom that dooms.
+    #[inline]
+    pub(super) fn reap(&mut self) {
+        while self.doomed != 0 {
+            let n = self.doomed;
+            let st = &mut self.stations[n];
+            self.doomed = core::mem::take(&mut st.next_doomed);
+            if let Life::Doomed(why) = st.life {
+                self.retire(n, why);
+                self.last_words(n, why);
+            }
+        }
+    }
+
+    /// Takes station `n` out of everything but its own row.
+    pub(super) fn retire(&mut self, n: u32, why: Reason) {
+        self.counters.one(why.counter());
+        let st = &mut self.stations[n];
+        st.life = Life::Closing(why);
+        self.pool.clear(&mut st.stash);
+        self.watches.clear(&mut self.names, n);
+        while self.stations[n].memberships.first != 0 {
+            self.end_membership(n, self.stations[n].memberships.first);
+        }
+        self.forgive_debts(n, 0);
+        self.drop_questions(n);
+        if self.stations[n].introduced {
+            let code = if why == Reason::Goodbye { Code::Ok } else { why.code() };
+            self.tell(Change::Disconnected, n, 0, 0, code);
+        }
+        // from here on, when its end began
+        self.stations[n].heard = self.now;
+        self.arm(n);
+    }
+
+    /// Tells it why, if it can still be told, and asks the shell to write and close.
+    fn last_words(&mut self, n: u32, why: Reason) {
+        if why != Reason::Goodbye {
+            let closing = Closing { code: why.code(), text: why.text() };
+            let wording = self.stations[n].session.wording();
+            if let Some(len) = wording.say(&ServerToClient::Closing(closing), self.encode) {
+                // If there is no memory it learns less, but goes all the same.
+                let st = &mut self.stations[n];
+                if self.pool.push(&mut st.out, &self.encode[..len]) {
+                    self.counters.one(Counter::FramesOut);
+                }
+            }
+        }
+        self.stations.enqueue(n);
+    }
+
+    /// Gives back the row of a station that was retired.
+    pub(super) fn free(&mut self, n: u32) {
+        self.wheel.clear(n - 1);
+        let st = &mut self.stations[n];
+        self.pool.clear(&mut st.out);
+        self.pool.clear(&mut st.stash);
+        self.stations.give(n);
+    }
+}

@@ -1,0 +1,236 @@
+//! Letters: to a name, to one station, to everyone.
+//!
+//! Owns: who gets a copy (D1, D2), and how often it is encoded: once for all recipients with
+//! the same wording. Questions and mail are decided in `ask.rs` and `keep.rs`.
+
+use super::policy::{Class, Denied};
+use super::stations::Life;
+use super::{Counter, Rights, Router};
+use crate::dialect::Wording;
+use crate::id::StationId;
+use crate::limits::MAX_VERB;
+use crate::model::{Code, Letter, Outcome, Raw, ServerToClient};
+use crate::name;
+
+/// A letter under way.
+pub(super) struct Delivery<'d> {
+    letter: &'d Letter<'d>,
+    raw: Raw<'d>,
+    /// Row and address of the sender; row 0: the node, or somebody who has left.
+    sender: u32,
+    from: u64,
+    ask_id: u64,
+    /// What stands in the encode buffer.
+    worded: Option<(Wording, usize)>,
+}
+
+impl<'d> Delivery<'d> {
+    pub(super) fn new(letter: &'d Letter<'d>, raw: Raw<'d>, sender: u32, from: u64, ask_id: u64) -> Self {
+        Delivery { letter, raw, sender, from, ask_id, worded: None }
+    }
+}
+
+/// How a delivery went.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Reached {
+    /// Outboxes that took a copy.
+    pub(super) handed: u32,
+    /// Recipients whose outbox did not.
+    pub(super) denied: u32,
+}
+
+impl Router<'_> {
+    /// A station sends a letter.
+    #[inline]
+    pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
+        if let Err((code, text)) = self.may_send(n, l) {
+            if l.ask {
+                self.counters.one(Counter::BadRequest);
+                return self.say(n, &ServerToClient::Reply(failed(l.seq, code, text)));
+            }
+            return self.refuse(n, l.seq, code, text);
+        }
+        self.counters.one(Counter::Letters);
+        if l.ask {
+            return self.ask(n, l, raw);
+        }
+        let from = self.stations.id(n).number();
+        let mut delivery = Delivery::new(l, raw, n, from, 0);
+        let reached = if !l.name.is_empty() {
+            self.to_name(&mut delivery)
+        } else if l.everyone {
+            self.to_everyone(&mut delivery)
+        } else {
+            self.to_station(&mut delivery)
+        };
+        if reached.handed > 0 && l.seq == 0 {
+            return;
+        }
+        self.sent_report(n, l, reached);
+    }
+
+    /// What the sender is told, and what happens to a letter that reached nobody.
+    fn sent_report(&mut self, n: u32, l: &Letter<'_>, reached: Reached) {
+        let Reached { handed, denied } = reached;
+        let code = match (handed, denied) {
+            (0, 0) if l.keep => {
+                let code = self.keep(n, l);
+                return self.outcome(n, l.seq, code, code.text());
+            }
+            (0, 0) => {
+                self.counters.one(Counter::NoRecipient);
+                Code::NoRecipient
+            }
+            (0, _) => Code::RecipientBusy,
+            _ => Code::Ok,
+        };
+        if l.seq != 0 {
+            let text = if code == Code::Ok { "" } else { code.text() };
+            let outcome = Outcome { seq: l.seq, code, text, count: handed, ..Outcome::default() };
+            self.say(n, &ServerToClient::Outcome(outcome));
+        }
+    }
+
+    /// Whether a letter makes sense and its sender has a grant for it.
+    #[inline]
+    fn may_send(&self, n: u32, l: &Letter<'_>) -> Result<(), (Code, &'static str)> {
+        let bad = |text| Err((Code::BadRequest, text));
+        if l.from != 0 || l.ask_id != 0 {
+            return bad("from and ask_id are set by the node");
+        }
+        if (!l.name.is_empty()) as u8 + (l.station != 0) as u8 + l.everyone as u8 != 1 {
+            return bad("one of name, station and everyone must say where it goes");
+        }
+        if l.verb.len() > MAX_VERB || !name::no_controls(l.verb) {
+            return bad("a verb has at most 64 bytes, no controls");
+        }
+        if l.keep && (l.ask || l.name.is_empty()) {
+            return bad("only a letter to a name can be kept, and only one that asks nothing");
+        }
+        if l.ask && l.everyone {
+            return bad("everyone cannot be asked");
+        }
+        let grant = self.stations[n].grant;
+        let needed = if l.everyone { Rights::MANAGE } else { Rights::WRITE };
+        let covered = !grant.restricted
+            || (!l.name.is_empty() && self.settings.gate.allows(grant, needed, l.name))
+            // whoever was written to may write back
+            || l.station != 0;
+        if !grant.rights.has(needed) || !covered {
+            return Err((Code::Refused, "no grant to send there"));
+        }
+        Ok(())
+    }
+
+    /// To all members of a name but the sender. A letter that asks nothing also reaches who
+    /// has joined a pattern that covers the name.
+    #[inline]
+    pub(super) fn to_name(&mut self, d: &mut Delivery<'_>) -> Reached {
+        self.next_stamp();
+        let mut reached = Reached::default();
+        if let Some(row) = self.names.find(d.letter.name) {
+            self.to_members(d, row, &mut reached);
+        } else if !name::is_valid(d.letter.name) {
+            // only valid names have rows; nobody is harmed, so a signal into the void
+            return reached;
+        }
+        if self.names.has_patterns() {
+            for stem in name::stems(d.letter.name) {
+                if let Some(row) = self.names.find_stem(stem) {
+                    self.to_members(d, row, &mut reached);
+                }
+            }
+        }
+        reached
+    }
+
+    #[inline]
+    fn to_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
+        let instance = self.instance_row(d.letter.instance);
+        let mut m = self.names.row(row).members.first;
+        while m != 0 {
+            let member = &self.names.members[m];
+            m = member.next_of_name();
+            if member.instance == 0 || member.instance == instance {
+                let to = member.station;
+                self.hand(d, to, reached);
+            }
+        }
+    }
+
+    /// The row of an instance that a letter names; `u32::MAX` if nobody has it.
+    #[inline]
+    pub(super) fn instance_row(&self, instance: &str) -> u32 {
+        match instance {
+            "" | "*" => u32::MAX,
+            i => self.names.find(i).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn to_station(&mut self, d: &mut Delivery<'_>) -> Reached {
+        self.next_stamp();
+        let mut reached = Reached::default();
+        if let Some(to) = StationId::new(d.letter.station).and_then(|id| self.stations.find(id)) {
+            self.hand(d, to, &mut reached);
+        }
+        reached
+    }
+
+    fn to_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
+        self.next_stamp();
+        let mut reached = Reached::default();
+        for to in 1..=self.stations.made() {
+            self.hand(d, to, &mut reached);
+        }
+        reached
+    }
+
+    pub(super) fn next_stamp(&mut self) {
+        self.stamp = self.stamp.wrapping_add(1);
+    }
+
+    /// One copy to one station, unless it had it already (D2) or is the sender.
+    #[inline]
+    pub(super) fn hand(&mut self, d: &mut Delivery<'_>, to: u32, reached: &mut Reached) {
+        let st = &mut self.stations[to];
+        if st.stamp == self.stamp || to == d.sender || st.life != Life::Ready {
+            return;
+        }
+        st.stamp = self.stamp;
+        match self.hand_anew(d, to) {
+            Ok(()) => reached.handed += 1,
+            Err(_) => reached.denied += 1,
+        }
+    }
+
+    /// One copy to a station that is there.
+    #[inline]
+    pub(super) fn hand_anew(&mut self, d: &mut Delivery<'_>, to: u32) -> Result<(), Denied> {
+        let st = &self.stations[to];
+        if st.mail_waits {
+            self.denied(to, Class::Signal, Denied::Order);
+            return Err(Denied::Order);
+        }
+        let wording = st.session.wording();
+        let len = match d.worded {
+            Some((w, len)) if w == wording => len,
+            _ => {
+                let len = wording.letter(d.letter, d.raw, d.from, d.ask_id, self.encode);
+                let Some(len) = len else {
+                    self.denied(to, Class::Signal, Denied::TooBig);
+                    return Err(Denied::TooBig);
+                };
+                d.worded = Some((wording, len));
+                len
+            }
+        };
+        self.post(to, len, Class::Signal)?;
+        self.counters.one(Counter::Deliveries);
+        Ok(())
+    }
+}
+
+/// The node's own answer, with words of its own.
+fn failed(seq: u32, code: Code, text: &str) -> crate::model::Answer<'_> {
+    crate::model::Answer { seq, code, text, ..Default::default() }
+}

@@ -1,0 +1,85 @@
+//! How one node is set up: numbers that may differ between nodes but not between stations.
+//!
+//! Owns: [`Settings`] and their defaults. Sizes of tables are not here but in
+//! [`Storage`](crate::storage::Storage).
+
+use super::grant::Gate;
+use crate::time::Duration;
+
+/// How a node behaves. All of it may be changed while it runs, by
+/// [`Router::set`](super::Router::set).
+#[derive(Clone, Copy)]
+pub struct Settings<'s> {
+    /// The node's name, for people: 1 to 48 bytes.
+    pub node: &'s str,
+    /// The software's version, for people.
+    pub version: &'s str,
+    /// Longest frame taken from a station, header included. At most the length of the
+    /// storage's frame buffers less 64.
+    pub max_frame: usize,
+    /// Octets that may wait for one station; a quarter more for what it asked for itself.
+    pub outbox: usize,
+    /// After how long without a frame a station is closed, if it does not say.
+    pub silence: Duration,
+    /// Longest silence that a station may ask for.
+    pub max_silence: Duration,
+    /// How long a connection may take to say hello.
+    pub hello_within: Duration,
+    /// How long an outbox may refuse messages before its station is closed.
+    pub slow_after: Duration,
+    /// How long the last words to a station that is let go of may take.
+    pub linger: Duration,
+    /// How long an answer may take, if the asker does not say.
+    pub ask: Duration,
+    /// Longest time that an asker may allow.
+    pub max_ask: Duration,
+    /// How long mail is kept, if the sender does not say.
+    pub keep: Duration,
+    /// Longest time that mail may be kept.
+    pub max_keep: Duration,
+    /// Rows of one page of a list.
+    pub page: u32,
+    /// Memberships that one station may have.
+    pub joins: u32,
+    /// Questions that one station may have open.
+    pub asks: u32,
+    /// Watches that one station may have.
+    pub watches: u32,
+    /// Frames that one connection may get wrong before it is closed.
+    pub strikes: u8,
+    /// Who knows users.
+    pub gate: &'s (dyn Gate + 's),
+}
+
+impl<'s> Settings<'s> {
+    /// Defaults for a node with this name and version.
+    pub const fn new(node: &'s str, version: &'s str, gate: &'s (dyn Gate + 's)) -> Self {
+        Settings {
+            node,
+            version,
+            max_frame: 1024,
+            outbox: 4096,
+            silence: Duration::from_secs(10),
+            max_silence: Duration::from_secs(3600),
+            hello_within: Duration::from_secs(5),
+            slow_after: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            ask: Duration::from_secs(10),
+            max_ask: Duration::from_secs(600),
+            keep: Duration::from_secs(3600),
+            max_keep: Duration::from_secs(7 * 86400),
+            page: 64,
+            joins: 1024,
+            asks: 1024,
+            watches: 16,
+            strikes: 16,
+            gate,
+        }
+    }
+}
+
+impl core::fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Settings").field("node", &self.node).field("version", &self.version).finish_non_exhaustive()
+    }
+}

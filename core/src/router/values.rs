@@ -1,0 +1,161 @@
+//! Shared values: what stations may do with them.
+//!
+//! Owns: grants, answers, and announcing a change to the members of the name. What is kept,
+//! and which change wins (D10), is `store.rs`'s.
+
+use super::route::Delivery;
+use super::store::{Applied, Cursor, Stamp, Step, StoreError};
+use super::{Counter, Rights, Router};
+use crate::limits::MAX_NAME;
+use crate::model::{Code, Encoding, Item, Letter, List, Raw, ServerToClient, Store, StoreOp, Value};
+use crate::name;
+
+impl Router<'_> {
+    /// The time of a change: by the calendar if the shell has told it.
+    fn stamp_now(&self) -> Stamp {
+        Stamp::from_micros(self.epoch + self.now.millis() * 1000)
+    }
+
+    /// Longest value that is taken.
+    pub(super) fn max_value(&self) -> usize {
+        // a listing needs room for the name beside it, a frame for a few fields more
+        let frames = self.settings.max_frame.min(self.scratch.len()) - MAX_NAME - 64;
+        self.store.get().max_value().min(frames)
+    }
+
+    pub(super) fn store_op(&mut self, n: u32, s: &Store<'_>) {
+        if !name::is_valid(s.name) || name::is_pattern(s.name) {
+            return self.refuse(n, s.seq, Code::BadName, "a value's name has 1 to 128 bytes, no controls, no pattern");
+        }
+        let right = if s.op == StoreOp::Get { Rights::READ } else { Rights::WRITE };
+        if !self.covers(n, right, s.name) {
+            return self.refuse(n, s.seq, Code::Refused, "no grant for that value");
+        }
+        match s.op {
+            StoreOp::Get => self.read_value(n, s),
+            StoreOp::Set => self.set_value(n, s),
+            StoreOp::Add => self.add_to_value(n, s),
+            StoreOp::Remove => self.remove_value(n, s),
+            StoreOp::Unknown(_) => self.refuse(n, s.seq, Code::BadRequest, "an unknown operation on a value"),
+        }
+    }
+
+    fn read_value(&mut self, n: u32, s: &Store<'_>) {
+        let now = self.stamp_now();
+        let Some(found) = self.store.get_mut().get(s.name, now, self.scratch) else {
+            self.counters.one(Counter::ValuesMissed);
+            return self.outcome(n, s.seq, Code::NotFound, "no such value");
+        };
+        self.counters.one(Counter::ValuesRead);
+        let value = Value {
+            seq: s.seq,
+            name: s.name,
+            value: &self.scratch[..found.len.min(self.scratch.len())],
+            age_ms: now.millis_since(found.changed),
+            idle_ms: now.millis_since(found.accessed),
+        };
+        let wording = self.stations[n].session.wording();
+        let len = wording.say(&ServerToClient::Value(value), self.encode);
+        self.put_row(n, len);
+    }
+
+    fn set_value(&mut self, n: u32, s: &Store<'_>) {
+        if s.value.len() > self.max_value() {
+            return self.refuse(n, s.seq, Code::TooBig, "a value longer than Welcome.max_value");
+        }
+        let now = self.store.get().stamp(s.name, self.stamp_now());
+        match self.store.get_mut().set(s.name, s.value, now, 0) {
+            Ok(_) => {
+                self.counters.one(Counter::ValuesChanged);
+                self.outcome(n, s.seq, Code::Ok, "");
+                if s.announce {
+                    self.announce(n, s.name, s.value);
+                }
+            }
+            Err(why) => self.store_failed(n, s.seq, why),
+        }
+    }
+
+    fn add_to_value(&mut self, n: u32, s: &Store<'_>) {
+        let now = self.stamp_now();
+        match self.store.get_mut().add(s.name, s.amount, now, 0) {
+            Ok(sum) => {
+                self.counters.one(Counter::ValuesChanged);
+                let mut text = super::lists::Digits::new();
+                let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{sum}"));
+                if s.seq != 0 {
+                    let value = Value { seq: s.seq, name: s.name, value: text.as_bytes(), ..Value::default() };
+                    self.say(n, &ServerToClient::Value(value));
+                }
+                if s.announce {
+                    self.announce(n, s.name, text.as_bytes());
+                }
+            }
+            Err(why) => self.store_failed(n, s.seq, why),
+        }
+    }
+
+    fn remove_value(&mut self, n: u32, s: &Store<'_>) {
+        let now = self.store.get().stamp(s.name, self.stamp_now());
+        match self.store.get_mut().remove(s.name, now, 0) {
+            Ok(Applied::Done) => {
+                self.counters.one(Counter::ValuesChanged);
+                self.outcome(n, s.seq, Code::Ok, "");
+            }
+            Ok(_) => {
+                self.counters.one(Counter::ValuesMissed);
+                self.outcome(n, s.seq, Code::NotFound, "no such value");
+            }
+            Err(why) => self.store_failed(n, s.seq, why),
+        }
+    }
+
+    fn store_failed(&mut self, n: u32, seq: u32, why: StoreError) {
+        let code = match why {
+            StoreError::TooManyNames | StoreError::NoSpace => Code::Full,
+            StoreError::TooBig => Code::TooBig,
+            StoreError::NotANumber | StoreError::Overflow => Code::NotANumber,
+            StoreError::BadName => Code::BadName,
+        };
+        self.refuse(n, seq, code, why.text());
+    }
+
+    /// Sends a new value to the members of its name, as a signal with verb SET.
+    fn announce(&mut self, n: u32, name: &str, value: &[u8]) {
+        let encoding = if core::str::from_utf8(value).is_ok() { Encoding::Text } else { Encoding::Bytes };
+        let letter = Letter { name, verb: "SET", body: value, encoding, ..Letter::default() };
+        self.counters.one(Counter::Letters);
+        let from = self.stations.id(n).number();
+        let mut delivery = Delivery::new(&letter, Raw::None, n, from, 0);
+        if self.to_name(&mut delivery).handed == 0 {
+            self.counters.one(Counter::NoRecipient);
+        }
+    }
+
+    /// See the other lists in `lists.rs`.
+    pub(super) fn list_value(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
+        let now = self.stamp_now();
+        let row = match self.store.get().next(Cursor::new(at), l.name, &mut 1, self.scratch) {
+            Step::Row(row) => row,
+            Step::Pause(next) => return Some((next.number(), false)),
+            Step::End => return None,
+        };
+        let grant = self.stations[n].grant;
+        let shown = !grant.restricted || self.settings.gate.allows(grant, Rights::READ, row.name);
+        let next = row.next.number();
+        let item = Item {
+            seq: l.seq,
+            what: l.what,
+            name: row.name,
+            value: row.value,
+            age_ms: now.millis_since(row.changed),
+            ..Item::default()
+        };
+        let wording = self.stations[n].session.wording();
+        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        if shown {
+            self.put_row(n, len);
+        }
+        Some((next, shown))
+    }
+}
