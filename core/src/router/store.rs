@@ -211,38 +211,6 @@ pub trait Store {
     fn check(&self) -> Result<(), &'static str>;
 }
 
-/// The store of a router: the one of fixed size, or one that the shell brings.
-pub enum StoreRef<'s> {
-    /// The one of fixed size.
-    Fixed(FixedStore<'s>),
-    /// The shell's.
-    Other(&'s mut (dyn Store + 's)),
-}
-
-impl fmt::Debug for StoreRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreRef")
-    }
-}
-
-impl<'s> StoreRef<'s> {
-    /// To look at.
-    pub fn get(&self) -> &(dyn Store + 's) {
-        match self {
-            StoreRef::Fixed(store) => store,
-            StoreRef::Other(store) => *store,
-        }
-    }
-
-    /// To use.
-    pub fn get_mut(&mut self) -> &mut (dyn Store + 's) {
-        match self {
-            StoreRef::Fixed(store) => store,
-            StoreRef::Other(store) => *store,
-        }
-    }
-}
-
 /// What a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
