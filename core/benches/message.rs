@@ -12,7 +12,7 @@ use chappe_core::dialect::messi::frame::{Finder, Framing};
 use chappe_core::dialect::messi::wire::{Writer, kind};
 use chappe_core::id::StationId;
 use chappe_core::model::{ClientToServer, Hello, Join, Letter, ServerToClient};
-use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
+use chappe_core::router::{Action, Counter, Newcomer, Open, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::Instant;
 use criterion::{Criterion, Throughput};
@@ -118,6 +118,13 @@ impl Node {
         id
     }
 
+    /// Every letter has reached all who listen: none was dropped for want of room, which would
+    /// be quicker.
+    fn check(&self, listeners: usize) {
+        let c = self.router.counters();
+        assert_eq!(c.get(Counter::Deliveries), c.get(Counter::Letters) * listeners as u64);
+    }
+
     /// What happens when bytes come: all is handled, and all that is to be written is taken.
     /// Returns how many octets that was.
     fn hear(&mut self, from: StationId, bytes: &[u8]) -> usize {
@@ -154,6 +161,7 @@ fn route(c: &mut Criterion) {
         g.bench_function(format!("to {listeners}, {RUN} messages in one read"), |b| {
             b.iter(|| node.hear(node.sender, black_box(&run)))
         });
+        node.check(listeners);
     }
     for others in [10, 10_000] {
         let mut node = Node::new(1, others);
@@ -184,9 +192,11 @@ fn verdict() {
     let one = frame(&letter("fan").into());
     let time = |listeners, others| {
         let mut node = Node::new(listeners, others);
-        nanoseconds(|| {
+        let time = nanoseconds(|| {
             black_box(node.hear(node.sender, black_box(&one)));
-        })
+        });
+        node.check(listeners);
+        time
     };
     let (to_1, to_100) = (time(1, 0), time(100, 0));
     let (few, many) = (time(1, 10), time(1, 10_000));

@@ -77,6 +77,8 @@ mod settings;
 pub mod stations;
 pub mod store;
 pub mod timers;
+#[cfg(test)]
+mod tests;
 mod values;
 mod watch;
 
