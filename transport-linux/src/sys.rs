@@ -121,6 +121,13 @@ impl AsFd for Signals {
     }
 }
 
+/// Makes writing to a connection that the peer has closed an error instead of the end of
+/// the process, whatever the program did to SIGPIPE before.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: no handler is installed; ignoring a signal that exists cannot fail.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Raises the soft limit of open descriptors to `wanted`, or to the hard limit if that is
 /// lower or `wanted` is 0. Never lowers it. Returns what is in force.
 pub(crate) fn raise_descriptor_limit(wanted: u64) -> io::Result<u64> {

@@ -33,7 +33,10 @@ impl Config {
 
     fn check_listeners(&self, at: At<'_>) -> Result<(), ConfigError> {
         if self.listeners.is_empty() {
-            return Err(at(&[Key("listeners")], "the daemon would listen nowhere: leave the key out or name one".into()));
+            return Err(at(
+                &[Key("listeners")],
+                "the daemon would listen nowhere: leave the key out or name one".into(),
+            ));
         }
         for (i, listener) in self.listeners.iter().enumerate() {
             let key = |k| [Key("listeners"), Index(i), Key(k)];
@@ -115,9 +118,14 @@ impl Config {
     pub fn anonymous_rights(&self, i: usize, is_local: bool) -> Vec<Right> {
         match &self.listeners[i].anonymous {
             Some(rights) => rights.clone(),
-            None if is_local || self.allow_open => vec![Right::Read, Right::Write],
+            None if is_local || self.allow_open => Self::strangers_rights(),
             None => Vec::new(),
         }
+    }
+
+    /// What strangers may do where they are welcome and nothing more is said.
+    pub fn strangers_rights() -> Vec<Right> {
+        vec![Right::Read, Right::Write]
     }
 }
 
@@ -134,13 +142,15 @@ impl Limits {
     fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
         let day = 86_400_000;
         let mib = 1 << 20;
-        let bounds: [(&str, u64, u64, u64); 18] = [
+        let bounds: [(&str, u64, u64, u64); 24] = [
             ("stations", self.stations.into(), 1, crate::daemon::MAX_STATIONS as u64),
             ("datagram_stations", self.datagram_stations.into(), 0, self.stations.into()),
             ("descriptors", self.descriptors.into(), 0, 1 << 30),
             ("max_frame", self.max_frame.into(), 512, crate::daemon::MAX_FRAME as u64),
             ("outbox", self.outbox.into(), 4096, 256 * mib),
             ("buffers", self.buffers, mib, 1 << 40),
+            ("values", self.values, 64 * 1024, 1 << 38),
+            ("max_value", self.max_value.into(), 16, crate::daemon::MAX_FRAME as u64),
             ("hello_within_ms", self.hello_within_ms.into(), 100, day),
             ("silence_ms", self.silence_ms.into(), MIN_SILENCE_MS.into(), day),
             ("max_silence_ms", self.max_silence_ms.into(), MIN_SILENCE_MS.into(), day),
@@ -151,6 +161,10 @@ impl Limits {
             ("keep_ms", self.keep_ms.into(), 1, 49 * day),
             ("max_keep_ms", self.max_keep_ms.into(), 1, 49 * day),
             ("page", self.page.into(), 1, 10_000),
+            ("joins", self.joins.into(), 1, 1 << 30),
+            ("asks", self.asks.into(), 1, 1 << 30),
+            ("watches", self.watches.into(), 1, 1 << 30),
+            ("strikes", self.strikes.into(), 1, 255),
             ("drain_ms", self.drain_ms.into(), 0, day),
             ("backlog", self.backlog.into(), 1, 1 << 20),
         ];
@@ -168,6 +182,7 @@ impl Limits {
             ("max_ask_ms", self.max_ask_ms, "ask_ms", self.ask_ms),
             ("max_keep_ms", self.max_keep_ms, "keep_ms", self.keep_ms),
             ("outbox", self.outbox, "max_frame", self.max_frame),
+            ("max_frame", self.max_frame, "max_value and 256 bytes for its name", self.max_value.saturating_add(256)),
         ] {
             if most < usual {
                 let text = format!("{most} must not be less than {other}, which is {usual}");

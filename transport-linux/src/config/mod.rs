@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::trim_token;
 pub use endpoint::{DEFAULT_PORT, DEFAULT_SPEED, Endpoint, HostPort, usual_sockets};
 pub use place::{ConfigError, Step};
 
@@ -81,6 +82,8 @@ pub struct Limits {
     pub max_frame: u32,
     pub outbox: u32,
     pub buffers: u64,
+    pub values: u64,
+    pub max_value: u32,
     pub hello_within_ms: u32,
     pub silence_ms: u32,
     pub max_silence_ms: u32,
@@ -91,6 +94,10 @@ pub struct Limits {
     pub keep_ms: u32,
     pub max_keep_ms: u32,
     pub page: u32,
+    pub joins: u32,
+    pub asks: u32,
+    pub watches: u32,
+    pub strikes: u8,
     pub drain_ms: u32,
     pub backlog: u32,
 }
@@ -104,6 +111,8 @@ impl Default for Limits {
             max_frame: 65_536,
             outbox: 1_048_576,
             buffers: 67_108_864,
+            values: 67_108_864,
+            max_value: 32_768,
             hello_within_ms: 10_000,
             silence_ms: 30_000,
             max_silence_ms: 600_000,
@@ -114,6 +123,10 @@ impl Default for Limits {
             keep_ms: 60_000,
             max_keep_ms: 3_600_000,
             page: 64,
+            joins: 1024,
+            asks: 4096,
+            watches: 16,
+            strikes: 16,
             drain_ms: 3000,
             backlog: 4096,
         }
@@ -199,11 +212,11 @@ impl User {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
-    /// Hear, look.
+    /// Join names, read values, watch, list.
     Read,
-    /// Send, answer, store, raise flags.
+    /// Send, call, change values, raise and lower flags.
     Write,
-    /// Declare names, lower flags by hand.
+    /// Declare names, send to everyone.
     Manage,
 }
 
@@ -331,7 +344,9 @@ mod blank {
         }
     }
 
-    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<T>, D::Error> {
         let text = String::deserialize(d)?;
         if text.is_empty() {
             return Ok(None);
@@ -341,28 +356,25 @@ mod blank {
 }
 
 impl Config {
-    /// From a file's text; `file` is only for errors. Everything is checked.
-    pub fn parse(file: Option<&Path>, text: &str) -> Result<Config, ConfigError> {
+    /// From a file's text; `file` is only for errors. `change` is for what the command line
+    /// says. Everything is checked.
+    pub fn parse(file: Option<&Path>, text: &str, change: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
         let source = Source { file, text };
-        let config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
+        let mut config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
+        change(&mut config);
         config.check(&|path, what| source.error_at(path, what))?;
         Ok(config)
     }
 
-    /// From a file.
-    pub fn read(file: &Path) -> Result<Config, ConfigError> {
+    /// From a file, otherwise as [`Config::parse`].
+    pub fn read(file: &Path, change: impl FnOnce(&mut Config)) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|e| ConfigError {
             file: Some(file.to_owned()),
             at: None,
             key: String::new(),
             text: format!("cannot be read: {e}"),
         })?;
-        Config::parse(Some(file), &text)
-    }
-
-    /// Checks again, after the command line has changed something.
-    pub fn check_again(&self) -> Result<(), ConfigError> {
-        self.check(&|path, text| Source { file: None, text: "" }.error_at(path, text))
+        Config::parse(Some(file), &text, change)
     }
 
     /// As TOML, secrets hidden.
@@ -376,6 +388,10 @@ impl Config {
 mod tests {
     use super::*;
 
+    fn parse(file: Option<&Path>, text: &str) -> Result<Config, ConfigError> {
+        Config::parse(file, text, |_| {})
+    }
+
     /// `#key` is a default, `# text` is prose.
     fn uncommented() -> String {
         let line = |l: &str| match l.strip_prefix('#') {
@@ -387,9 +403,9 @@ mod tests {
 
     #[test]
     fn the_default_file_says_nothing_and_uncommented_says_the_default() {
-        assert_eq!(Config::parse(None, DEFAULT_TEXT).unwrap(), Config::default());
-        assert_eq!(Config::parse(None, &uncommented()).unwrap(), Config::default());
-        assert_eq!(Config::parse(None, "").unwrap(), Config::default());
+        assert_eq!(parse(None, DEFAULT_TEXT).unwrap(), Config::default());
+        assert_eq!(parse(None, &uncommented()).unwrap(), Config::default());
+        assert_eq!(parse(None, "").unwrap(), Config::default());
     }
 
     #[test]
@@ -412,21 +428,22 @@ mod tests {
 
     #[test]
     fn examples_in_the_default_file_are_good() {
-        // Prose lines that are indented by four are an example of a user and a listener.
-        let example: Vec<&str> = DEFAULT_TEXT.lines().filter_map(|l| l.strip_prefix("#     ")).collect();
-        let config = Config::parse(None, &example.join("\n")).unwrap();
+        // Prose lines that are indented by five are an example of a user and a listener.
+        let example: Vec<&str> =
+            DEFAULT_TEXT.lines().filter_map(|l| l.strip_prefix("#     ")).filter(|l| !l.starts_with(' ')).collect();
+        let config = parse(None, &example.join("\n")).unwrap();
         assert_eq!((config.users.len(), config.listeners.len()), (1, 1));
     }
 
     #[test]
     fn what_is_printed_reads_as_the_same() {
         let config = Config::default();
-        assert_eq!(Config::parse(None, &config.print()).unwrap(), config);
+        assert_eq!(parse(None, &config.print()).unwrap(), config);
     }
 
     #[test]
     fn secrets_are_never_shown() {
-        let config = Config::parse(None, "[[users]]\nname = \"anna\"\ntoken = \"sesame-open\"\n").unwrap();
+        let config = parse(None, "[[users]]\nname = \"anna\"\ntoken = \"sesame-open\"\n").unwrap();
         assert!(!config.print().contains("sesame"));
         assert!(!format!("{config:?}").contains("sesame"));
     }
@@ -458,11 +475,16 @@ mod tests {
                 "users[1].name",
                 "twice",
             ),
-            ("[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = [\"x\", \"\"]", (4, 15), "users[0].names[1]", "name"),
+            (
+                "[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = [\"x\", \"\"]",
+                (4, 15),
+                "users[0].names[1]",
+                "name",
+            ),
             ("listeners = []", (1, 13), "listeners", "nowhere"),
             ("a = = b", (1, 5), "", ""),
         ] {
-            let error = Config::parse(None, text).expect_err(text);
+            let error = parse(None, text).expect_err(text);
             assert!(error.text.contains(hint), "{text}\n{error}");
             assert_eq!((error.at, error.key.as_str()), (Some(at), key), "{text}\n{error}");
         }

@@ -160,14 +160,14 @@ fn descend_value(value: &Spanned<DeValue<'_>>, span: &Range<usize>, path: &mut S
 mod tests {
     use super::*;
 
-    const TEXT: &str = "a = 1\n[t]\nµ = [\"x\", \"y\"]\n[[l]]\nk = 1\n[[l]]\nk = 22\n";
+    const TEXT: &str = "a = 1\n[t]\n\"µ\" = [\"x\", \"y\"]\n[[l]]\nk = 1\n[[l]]\nk = 22\n";
 
     #[test]
     fn keys_have_places() {
         let source = Source { file: None, text: TEXT };
         let at = |path: &[Step<'_>]| source.error_at(path, "x").at;
         assert_eq!(at(&[Step::Key("a")]), Some((1, 5)));
-        assert_eq!(at(&[Step::Key("t"), Step::Key("µ"), Step::Index(1)]), Some((3, 11)));
+        assert_eq!(at(&[Step::Key("t"), Step::Key("µ"), Step::Index(1)]), Some((3, 13)));
         assert_eq!(at(&[Step::Key("l"), Step::Index(1), Step::Key("k")]), Some((7, 5)));
         assert_eq!(at(&[Step::Key("nothing")]), None);
     }

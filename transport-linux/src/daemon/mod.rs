@@ -1,41 +1,193 @@
 //! The daemon: one thread around one epoll set.
 //!
 //! [`serve`] reads the configuration, opens what it names and runs `event_loop` until a
-//! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines and the
-//! counters' page have threads of their own behind bounded queues.
+//! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines, the
+//! counters' page and reading the configuration again have threads of their own behind
+//! bounded queues.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | the command line of `serve` and `check-config` |
+//! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `event_loop` | waiting, turns, timers, drain, reload |
-//! | `connection`, `datagram`, `serial` | reading and writing one kind of descriptor |
+//! | `connection`, `serial` | reading and writing a stream; serial lines |
+//! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
-//! | `ready` | who still has work |
 //! | `gate` | users, secrets and their rights |
 //! | `memory` | the router's tables |
+//! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
 mod args;
+mod connection;
+mod counters;
+mod event_loop;
+mod gate;
+mod greeting;
+mod listener;
+mod load;
+mod log;
+mod memory;
+mod metrics;
+mod peers;
+mod ready;
+mod serial;
+mod words;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use chappe_core::router::{Router, Settings};
+use mio::{Poll, Waker};
+use sd_notify::NotifyState;
+use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
+pub use memory::{MAX_FRAME, MAX_STATIONS};
 
-/// Most stations a daemon can be configured for: the size of its tables.
-pub const MAX_STATIONS: usize = 16_384;
+use crate::sys;
+use load::Source;
 
-/// Longest frame a daemon can be configured to take.
-pub const MAX_FRAME: usize = 1 << 20;
+/// What Welcome and lists call this software.
+const VERSION: &str = concat!("chappe ", env!("CARGO_PKG_VERSION"));
 
-/// `chappe serve`. Returns when the daemon has drained after SIGTERM or SIGINT (success), or
-/// could not start (failure; the reason is on standard error).
+/// Exit status of a configuration that is refused: EX_CONFIG of sysexits.h, which systemd
+/// units can tell from a crash.
+const BAD_CONFIG: u8 = 78;
+
+/// `chappe serve`. Returns when the daemon has drained after SIGTERM or SIGINT (0), when the
+/// configuration is refused (78) or when something that it names cannot be opened (1); the
+/// reason is on standard error.
 pub fn serve(args: ServeArgs) -> ExitCode {
-    let _ = args;
-    ExitCode::FAILURE
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, text }) => {
+            eprintln!("chappe: {text}");
+            ExitCode::from(status)
+        }
+    }
 }
 
-/// `chappe check-config`. Prints the configuration in force, or what is wrong with it.
+/// `chappe check-config`. Prints the configuration in force, with the arguments taken in and
+/// secrets hidden (0), or what is wrong with it (78).
 pub fn check_config(args: CheckArgs) -> ExitCode {
-    let _ = args;
-    ExitCode::FAILURE
+    let source = Source::new(args.config, args.overrides);
+    match source.load() {
+        Ok(config) => {
+            match source.file() {
+                Some(file) => println!("# {} is good. In force:", file.display()),
+                None => println!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
+            }
+            print!("{}", config.print());
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("chappe: {e}");
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+struct Failure {
+    status: u8,
+    text: String,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Failure { status: 1, text }
+    }
+}
+
+fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
+    move |e| Failure { status: 1, text: format!("{what}: {e}") }
+}
+
+fn run(args: ServeArgs) -> Result<(), Failure> {
+    let mut source = Source::new(args.config, args.overrides);
+    let config = source.load().map_err(|e| Failure { status: BAD_CONFIG, text: e.to_string() })?;
+    source.started_with(&config);
+    let is_configured = source.file().is_some();
+
+    sys::ignore_broken_pipes();
+    // Before any thread starts, so that none of them is interrupted instead.
+    let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
+    let listeners = listener::open_all(&config)?;
+    let log = log::Log::start(&config.log)?;
+    let limit = sys::raise_descriptor_limit(config.limits.descriptors.into());
+    match &limit {
+        // Each station is one, and listeners, files and the loop's own are a few more.
+        Ok(n) if *n < u64::from(config.limits.stations) + 64 => warn!(
+            event = "descriptors.few",
+            descriptors = n,
+            stations = config.limits.stations,
+            "fewer file descriptors than stations: beyond them connections are refused; raise `ulimit -Hn`"
+        ),
+        Ok(_) => {}
+        Err(e) => warn!(event = "descriptors.unknown", detail = %e, "the limit of file descriptors stays as it is"),
+    }
+
+    let users = gate::Users::default();
+    users.take(&config)?;
+    let mut settings = Settings::new(&config.node, VERSION, &users);
+    event_loop::apply(&mut settings, &config.limits);
+    let mut memory = memory::Memory::reserve(&config.limits)?;
+    let mut router = Router::new(memory.parts()?, settings, sys::now())
+        .map_err(|e| Failure { status: 1, text: format!("the router refuses its settings: {e:?}") })?;
+    if let Ok(since_1970) = std::time::UNIX_EPOCH.elapsed() {
+        let since_boot = sys::now().millis() * 1000;
+        router.set_calendar((since_1970.as_micros() as u64).saturating_sub(since_boot));
+    }
+
+    let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
+    let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
+    let asked = match config.metrics.listen {
+        None => None,
+        Some(at) => {
+            let (at, asked) = metrics::start(at, waker.clone()).map_err(|e| format!("metrics.listen: {at}: {e}"))?;
+            info!(event = "metrics.listening", address = %format_args!("http://{at}/metrics"), "counters are shown");
+            Some(asked)
+        }
+    };
+
+    for listener in &listeners {
+        info!(event = "listener.open", address = %listener.address, "listening");
+        if !listener.is_local && !listener.rights.is_empty() {
+            warn!(
+                event = "listener.unprotected",
+                address = %listener.address,
+                "ANYONE who reaches this address may use it without credentials (allow_open)"
+            );
+        }
+    }
+    if !is_configured && std::env::var_os("JOURNAL_STREAM").is_none() {
+        print!("{}", greeting::text(&program(), &listeners));
+    }
+    let config_file = source.file().map_or("none".into(), |f| f.display().to_string());
+    info!(event = "daemon.ready", node = %config.node, version = VERSION, config = %config_file, "ready");
+    // Without systemd these go nowhere, and nobody waits for them.
+    let status = format!("{} listeners", listeners.len());
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+
+    let parts = event_loop::Parts {
+        router,
+        settings,
+        users: &users,
+        config: config.clone(),
+        source,
+        listeners,
+        signals,
+        log,
+        poll,
+        waker,
+        asked,
+        watchdog: sd_notify::watchdog_enabled(),
+    };
+    event_loop::EventLoop::new(parts)
+        .and_then(event_loop::EventLoop::run)
+        .map_err(cannot("the event loop cannot go on"))
+}
+
+/// How the program was called, for commands that a person can copy.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "chappe".into())
 }

@@ -1,0 +1,159 @@
+//! One byte stream: a TCP or Unix connection, or a serial line.
+//!
+//! Owns: the descriptor and what the kernel has said about it. Does not own bytes: what is
+//! read goes to the router at once, what is written comes from there.
+//!
+//! Kernel facts this leans on, each proved in `tests/kernel.rs`: a read that returns less
+//! than it had room for has emptied the socket; what comes later is an edge of its own, and
+//! so is the end unless it had come before the event was fetched, which then says so; a
+//! write that is not taken whole is followed by an edge when there is room again.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+/// Most pieces in one write; what is more waits for the next turn.
+pub(super) const PIECES: usize = 128;
+
+/// How much of what a closed peer still sends is taken, so that the kernel ends the
+/// connection instead of resetting it, which would destroy our last words on their way.
+const DISCARD: usize = 256 * 1024;
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All that was offered.
+    All(usize),
+    /// Less: the kernel will say when there is room.
+    Part(usize),
+}
+
+/// What is behind a descriptor, as far as it behaves differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A short read has emptied it; edges for room come only after it was full.
+    Tcp,
+    /// A short read has emptied it; every reading of the peer is an edge for room.
+    Unix,
+    /// A short read says nothing: a terminal hands out what one interrupt brought.
+    Serial,
+}
+
+/// A connection. Small: there may be many thousand.
+#[derive(Debug)]
+pub(super) struct Connection {
+    // A file is the standard library's own safe read and writev on any descriptor.
+    file: File,
+    /// Where it came in.
+    pub(super) listener: u16,
+    /// The last write was not taken whole.
+    pub(super) blocked: bool,
+    /// Registered for room to write, too.
+    watches_room: bool,
+    /// The peer has ended its side; there may be bytes before the end.
+    pub(super) ended: bool,
+    /// In the ready list.
+    pub(super) queued: bool,
+    pub(super) kind: Kind,
+}
+
+impl Connection {
+    pub(super) fn new(fd: OwnedFd, listener: u16, kind: Kind) -> Self {
+        Connection {
+            file: File::from(fd),
+            listener,
+            blocked: false,
+            watches_room: false,
+            ended: false,
+            queued: false,
+            kind,
+        }
+    }
+
+    pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.file.as_raw_fd()), token, Interest::READABLE)
+    }
+
+    /// From now on events have another token.
+    pub(super) fn rename(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.blocked = false;
+        self.watches_room = false;
+        registry.reregister(&mut SourceFd(&self.file.as_raw_fd()), token, Interest::READABLE)
+    }
+
+    /// Whether reading `n` of `room` bytes leaves no doubt that there is no more for now.
+    #[inline]
+    pub(super) fn is_drained(&self, n: usize, room: usize) -> bool {
+        n < room && !self.ended && self.kind != Kind::Serial
+    }
+
+    /// Reads once. 0 is the end. Interruptions are retried.
+    #[inline]
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read(buffer) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes once. Room that comes later will be an event with `token`.
+    #[inline]
+    pub(super) fn write(&mut self, pieces: &[IoSlice<'_>], registry: &Registry, token: Token) -> io::Result<Written> {
+        let offered: usize = pieces.iter().map(|p| p.len()).sum();
+        let result = match pieces {
+            [one] => self.file.write(one),
+            more => self.file.write_vectored(more),
+        };
+        let taken = match result {
+            Ok(n) if n == offered => return Ok(Written::All(n)),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            // Taken for full: if it is not, registering below makes an event at once.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+            Err(e) => return Err(e),
+        };
+        self.blocked = true;
+        if !self.watches_room {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            registry.reregister(&mut SourceFd(&self.file.as_raw_fd()), token, both)?;
+            self.watches_room = true;
+        }
+        Ok(Written::Part(taken))
+    }
+
+    /// There is room again.
+    pub(super) fn unblock(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.blocked = false;
+        if self.watches_room && self.kind != Kind::Tcp {
+            registry.reregister(&mut SourceFd(&self.file.as_raw_fd()), token, Interest::READABLE)?;
+            self.watches_room = false;
+        }
+        Ok(())
+    }
+
+    /// Ends it so that what was written last can still be read.
+    pub(super) fn close(mut self, scratch: &mut [u8]) {
+        let socket = socket2::SockRef::from(&self.file);
+        if socket.shutdown(Shutdown::Write).is_ok() {
+            let mut discarded = 0;
+            while discarded < DISCARD
+                && let Ok(n @ 1..) = self.file.read(scratch)
+            {
+                discarded += n;
+            }
+        }
+    }
+
+    /// Says a few bytes to someone who is not let in, and ends it.
+    pub(super) fn refuse(mut self, words: &[u8], scratch: &mut [u8]) {
+        // A new connection has room for a few bytes; if not, the peer just sees the end.
+        let _ = self.file.write(words);
+        self.close(scratch);
+    }
+}

@@ -1,0 +1,41 @@
+//! What the shell counts: everything about sockets that the router cannot see.
+//!
+//! Owns: one number for each reason. The router's own counters are in `chappe-core`.
+
+macro_rules! counters {
+    ($($field:ident $help:literal,)*) => {
+        /// Numbers since the start.
+        #[derive(Debug, Default, Clone, Copy)]
+        pub(super) struct Counts { $(#[doc = $help] pub(super) $field: u64,)* }
+
+        impl Counts {
+            /// Name, help and value of each.
+            pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($field), $help, self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    accepted "connections accepted",
+    refused_full "connections refused because there was no room for another station",
+    refused_descriptors "connections refused because file descriptors had run out",
+    accept_failures "attempts to accept that failed for another reason",
+    accept_pauses "times a listener rested because nothing could be accepted",
+    reads "reads from connections",
+    read_bytes "bytes read from connections and datagrams",
+    writes "writes to connections",
+    written_bytes "bytes written to connections and datagrams",
+    blocked "writes that a connection did not take whole",
+    datagrams_received "datagrams taken",
+    datagrams_sent "datagrams sent",
+    datagrams_refused "datagrams from new sources when there was no room for another",
+    datagrams_too_long "datagrams, in or out, longer than a frame or a datagram may be",
+    datagrams_lost "datagrams that the system did not take",
+    serial_opened "times a serial line was opened",
+    serial_failures "times a serial line could not be opened, or broke",
+    turns "turns of the event loop",
+    reloads "times the configuration was read again and taken",
+    reload_failures "times the configuration was read again and refused",
+}

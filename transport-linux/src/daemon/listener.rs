@@ -1,0 +1,328 @@
+//! What accepts stations: opening it, taking it over from systemd, and removing it.
+//!
+//! Owns: sockets that listen and the files of Unix sockets. Does not own what comes in.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chappe_core::router::Rights;
+use mio::event::Source as _;
+use mio::net::{TcpListener, UdpSocket, UnixListener};
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::gate::rights;
+use crate::config::{Config, Endpoint, Listener as Wanted, Mode, usual_sockets};
+use crate::sys;
+
+/// A peer that vanished without a word is noticed by its silence long before; this only
+/// keeps connections through routers that forget.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Permissions of a Unix socket if the configuration says nothing.
+const USUAL_MODE: Mode = Mode(0o660);
+
+/// One thing that stations come in by.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) source: Door,
+    /// As a client would write it.
+    pub(super) address: String,
+    /// What a station may do before it names a user.
+    pub(super) rights: Rights,
+    /// Which entry of the configuration it came from; systemd may hand over others.
+    pub(super) entry: Option<usize>,
+    /// Only this machine reaches it.
+    pub(super) is_local: bool,
+}
+
+/// What is behind it.
+#[derive(Debug)]
+pub(super) enum Door {
+    Tcp(TcpListener),
+    /// The file goes when the listener does.
+    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] Option<SocketFile>),
+    Udp(UdpSocket),
+    Serial {
+        path: PathBuf,
+        speed: u32,
+    },
+}
+
+/// The file of a Unix socket, removed with it if it is still ours.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Another daemon may have put its own in this place.
+        if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Listener {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.source {
+            Door::Tcp(s) => s.register(registry, token, Interest::READABLE),
+            Door::Unix(s, _) => s.register(registry, token, Interest::READABLE),
+            Door::Udp(s) => s.register(registry, token, Interest::READABLE),
+            Door::Serial { .. } => Ok(()),
+        }
+    }
+}
+
+/// Opens everything that the configuration names and takes what systemd hands over. An
+/// error says which address and what to do.
+pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, String> {
+    let mut all = adopt_all(config)?;
+    for (i, wanted) in config.listeners.iter().enumerate() {
+        if all.iter().any(|l| l.entry == Some(i)) {
+            continue; // systemd has opened it
+        }
+        let opened = open(wanted, config).map_err(|e| format!("listeners[{i}]: {}: {e}", wanted.address))?;
+        for (source, address, is_local) in opened {
+            let rights = rights(&config.anonymous_rights(i, is_local));
+            all.push(Listener { source, address, rights, entry: Some(i), is_local });
+        }
+    }
+    Ok(all)
+}
+
+type Opened = (Door, String, bool);
+
+fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
+    let say = |e: io::Error| match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; end it, or listen elsewhere (--listen ADDRESS)".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => format!("{e}; choose another address or run with more rights"),
+        _ => e.to_string(),
+    };
+    match &wanted.address {
+        Endpoint::Tcp(place) => {
+            let mut all = Vec::new();
+            for address in place.resolve().map_err(say)? {
+                let socket = bind_tcp(address, config.limits.backlog).map_err(say)?;
+                let socket = TcpListener::from_std(socket);
+                let address = socket.local_addr().map_err(say)?;
+                all.push((Door::Tcp(socket), format!("tcp://{address}"), address.ip().is_loopback()));
+            }
+            Ok(all)
+        }
+        Endpoint::Udp(place) => {
+            let mut all = Vec::new();
+            for address in place.resolve().map_err(say)? {
+                let socket = bind_udp(address).map_err(say)?;
+                let address = socket.local_addr().map_err(say)?;
+                all.push((Door::Udp(socket), format!("udp://{address}"), address.ip().is_loopback()));
+            }
+            Ok(all)
+        }
+        Endpoint::Unix(path) => {
+            let (socket, file) = bind_unix(path, wanted, config.limits.backlog)?;
+            Ok(vec![(Door::Unix(socket, Some(file)), format!("unix://{}", path.display()), true)])
+        }
+        Endpoint::UnixAuto => {
+            let mut reasons = Vec::new();
+            for path in usual_sockets() {
+                let result = prepare_folder(&path).and_then(|()| bind_unix(&path, wanted, config.limits.backlog));
+                match result {
+                    Ok((socket, file)) => {
+                        let address = format!("unix://{}", path.display());
+                        return Ok(vec![(Door::Unix(socket, Some(file)), address, true)]);
+                    }
+                    // Two daemons in two places would not know of each other.
+                    Err(e) if e.contains("another program") => return Err(format!("{}: {e}", path.display())),
+                    Err(e) => reasons.push(format!("{}: {e}", path.display())),
+                }
+            }
+            Err(format!("no place will do: {}", reasons.join("; ")))
+        }
+        Endpoint::Serial { path, speed } => {
+            let source = Door::Serial { path: path.clone(), speed: *speed };
+            Ok(vec![(source, wanted.address.to_string(), true)])
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Whoever wants both writes two listeners; one that is both hides the second.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    ready_for_stations(&SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Options that accepted connections inherit (proved in `tests/kernel.rs`).
+fn ready_for_stations(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}
+
+/// Makes the folder of a usual place if it is below /tmp, and refuses one that others own.
+fn prepare_folder(path: &Path) -> Result<(), String> {
+    let folder = path.parent().ok_or("has no folder")?;
+    if !folder.starts_with("/tmp") {
+        return Ok(());
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(format!("its folder cannot be made: {e}")),
+        _ => {}
+    }
+    let about = fs::symlink_metadata(folder).map_err(|e| e.to_string())?;
+    if !about.is_dir() || about.uid() != sys::user_id() || about.mode() & 0o022 != 0 {
+        return Err("its folder belongs to somebody else, or others may write to it".into());
+    }
+    Ok(())
+}
+
+fn bind_unix(path: &Path, wanted: &Wanted, backlog: u32) -> Result<(UnixListener, SocketFile), String> {
+    let owner = id(sys::Names::Users, &wanted.owner)?;
+    let group = id(sys::Names::Groups, &wanted.group)?;
+    let folder = path.parent().ok_or("has no folder")?;
+    // Two daemons that start at the same time must not take each other's file for stale.
+    let lock = File::open(folder).map_err(|e| format!("its folder {} cannot be opened: {e}", folder.display()))?;
+    for _ in 0..100 {
+        if lock.try_lock().is_ok() {
+            break; // else go on in the end: anyone may lock a public folder for ever
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    remove_if_stale(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(|e| e.to_string())?;
+    let address = socket2::SockAddr::unix(path).map_err(|e| format!("the path cannot be a socket's: {e}"))?;
+    let mode = wanted.mode.unwrap_or(USUAL_MODE).0;
+    // The file is never there with more rights than it should have. There is only this
+    // thread that makes files yet.
+    let before = sys::set_umask(!mode & 0o777);
+    let bound = socket.bind(&address);
+    sys::set_umask(before);
+    bound.map_err(|e| format!("the socket cannot be made: {e}"))?;
+    let about = fs::symlink_metadata(path).map_err(|e| e.to_string())?;
+    let file = SocketFile { path: path.to_owned(), inode: (about.dev(), about.ino()) };
+    if owner.is_some() || group.is_some() {
+        std::os::unix::fs::chown(path, owner, group)
+            .map_err(|e| format!("the socket cannot be given to `{}`:`{}`: {e}", wanted.owner, wanted.group))?;
+    }
+    socket.listen(backlog.try_into().unwrap_or(i32::MAX)).map_err(|e| e.to_string())?;
+    Ok((UnixListener::from_std(OwnedFd::from(socket).into()), file))
+}
+
+/// A file that a daemon left behind when it was killed is in the way; one on which somebody
+/// listens, or that is no socket, is not ours to remove.
+fn remove_if_stale(path: &Path) -> Result<(), String> {
+    let about = match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e.to_string()),
+        Ok(about) => about,
+    };
+    if !about.file_type().is_socket() {
+        return Err("there is a file that is no socket; move it away".into());
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err("another program listens there; end it, or listen elsewhere (--listen ADDRESS)".into()),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|e| format!("the socket file left behind cannot be removed: {e}"))
+        }
+        Err(e) => Err(format!("there is a socket file, and whether it is in use cannot be said: {e}")),
+    }
+}
+
+fn id(kind: sys::Names, name: &str) -> Result<Option<u32>, String> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(number) = name.parse() {
+        return Ok(Some(number));
+    }
+    match sys::id_of(kind, name) {
+        Ok(Some(id)) => Ok(Some(id)),
+        Ok(None) => Err(format!("there is no user or group `{name}` on this machine")),
+        Err(e) => Err(format!("`{name}` cannot be looked up: {e}")),
+    }
+}
+
+/// Sockets that systemd opened (`chappe.socket`).
+fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
+    let handed = sd_notify::listen_fds().map_err(|e| format!("LISTEN_FDS cannot be understood: {e}"))?;
+    let mut all = Vec::new();
+    for number in handed {
+        let wrong = |e: String| format!("descriptor {number} from systemd: {e}");
+        let fd = sys::adopt(number).map_err(|e| wrong(e.to_string()))?;
+        let (source, address, is_local) = adopt(fd).map_err(wrong)?;
+        let entry = config.listeners.iter().position(|l| is_same(&l.address, &address));
+        let rights = match entry {
+            Some(i) => config.anonymous_rights(i, is_local),
+            None if is_local || config.allow_open => Config::strangers_rights(),
+            None if config.users.is_empty() => {
+                return Err(wrong(format!(
+                    "other machines reach {address} and no users are configured: add [[users]], \
+                     or set allow_open = true if anyone may use it"
+                )));
+            }
+            None => Vec::new(),
+        };
+        all.push(Listener { source, address, rights: super::gate::rights(&rights), entry, is_local });
+    }
+    Ok(all)
+}
+
+fn adopt(fd: OwnedFd) -> Result<Opened, String> {
+    let about = SockRef::from(&fd.as_fd()).local_addr().map_err(|e| format!("is no socket: {e}"));
+    let kind = SockRef::from(&fd.as_fd()).r#type().map_err(|e| format!("is no socket: {e}"))?;
+    SockRef::from(&fd.as_fd()).set_nonblocking(true).map_err(|e| e.to_string())?;
+    let about = about?;
+    if let Some(address) = about.as_socket() {
+        let is_local = address.ip().is_loopback();
+        return match kind {
+            Type::STREAM => {
+                ready_for_stations(&SockRef::from(&fd.as_fd())).map_err(|e| e.to_string())?;
+                Ok((Door::Tcp(TcpListener::from_std(fd.into())), format!("tcp://{address}"), is_local))
+            }
+            Type::DGRAM => Ok((Door::Udp(UdpSocket::from_std(fd.into())), format!("udp://{address}"), is_local)),
+            _ => Err("is neither a stream nor a datagram socket".into()),
+        };
+    }
+    match (about.as_pathname(), kind) {
+        (path, Type::STREAM) if about.is_unix() => {
+            // The file is systemd's: it stays when the daemon goes.
+            let address = path.map_or_else(|| "unix://(no path)".into(), |p| format!("unix://{}", p.display()));
+            Ok((Door::Unix(UnixListener::from_std(fd.into()), None), address, true))
+        }
+        _ => Err("is no socket of a kind that stations come in by".into()),
+    }
+}
+
+fn is_same(wanted: &Endpoint, address: &str) -> bool {
+    match wanted {
+        Endpoint::UnixAuto => usual_sockets().iter().any(|p| format!("unix://{}", p.display()) == address),
+        Endpoint::Tcp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address)),
+        Endpoint::Udp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
+        other => other.to_string() == address,
+    }
+}

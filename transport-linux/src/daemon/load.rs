@@ -1,0 +1,119 @@
+//! From files and arguments to one configuration that has been checked.
+
+use std::path::{Path, PathBuf};
+
+use super::args::Overrides;
+use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
+
+/// Where the configuration comes from: the same at start and at each reload.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+    /// What was in force at start, for what cannot change.
+    listeners: Vec<Endpoint>,
+    stations: u32,
+}
+
+impl Source {
+    pub(super) fn new(file: Option<PathBuf>, overrides: Overrides) -> Self {
+        Source { file, overrides, listeners: Vec::new(), stations: 0 }
+    }
+
+    /// The file that is read: the one named, or the usual one if it is there.
+    pub(super) fn file(&self) -> Option<&Path> {
+        let usual = Path::new(DEFAULT_FILE);
+        self.file.as_deref().or_else(|| usual.exists().then_some(usual))
+    }
+
+    /// Reads and checks everything.
+    pub(super) fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = match self.file() {
+            Some(file) => Config::read(file, |config| self.overrides.apply(config))?,
+            None => Config::parse(None, "", |config| self.overrides.apply(config))?,
+        };
+        if config.node.is_empty() {
+            config.node = host_name();
+        }
+        Ok(config)
+    }
+
+    /// Remembers what was in force at start.
+    pub(super) fn started_with(&mut self, config: &Config) {
+        self.listeners = config.listeners.iter().map(|l| l.address.clone()).collect();
+        self.stations = config.limits.stations;
+    }
+
+    /// The address that was entry `i` at start.
+    pub(super) fn listener(&self, i: usize) -> Option<&Endpoint> {
+        self.listeners.get(i)
+    }
+
+    /// Stations there were tables for at start.
+    pub(super) fn stations(&self) -> u32 {
+        self.stations
+    }
+}
+
+impl Overrides {
+    /// Arguments win over the file.
+    fn apply(&self, config: &mut Config) {
+        if !self.listen.is_empty() {
+            let named = std::mem::take(&mut config.listeners);
+            // What the file says about an address stays with it.
+            let about = |address: &Endpoint| named.iter().find(|l| l.address == *address).cloned();
+            config.listeners =
+                self.listen.iter().map(|a| about(a).unwrap_or_else(|| Listener::at(a.clone()))).collect();
+        }
+        if let Some(node) = &self.node {
+            config.node.clone_from(node);
+        }
+        config.allow_open |= self.allow_open;
+        config.metrics.listen = self.metrics.or(config.metrics.listen);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        config.log.level = self.log_level.unwrap_or(config.log.level);
+    }
+}
+
+/// The host's name, as far as it may be a station's.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(48).filter(char::is_ascii).collect();
+    if name.is_empty() { "chappe".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Level, Right};
+
+    #[test]
+    fn arguments_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        std::fs::write(
+            &file,
+            "node='x'\n[log]\nlevel='debug'\n[[listeners]]\naddress='unix:///a/b'\nanonymous=['read']\n",
+        )
+        .unwrap();
+        let overrides = Overrides {
+            listen: vec!["unix:///a/b".parse().unwrap(), "tcp://127.0.0.1:1".parse().unwrap()],
+            node: Some("y".into()),
+            ..Overrides::default()
+        };
+        let config = Source::new(Some(file), overrides).load().unwrap();
+        assert_eq!((config.node.as_str(), config.log.level), ("y", Level::Debug));
+        assert_eq!(config.listeners[0].anonymous, Some(vec![Right::Read]));
+        assert_eq!((config.listeners.len(), &config.listeners[1].anonymous), (2, &None));
+    }
+
+    #[test]
+    fn arguments_are_checked_like_the_file() {
+        let overrides = Overrides { listen: vec!["tcp://0.0.0.0:1".parse().unwrap()], ..Overrides::default() };
+        let error = Source::new(Some("/dev/null".into()), overrides.clone()).load().unwrap_err();
+        assert!(error.to_string().contains("allow_open"), "{error}");
+        let open = Overrides { allow_open: true, ..overrides };
+        assert!(Source::new(Some("/dev/null".into()), open).load().is_ok());
+    }
+}

@@ -1,0 +1,140 @@
+//! The memory of the router.
+//!
+//! Owns: how large its tables are. Those of fixed rows are statics in .bss, those that are
+//! bytes are allocated zeroed: both are given to the process page by page as they are first
+//! touched, so that a daemon costs what its busiest moment needed and not what it could
+//! hold. Nothing of it moves or grows while the router runs.
+
+use chappe_core::router::FRAME_MARGIN;
+use chappe_core::router::store::{FixedStore, StoreParts, StoreSettings, StoredRow};
+use chappe_core::storage::{Limits, Parts, StoreRef, Tables};
+use static_cell::ConstStaticCell;
+
+use crate::config::Limits as Wanted;
+
+/// Most stations a daemon can be configured for: the size of its tables.
+pub const MAX_STATIONS: usize = 16_384;
+
+/// Longest frame a daemon can be configured to take.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Names at once: four for each station.
+const NAMES: usize = 4 * MAX_STATIONS;
+const MEMBERS: usize = 8 * MAX_STATIONS;
+const REQUESTS: usize = 4 * MAX_STATIONS;
+const DEBTS: usize = 8 * MAX_STATIONS;
+const MAIL: usize = MAX_STATIONS;
+const WATCHES: usize = 4096;
+const FLAGS: usize = 4096;
+const TIMERS: usize = MAX_STATIONS + REQUESTS + MAIL;
+
+/// A block of the common pool: a few short frames, so that a station with a little waiting
+/// holds little, and a megabyte still goes out in a handful of writes.
+const BLOCK: usize = 1024;
+
+/// Values at once, tombstones among them.
+const VALUES: usize = 65_536;
+
+/// A block of the memory for values: most readings fit one or two with their name.
+const VALUE_BLOCK: usize = 64;
+
+/// How long a removal is remembered, in microseconds: longer than any link stays down.
+const TOMBSTONES: u64 = 24 * 3600 * 1_000_000;
+
+type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>;
+type AllValues = heapless::Vec<StoredRow, VALUES>;
+
+static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
+static VALUE_ROWS: ConstStaticCell<AllValues> = ConstStaticCell::new(AllValues::new());
+
+/// What one router borrows.
+pub(super) struct Memory {
+    tables: &'static mut AllTables,
+    value_rows: &'static mut AllValues,
+    value_buckets: Vec<u32>,
+    value_bytes: Vec<u8>,
+    value_links: Vec<u32>,
+    stations: usize,
+    seed: u32,
+    max_value: usize,
+    pool: Vec<u8>,
+    links: Vec<u32>,
+    assembly: Vec<u8>,
+    encode: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl Memory {
+    /// Takes the memory of this process, of which there is one: a second daemon in the same
+    /// process is an error.
+    pub(super) fn reserve(wanted: &Wanted) -> Result<Memory, String> {
+        let taken = "the tables of this process are taken: one process is one daemon";
+        let tables = TABLES.try_take().ok_or(taken)?;
+        let value_rows = VALUE_ROWS.try_take().ok_or(taken)?;
+        let pool = wanted.buffers as usize;
+        let values = wanted.values as usize;
+        let frame = MAX_FRAME + FRAME_MARGIN;
+        Ok(Memory {
+            tables,
+            value_rows,
+            value_buckets: vec![0; VALUES],
+            value_bytes: vec![0; values],
+            value_links: vec![0; values / VALUE_BLOCK],
+            stations: wanted.stations as usize,
+            seed: seed(),
+            max_value: wanted.max_value as usize,
+            pool: vec![0; pool],
+            links: vec![0; pool.div_ceil(BLOCK)],
+            assembly: vec![0; frame],
+            encode: vec![0; frame],
+            scratch: vec![0; frame],
+        })
+    }
+
+    /// Called once.
+    pub(super) fn parts(&mut self) -> Result<Parts<'_>, String> {
+        let t = &mut *self.tables;
+        let values = StoreParts {
+            rows: self.value_rows.as_mut_view(),
+            buckets: &mut self.value_buckets,
+            bytes: &mut self.value_bytes,
+            links: &mut self.value_links,
+        };
+        let settings = StoreSettings {
+            block: VALUE_BLOCK,
+            rows: VALUES,
+            max_value: self.max_value,
+            keep: TOMBSTONES,
+            seed: self.seed.rotate_left(16),
+        };
+        let store = FixedStore::new(values, settings).map_err(|e| format!("limits.values: {e:?}"))?;
+        Ok(Parts {
+            limits: Limits { stations: self.stations, ..Limits::NONE },
+            stations: t.stations.as_mut_view(),
+            names: t.names.as_mut_view(),
+            name_buckets: &mut t.name_buckets,
+            members: t.members.as_mut_view(),
+            requests: t.requests.as_mut_view(),
+            debts: t.debts.as_mut_view(),
+            mail: t.mail.as_mut_view(),
+            watches: t.watches.as_mut_view(),
+            flags: t.flags.as_mut_view(),
+            timers: &mut t.timers,
+            pool: &mut self.pool,
+            pool_links: &mut self.links,
+            block: BLOCK,
+            assembly: &mut self.assembly,
+            encode: &mut self.encode,
+            scratch: &mut self.scratch,
+            store: StoreRef::Fixed(store),
+            seed: self.seed,
+        })
+    }
+}
+
+/// Nobody outside can know which names would meet in one bucket. The standard library's
+/// hasher has its keys from the system's random source.
+fn seed() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish() as u32
+}

@@ -1,0 +1,47 @@
+//! What is said to those who are not let in: whole frames, made once.
+//!
+//! A connection that is refused has said nothing yet, so they are in today's framing.
+
+use std::sync::OnceLock;
+
+use chappe_core::dialect::messi::frame::Framing;
+use chappe_core::dialect::messi::repr::{Closing, Code, ServerToClient};
+use chappe_core::dialect::messi::wire::{Writer, kind};
+
+/// There is no place for another station.
+pub(super) fn full() -> &'static [u8] {
+    static FRAME: OnceLock<Vec<u8>> = OnceLock::new();
+    FRAME.get_or_init(|| closing(Code::Full, "the node has no place for another station; try again later"))
+}
+
+/// The daemon has no descriptor for it.
+pub(super) fn out_of_descriptors() -> &'static [u8] {
+    static FRAME: OnceLock<Vec<u8>> = OnceLock::new();
+    FRAME.get_or_init(|| closing(Code::Full, "the node has no file descriptor for another station; try again later"))
+}
+
+fn closing(code: Code, text: &str) -> Vec<u8> {
+    let message = ServerToClient::Closing(Closing { code, text });
+    let (head, size) = (Framing::Today.header(), message.len());
+    let mut frame = vec![0; head + size];
+    Framing::Today.write_header(kind::SERVER_TO_CLIENT, size, &mut frame[..head]);
+    message.write(&mut Writer::new(&mut frame[head..]));
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_frames_that_clients_understand() {
+        for frame in [full(), out_of_descriptors()] {
+            assert_eq!(frame[0], kind::SERVER_TO_CLIENT);
+            assert_eq!(usize::from(frame[3]), frame.len() - 4);
+            let (message, _) = ServerToClient::read(&frame[4..]).unwrap();
+            let ServerToClient::Closing(Closing { code, text }) = message else { panic!("{message:?}") };
+            assert_eq!(code, Code::Full);
+            assert!(text.contains("try again later"));
+        }
+    }
+}
