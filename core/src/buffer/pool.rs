@@ -53,7 +53,7 @@ impl<'s> Pool<'s> {
     /// many blocks as both slices have room for. `next` must be all zero. `None` if the size
     /// is no such power or there is not a single block.
     pub fn new(bytes: &'s mut [u8], next: &'s mut [u32], block: usize) -> Option<Self> {
-        if !block.is_power_of_two() || block < 16 || block > 1 << 24 {
+        if !block.is_power_of_two() || !(16..=1 << 24).contains(&block) {
             return None;
         }
         let blocks = (bytes.len() / block).min(next.len()).min(u32::MAX as usize - 1) as u32;

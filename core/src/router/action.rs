@@ -53,6 +53,6 @@ reasons! {
     Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
-    NoMemory "no_memory" Full ClosedMemory "no memory for its half frame",
+    NoMemory "no_memory" Full ClosedMemory "no memory for what it sent or was to be told",
     Stopping "stopping" Stopping ClosedStopping "the node is stopping",
 }

@@ -18,6 +18,9 @@ impl Router<'_> {
         let row = if l.name.is_empty() { 0 } else { self.names.find(l.name).unwrap_or(0) };
         let station = StationId::new(l.station).and_then(|id| self.stations.find(id)).unwrap_or(0);
         if row == 0 && station == 0 {
+            if !l.name.is_empty() && !crate::name::is_valid(l.name) {
+                return self.answer_itself(n, l.seq, Code::BadName);
+            }
             return self.answer_itself(n, l.seq, Code::NoRecipient);
         }
         let Some(r) = self.requests.open(&mut self.stations, n, l.seq, row) else {

@@ -40,7 +40,7 @@ counters! {
     ClosedCredentials "closed_bad_credentials" "Connections closed for a wrong user or token, or for none where one is needed",
     ClosedMalformed "closed_malformed" "Stations closed for frames that cannot be understood",
     ClosedSlow "closed_slow" "Stations closed because they did not read",
-    ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame",
+    ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame or for what they had to be told",
     ClosedStopping "closed_stopping" "Stations closed because the node stopped",
     BytesIn "bytes_in" "Octets received",
     BytesOut "bytes_out" "Octets taken by transports",

@@ -91,8 +91,9 @@ impl Router<'_> {
         let chain = mail.letter;
         let st = &self.stations[n];
         let free = self.pool.free_bytes();
-        let room = admit(st.out.len(), chain.len() + super::FRAME_MARGIN, Class::Signal, self.settings.outbox, free);
-        if room.is_err() {
+        let size = chain.len() + super::FRAME_MARGIN;
+        let room = admit(st.out.len(), size, Class::Signal, self.settings.outbox, free);
+        if room.is_err() || size > free {
             return false;
         }
         let bytes = core::mem::take(&mut self.scratch);

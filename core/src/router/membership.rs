@@ -17,15 +17,15 @@ impl Router<'_> {
         if !self.covers(n, Rights::READ, j.name) {
             return self.refuse(n, j.seq, Code::Refused, "no grant to join that name");
         }
-        if let Some(row) = self.names.find(j.name) {
-            if let Some(m) = self.names.membership(self.stations[n].memberships, row, j.instance) {
-                // joined already: said twice is no harm, unless it asks for more
-                return if j.exclusive && !self.names.members[m].exclusive {
-                    self.refuse(n, j.seq, Code::NameTaken, "joined already, and not exclusively")
-                } else {
-                    self.outcome(n, j.seq, Code::Ok, "")
-                };
-            }
+        if let Some(row) = self.names.find(j.name)
+            && let Some(m) = self.names.membership(self.stations[n].memberships, row, j.instance)
+        {
+            // joined already: said twice is no harm, unless it asks for more
+            return if j.exclusive && !self.names.members[m].exclusive {
+                self.refuse(n, j.seq, Code::NameTaken, "joined already, and not exclusively")
+            } else {
+                self.outcome(n, j.seq, Code::Ok, "")
+            };
         }
         if self.stations[n].joins >= self.settings.joins {
             return self.refuse(n, j.seq, Code::Full, "this station has joined as many names as it may");

@@ -76,9 +76,9 @@ mod say;
 mod settings;
 pub mod stations;
 pub mod store;
-pub mod timers;
 #[cfg(test)]
 mod tests;
+pub mod timers;
 mod values;
 mod watch;
 

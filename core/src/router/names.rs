@@ -256,15 +256,15 @@ impl<'s> Names<'s> {
         instance: &str,
         exclusive: bool,
     ) -> Result<u32, JoinError> {
-        if let Some(n) = self.find(text) {
-            if exclusive || self.rows[n].exclusive {
-                let mut m = self.rows[n].members.first;
-                while m != 0 {
-                    if self.members[m].station != station {
-                        return Err(JoinError::Taken);
-                    }
-                    m = self.members[m].next_of_name();
+        if let Some(n) = self.find(text)
+            && (exclusive || self.rows[n].exclusive)
+        {
+            let mut m = self.rows[n].members.first;
+            while m != 0 {
+                if self.members[m].station != station {
+                    return Err(JoinError::Taken);
                 }
+                m = self.members[m].next_of_name();
             }
         }
         let n = self.hold(text).ok_or(JoinError::NamesFull)?;

@@ -57,11 +57,11 @@ impl Router<'_> {
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(l, raw, n, from, 0);
         let reached = if !l.name.is_empty() {
-            self.to_name(&mut delivery)
+            self.reach_name(&mut delivery)
         } else if l.everyone {
-            self.to_everyone(&mut delivery)
+            self.reach_everyone(&mut delivery)
         } else {
-            self.to_station(&mut delivery)
+            self.reach_station(&mut delivery)
         };
         if reached.handed > 0 && l.seq == 0 {
             return;
@@ -73,6 +73,10 @@ impl Router<'_> {
     fn sent_report(&mut self, n: u32, l: &Letter<'_>, reached: Reached) {
         let Reached { handed, denied } = reached;
         let code = match (handed, denied) {
+            // only valid names have rows, so only those without need be looked at
+            (0, 0) if !l.name.is_empty() && !name::is_valid(l.name) => {
+                return self.refuse(n, l.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
+            }
             (0, 0) if l.keep => {
                 let code = self.keep(n, l);
                 return self.outcome(n, l.seq, code, code.text());
@@ -101,6 +105,9 @@ impl Router<'_> {
         if (!l.name.is_empty()) as u8 + (l.station != 0) as u8 + l.everyone as u8 != 1 {
             return bad("one of name, station and everyone must say where it goes");
         }
+        if l.name.ends_with('*') && name::is_pattern(l.name) {
+            return Err((Code::BadName, "a letter goes to a name, not to a pattern"));
+        }
         if l.verb.len() > MAX_VERB || !name::no_controls(l.verb) {
             return bad("a verb has at most 64 bytes, no controls");
         }
@@ -125,19 +132,16 @@ impl Router<'_> {
     /// To all members of a name but the sender. A letter that asks nothing also reaches who
     /// has joined a pattern that covers the name.
     #[inline]
-    pub(super) fn to_name(&mut self, d: &mut Delivery<'_>) -> Reached {
+    pub(super) fn reach_name(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
         if let Some(row) = self.names.find(d.letter.name) {
-            self.to_members(d, row, &mut reached);
-        } else if !name::is_valid(d.letter.name) {
-            // only valid names have rows; nobody is harmed, so a signal into the void
-            return reached;
+            self.reach_members(d, row, &mut reached);
         }
         if self.names.has_patterns() {
             for stem in name::stems(d.letter.name) {
                 if let Some(row) = self.names.find_stem(stem) {
-                    self.to_members(d, row, &mut reached);
+                    self.reach_members(d, row, &mut reached);
                 }
             }
         }
@@ -145,7 +149,7 @@ impl Router<'_> {
     }
 
     #[inline]
-    fn to_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
+    fn reach_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
         let instance = self.instance_row(d.letter.instance);
         let mut m = self.names.row(row).members.first;
         while m != 0 {
@@ -167,7 +171,7 @@ impl Router<'_> {
         }
     }
 
-    fn to_station(&mut self, d: &mut Delivery<'_>) -> Reached {
+    fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
         if let Some(to) = StationId::new(d.letter.station).and_then(|id| self.stations.find(id)) {
@@ -176,7 +180,7 @@ impl Router<'_> {
         reached
     }
 
-    fn to_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
+    fn reach_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
         for to in 1..=self.stations.made() {

@@ -49,10 +49,12 @@ impl Router<'_> {
         }
         if class == Class::Owed {
             // It would wait for ever for what was dropped; its connection's end it notices.
-            return self.doom(n, Reason::Slow);
+            return self.doom(n, if why == Denied::Memory { Reason::NoMemory } else { Reason::Slow });
         }
-        if self.stations[n].full_since.is_none() {
-            self.stations[n].full_since = Some(self.now);
+        // Who reads is not to blame when others hold the memory.
+        let st = &mut self.stations[n];
+        if st.full_since.is_none() && (st.blocked || why == Denied::Outbox) {
+            st.full_since = Some(self.now);
             self.arm(n);
         }
     }

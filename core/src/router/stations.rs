@@ -157,7 +157,7 @@ impl<'s> Stations<'s> {
     #[inline]
     pub(crate) fn id(&self, n: u32) -> StationId {
         let number = self.numbering.number(n, self.rows[n].generation);
-        StationId::new(number).unwrap_or_else(|| unreachable_id())
+        StationId::new(number).unwrap_or_else(unreachable_id)
     }
 
     /// The row of an address, if its station is still there.

@@ -127,7 +127,7 @@ impl Router<'_> {
         self.counters.one(Counter::Letters);
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(&letter, Raw::None, n, from, 0);
-        if self.to_name(&mut delivery).handed == 0 {
+        if self.reach_name(&mut delivery).handed == 0 {
             self.counters.one(Counter::NoRecipient);
         }
     }

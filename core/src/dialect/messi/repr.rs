@@ -407,6 +407,7 @@ macro_rules! oneof {
         impl<'f> $name<'f> {
             /// From a frame's payload. Of several members the last counts, as in protobuf.
             /// Returned with it: the bytes of that member, as they came.
+            #[allow(clippy::manual_range_patterns, reason = "one pattern a member, whatever the numbers")]
             pub fn read(payload: &'f [u8]) -> Result<(Self, &'f [u8]), Malformed> {
                 let mut left = payload;
                 let (mut seen, mut last, mut body) = (0u32, 0u32, &payload[..0]);

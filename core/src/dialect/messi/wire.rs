@@ -210,7 +210,7 @@ fn skip_group(mut input: &[u8], number: u32) -> Result<&[u8], Malformed> {
 /// Octets of a varint.
 #[inline]
 pub const fn varint_len(v: u64) -> usize {
-    ((64 - (v | 1).leading_zeros() as usize) + 6) / 7
+    (64 - (v | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Writes into a caller's slice that was measured before: `repr.rs` asks for the exact
