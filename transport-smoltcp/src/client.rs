@@ -89,6 +89,7 @@ impl<'b> TcpClient<'b> {
     }
 
     /// As [`TcpClient::poll`], with only those kinds of events that the application [`Wants`].
+    #[inline(never)]
     pub fn poll_only<W: Wants>(
         &mut self,
         now: Instant,

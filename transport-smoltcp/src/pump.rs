@@ -4,6 +4,7 @@ use chappe_core::client::{Client, Event, Inbox, Wants};
 use chappe_core::time::Instant;
 
 /// Hands received bytes to the client, frame by frame, and its events to the application.
+#[inline(never)]
 pub(crate) fn receive<'b, W: Wants>(
     client: &mut Client<'b>,
     inbox: &mut Inbox<'_>,

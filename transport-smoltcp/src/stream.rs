@@ -11,8 +11,9 @@
 //! undone by a *break*, sent whenever a connection was given up and before the next hello:
 //!
 //! 1. A Goodbye. A node that still follows closes the connection.
-//! 2. As many 0xFF as the longest frame that this client sends ([`Line::fill`]). If the node stood inside a frame, that
-//!    frame is full now, and the next four octets are a header that no framing has: the node closes the connection.
+//! 2. Zeros, [`Line::fill`] of them. If the node stood inside a frame, the first ones fill it; after that every four (or
+//!    eight, in Messi's old framing) are a frame of a type that does not exist, wherever the node begins to count. So many
+//!    mistakes cost the connection (`strikes` in the node's settings, 16).
 //! 3. Silence for [`Line::quiet`]. Meanwhile what arrives is thrown away. It must be longer than the node's end takes
 //!    to connect anew: behind a real line that is a small program, in QEMU it is `-chardev socket,...,reconnect=1`, so
 //!    that each time the node closes it gets a new connection that begins with nothing.
@@ -39,20 +40,23 @@ const TURN: usize = 512;
 /// Goodbye, encoded: type 1, six octets in all, an empty member 11.
 const GOODBYE: [u8; 6] = [1, 0, 0, 2, 11 << 3 | 2, 0];
 
+/// Octets that are sixteen frames of no type, in either of Messi's framings, and the rest of a header before them.
+pub const STRIKES: usize = 17 * 8;
+
 /// What the line needs to be broken and found again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Line {
-    /// How many 0xFF a break has: at least the length of the client's outbox and four.
+    /// How many zeros a break has: at least the length of the client's outbox (its longest frame) and [`STRIKES`].
     pub fill: usize,
     /// How long nothing is sent after a break: longer than the node's end takes to connect anew.
     pub quiet: Duration,
 }
 
 impl Default for Line {
-    /// For an outbox of up to 1020 octets and an end that connects anew every second.
+    /// For an outbox of up to 1024 octets and an end that connects anew every second.
     fn default() -> Self {
-        Line { fill: 1024, quiet: Duration::from_millis(1500) }
+        Line { fill: 1024 + STRIKES, quiet: Duration::from_millis(1500) }
     }
 }
 
@@ -199,7 +203,7 @@ impl<'b> StreamClient<'b> {
                     let from_start = GOODBYE.len() + self.line.fill - left;
                     let n = match GOODBYE.get(from_start..) {
                         Some(rest) if !rest.is_empty() => stream.write(rest)?,
-                        _ => stream.write(&[0xff; PIECE][..left.min(PIECE)])?,
+                        _ => stream.write(&[0; PIECE][..left.min(PIECE)])?,
                     };
                     self.state = State::Breaking { left: left - n.min(left) };
                 }

@@ -29,10 +29,8 @@ fn main() -> ! {
     let mut interface = Interface::new(config, &mut device, Instant::ZERO);
     interface.update_ip_addrs(|a| a.push(IpCidr::new(IpAddress::Ipv4(settings::own(&line)), 24)).expect("the first"));
     let mut sockets = SocketSet::new(&mut SLOTS[..]);
-    let handle = sockets.add(tcp::Socket::new(
-        tcp::SocketBuffer::new(&mut RX[..]),
-        tcp::SocketBuffer::new(&mut TX[..]),
-    ));
+    let handle =
+        sockets.add(tcp::Socket::new(tcp::SocketBuffer::new(&mut RX[..]), tcp::SocketBuffer::new(&mut TX[..])));
     let remote = settings::remote(&line);
     let mut port = 49152 + (seed % 16384) as u16;
     let mut retry = Instant::ZERO;

@@ -8,7 +8,7 @@ use chappe_core::client::{Call, Client, Memory, Options};
 use chappe_core::time::{Duration, Instant};
 use chappe_qemu_lm3s6965::board::Lm3s6965;
 use chappe_qemu_lm3s6965::{info, report, semihosting, settings};
-use chappe_smoltcp::stream::{Line, StreamClient};
+use chappe_smoltcp::stream::{Line, STRIKES, StreamClient};
 use cortex_m_rt::entry;
 use sensor_app::{Identity, Sensor, Used};
 
@@ -20,7 +20,7 @@ fn main() -> ! {
     static mut INBOX: [u8; 256] = [0; 256];
     static mut IDENTITY: Option<Identity> = None;
 
-    let line = Line { fill: OUTBOX.len() + 4, ..Line::default() };
+    let line = Line { fill: OUTBOX.len() + STRIKES, ..Line::default() };
     let mut board = Lm3s6965::start();
     let words = semihosting::command_line();
     let identity: &'static Identity = IDENTITY.insert(Identity::new(settings::id(&words)));

@@ -51,8 +51,7 @@ fn main() -> ! {
     };
     let memory = Memory { outbox: OUTBOX, script: SCRIPT, calls: CALLS };
     let now = Instant::from_millis(board.clock.millis());
-    let mut link =
-        TcpClient::new(Client::new(memory, options, now), INBOX, socket, settings::remote(&line), seed);
+    let mut link = TcpClient::new(Client::new(memory, options, now), INBOX, socket, settings::remote(&line), seed);
     let mut sensor = Sensor::new(identity);
     sensor.begin(link.client()).expect("the script has room for one join");
     info!("sensor: {=str} connects to port {=u16}", identity.station(), settings::remote(&line).port);
