@@ -1,0 +1,96 @@
+//! How a command ends: exit statuses and error messages.
+
+use std::fmt;
+
+use chappe_linux::client::{Code, Error, Outcome, Why};
+
+/// For `--help`: what each status means.
+pub(crate) const HELP: &str = "\
+Exit statuses:
+  0  done
+  1  the node or the callee answered with an error (not found, name taken, failed, ...)
+  2  the command line is wrong
+  3  nobody is there: no recipient, or it left before answering
+  4  no answer in time
+  5  refused: wrong user or token, or no permission
+  6  cannot connect, or the connection was lost
+  7  a file or the output could not be read or written";
+
+/// Exit statuses, see [`HELP`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Answered = 1,
+    Usage = 2,
+    Nobody = 3,
+    TimedOut = 4,
+    Refused = 5,
+    Connect = 6,
+    Io = 7,
+}
+
+/// The status of an answer; `None`: it is a good one.
+pub(crate) fn status_of(code: Code) -> Option<Status> {
+    Some(match code {
+        Code::Ok | Code::Kept => return None,
+        Code::NoRecipient | Code::RecipientLeft => Status::Nobody,
+        Code::TimedOut => Status::TimedOut,
+        Code::Refused | Code::BadCredentials => Status::Refused,
+        _ => Status::Answered,
+    })
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// With what to tell the person.
+    Because(Status, String),
+    /// Whoever read the output has seen enough.
+    OutputClosed,
+}
+
+impl Failure {
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
+        Failure::Because(Status::Usage, text.to_string())
+    }
+
+    pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Failure::OutputClosed;
+        }
+        Failure::Because(Status::Io, format!("{what}: {error}"))
+    }
+
+    /// About something that the error itself does not name.
+    pub(crate) fn about(what: impl fmt::Display, error: Error) -> Self {
+        match Failure::from(error) {
+            Failure::Because(status, text) => Failure::Because(status, format!("{what}: {text}")),
+            other => other,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::Connect { .. } | Error::Disconnected => Status::Connect,
+            Error::Refused { .. } => Status::Refused,
+            Error::TimedOut => Status::TimedOut,
+            Error::Answered(Outcome { code, .. }) => status_of(*code).unwrap_or(Status::Answered),
+            Error::NotSent(_) => Status::Usage,
+            Error::Poll(_) => Status::Io,
+        };
+        let hint = match &error {
+            Error::Connect { why: Why::NoWelcome, .. } => {
+                "\n  something listens there, but does not speak this protocol: is it the right port?"
+            }
+            Error::Connect { .. } => {
+                "\n  is the daemon running? start it with `chappe serve`, or say where it is with --connect or CHAPPE_CONNECT"
+            }
+            Error::Refused { outcome, .. } if outcome.code == Code::BadCredentials => {
+                "\n  say who you are with --user and --token-file, or CHAPPE_USER and CHAPPE_TOKEN"
+            }
+            _ => "",
+        };
+        Failure::Because(status, format!("{error}{hint}"))
+    }
+}

@@ -1,0 +1,221 @@
+//! `chappe ls` and `chappe status`: what is there.
+
+use chappe_linux::client::{Connection, Item, What};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::connect::Global;
+use super::exit::Failure;
+use super::show::{Out, object, plain, span, table, text_or_null};
+use super::values::{self, done};
+
+/// `chappe ls`.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    #[arg(value_enum, default_value_t = Kind::Stations)]
+    what: Kind,
+    /// `members`: of which name. Otherwise: only what begins with this
+    name: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Who is connected
+    Stations,
+    /// Names that are joined or declared
+    Names,
+    /// Who has joined a name
+    Members,
+    /// Raised flags
+    Flags,
+    /// Shared values
+    Values,
+    /// All counters of the node
+    Counters,
+}
+
+/// `chappe status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Also the counters that are 0
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) fn ls(args: &Ls, global: &Global) -> Result<(), Failure> {
+    if args.what == Kind::Members && args.name.is_none() {
+        return Err(Failure::usage("of which name? write `chappe ls members NAME`"));
+    }
+    let mut bus = global.connection()?;
+    let mut out = global.out();
+    let name = args.name.as_deref().unwrap_or_default();
+    match args.what {
+        Kind::Stations => stations(&mut bus, &mut out, name)?,
+        Kind::Names => names(&mut bus, &mut out, name)?,
+        Kind::Members => members(&mut bus, &mut out, name)?,
+        Kind::Flags => flags(&mut bus, &mut out, name)?,
+        Kind::Values => values::list(&mut bus, &mut out, name)?,
+        Kind::Counters => counters(&mut bus, &mut out, name, true)?,
+    }
+    done(bus, &mut out)
+}
+
+/// Prints rows: as objects, or as a table.
+fn show(
+    out: &mut Out,
+    items: &[Item],
+    headings: &[&str],
+    row: impl Fn(&Item) -> Vec<String>,
+    json: impl Fn(&Item) -> Value,
+) -> Result<(), Failure> {
+    if out.json {
+        return items.iter().try_for_each(|i| out.json(&json(i)));
+    }
+    let rows: Vec<_> = items.iter().map(row).collect();
+    table(out, headings, &rows)
+}
+
+fn stations(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failure> {
+    let me = bus.welcome().station;
+    let items = bus.list(What::Stations, name)?;
+    show(
+        out,
+        &items,
+        &["STATION", "NAME", "DIALECT", "NAMES", "CONNECTED"],
+        |i| {
+            let you = if i.station == me { " (you)" } else { "" };
+            let name = if i.name.is_empty() { "-".to_owned() } else { plain(&i.name, false) };
+            vec![
+                format!("@{}", i.station),
+                format!("{name}{you}"),
+                plain(&i.text, false),
+                i.count.to_string(),
+                span(i.age),
+            ]
+        },
+        |i| {
+            json!({"station": i.station, "name": i.name, "dialect": i.text, "names": i.count,
+                   "connected_ms": i.age.as_millis() as u64, "you": i.station == me})
+        },
+    )
+}
+
+fn names(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failure> {
+    let items = bus.list(What::Names, name)?;
+    let how = |i: &Item| match (i.exclusive, i.manual) {
+        (true, true) => "exclusive, declared",
+        (true, false) => "exclusive",
+        (false, true) => "declared",
+        (false, false) => "",
+    };
+    show(
+        out,
+        &items,
+        &["NAME", "MEMBERS", "HOW"],
+        |i| vec![plain(&i.name, false), i.count.to_string(), how(i).to_owned()],
+        |i| json!({"name": i.name, "members": i.count, "exclusive": i.exclusive, "declared": i.manual}),
+    )
+}
+
+fn members(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failure> {
+    let items = bus.list(What::Members, name)?;
+    show(
+        out,
+        &items,
+        &["STATION", "INSTANCE", "HOW"],
+        |i| {
+            let instance = if i.instance.is_empty() { "*".to_owned() } else { plain(&i.instance, false) };
+            vec![format!("@{}", i.station), instance, if i.exclusive { "exclusive".into() } else { String::new() }]
+        },
+        |i| {
+            object([
+                ("station", i.station.into()),
+                ("instance", text_or_null(&i.instance)),
+                ("exclusive", i.exclusive.into()),
+            ])
+            .into()
+        },
+    )
+}
+
+/// A table of raised flags.
+pub(crate) fn flags(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failure> {
+    let mut items = bus.list(What::Flags, name)?;
+    items.sort_by_key(|i| std::cmp::Reverse(i.count));
+    if items.is_empty() && !out.json && !out.quiet {
+        return out.line("no flag is raised");
+    }
+    show(
+        out,
+        &items,
+        &["FLAG", "PRIORITY", "RAISED", "LOWERED BY", "TAGS", "DESCRIPTION"],
+        |i| {
+            vec![
+                plain(&i.name, false),
+                i.count.to_string(),
+                span(i.age),
+                if i.manual { "a person".into() } else { "anyone".into() },
+                plain(&i.tags, false),
+                plain(&i.text, false),
+            ]
+        },
+        |i| {
+            object([
+                ("name", i.name.as_str().into()),
+                ("priority", i.count.into()),
+                ("raised_ms", json!(i.age.as_millis() as u64)),
+                ("manual_down", i.manual.into()),
+                ("tags", text_or_null(&i.tags)),
+                ("description", text_or_null(&i.text)),
+            ])
+            .into()
+        },
+    )
+}
+
+fn counters(bus: &mut Connection, out: &mut Out, prefix: &str, all: bool) -> Result<(), Failure> {
+    let mut items = bus.list(What::Counters, prefix)?;
+    items.retain(|i| all || i.count > 0);
+    if out.json {
+        let object: serde_json::Map<_, _> = items.into_iter().map(|i| (i.name, i.count.into())).collect();
+        return out.json(&object.into());
+    }
+    let rows: Vec<_> = items.iter().map(|i| vec![plain(&i.name, false), i.count.to_string()]).collect();
+    table(out, &["COUNTER", "COUNT"], &rows)
+}
+
+pub(crate) fn status(args: &StatusArgs, global: &Global) -> Result<(), Failure> {
+    let mut bus = global.connection()?;
+    let mut out = global.out();
+    let node = bus.welcome().clone();
+    let status = bus.list(What::Status, "")?;
+    let number_or_text = |i: &Item| if i.text.is_empty() { json!(i.count) } else { json!(i.text) };
+    if out.json {
+        let counters = bus.list(What::Counters, "")?;
+        let status: serde_json::Map<_, _> = status.iter().map(|i| (i.name.clone(), number_or_text(i))).collect();
+        let counters: serde_json::Map<_, _> =
+            counters.into_iter().filter(|i| args.all || i.count > 0).map(|i| (i.name, i.count.into())).collect();
+        out.json(&json!({
+            "address": bus.address().to_string(), "node": node.node, "version": node.version,
+            "station": node.station, "max_frame": node.max_frame, "max_value": node.max_value,
+            "silence_ms": node.silence.as_millis() as u64, "status": status, "counters": counters,
+        }))?;
+        return done(bus, &mut out);
+    }
+    let mut rows = vec![
+        ("node".to_owned(), format!("{} ({})", plain(&node.node, false), plain(&node.version, false))),
+        ("address".to_owned(), bus.address().to_string()),
+    ];
+    rows.extend(status.iter().map(|i| {
+        let value = if i.text.is_empty() { i.count.to_string() } else { plain(&i.text, false) };
+        (plain(&i.name, false), value)
+    }));
+    let width = rows.iter().map(|(k, _)| k.chars().count()).max().unwrap_or(0);
+    for (key, value) in rows {
+        out.line(format!("{key}{}  {value}", " ".repeat(width - key.chars().count())))?;
+    }
+    out.line("")?;
+    counters(&mut bus, &mut out, "", args.all)?;
+    done(bus, &mut out)
+}

@@ -1,0 +1,172 @@
+//! The command line `chappe`: a person's way to the bus.
+//!
+//! Owns: what can be typed, what is printed, and exit statuses. Does not own what anything
+//! means: that is `chappe_linux::client` and `chappe_linux::daemon`.
+//!
+//! | file | commands |
+//! |---|---|
+//! | `letter.rs` | send, call |
+//! | `listen.rs` | listen, watch |
+//! | `values.rs` | get, set, incr, decr, del, keys, declare |
+//! | `ls.rs` | ls, status |
+//! | `flags.rs` | flag |
+//! | `bench/` | bench |
+//! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
+
+mod bench;
+mod connect;
+mod exit;
+mod flags;
+mod letter;
+mod listen;
+mod ls;
+mod show;
+mod values;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use chappe_linux::daemon::{self, CheckArgs, ServeArgs};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use connect::Global;
+use exit::Failure;
+
+/// One message bus from a microcontroller to a cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chappe",
+    version,
+    about = "Chappe: one message bus from a microcontroller to a cluster",
+    after_help = exit::HELP,
+    after_long_help = exit::HELP,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon; without any configuration it runs and says where it listens
+    Serve(ServeArgs),
+    /// Send a message to a name, a station or everyone
+    Send(letter::Send),
+    /// Ask, and print the answer
+    Call(letter::Call),
+    /// Print what is sent to names, one line each
+    Listen(listen::Listen),
+    /// Print a shared value
+    Get(values::Get),
+    /// Set a shared value
+    Set(values::Set),
+    /// Add to a shared number and print it
+    Incr(values::Add),
+    /// Subtract from a shared number and print it
+    Decr(values::Add),
+    /// Remove shared values
+    Del(values::Del),
+    /// List shared values
+    Keys(values::Keys),
+    /// List stations, names, members, flags, values or counters
+    Ls(ls::Ls),
+    /// Raise, lower and list flags
+    #[command(subcommand)]
+    Flag(flags::FlagCommand),
+    /// About the node: what it is, how full, and what it has counted
+    Status(ls::StatusArgs),
+    /// Declare names, so that mail may wait for them
+    Declare(values::Declare),
+    /// Print who comes and goes, and which flags change
+    Watch(listen::WatchArgs),
+    /// Load a running daemon as its users would, and measure
+    Bench(bench::Bench),
+    /// Check a configuration without starting anything
+    CheckConfig(CheckArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Does what the command line says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let global = &cli.global;
+    let result = match &cli.command {
+        // These two have reasons and statuses of their own.
+        Command::Serve(args) => return daemon::serve(args.clone()),
+        Command::CheckConfig(args) => return daemon::check_config(args.clone()),
+        Command::Send(args) => letter::send(args, global),
+        Command::Call(args) => letter::call(args, global),
+        Command::Listen(args) => listen::listen(args, global),
+        Command::Get(args) => values::get(args, global),
+        Command::Set(args) => values::set(args, global),
+        Command::Incr(args) => values::add(args, 1, global),
+        Command::Decr(args) => values::add(args, -1, global),
+        Command::Del(args) => values::del(args, global),
+        Command::Keys(args) => values::keys(args, global),
+        Command::Ls(args) => ls::ls(args, global),
+        Command::Flag(command) => flags::run(command, global),
+        Command::Status(args) => ls::status(args, global),
+        Command::Declare(args) => values::declare(args, global),
+        Command::Watch(args) => listen::watch(args, global),
+        Command::Bench(args) => bench::run(args, global),
+        Command::Completions { shell } => completions(*shell),
+        Command::Man => man(),
+    };
+    match result {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(Failure::Because(status, text)) => {
+            eprintln!("chappe: {text}");
+            ExitCode::from(status as u8)
+        }
+    }
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Failure::io("cannot write the output", &e))
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "chappe", &mut text);
+    print(&text)
+}
+
+/// The page of `chappe` and, behind it, of each of its commands.
+fn man() -> Result<(), Failure> {
+    let failed = |e| Failure::io("cannot make the manual page", &e);
+    let mut command = Cli::command();
+    command.build();
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut text).map_err(failed)?;
+    for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
+        let man = clap_mangen::Man::new(sub.clone());
+        man.render_name_section(&mut text).map_err(failed)?;
+        man.render_synopsis_section(&mut text).map_err(failed)?;
+        man.render_description_section(&mut text).map_err(failed)?;
+        man.render_options_section(&mut text).map_err(failed)?;
+    }
+    print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
