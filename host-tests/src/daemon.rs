@@ -1,0 +1,1 @@
+//! The `chappe` binary as a process, for tests that need real sockets.

@@ -1,0 +1,348 @@
+//! A router and its clients, all of them the real ones, under a virtual clock.
+//!
+//! Owns: the wires between them (bytes, cut as a test wants), the clock, and what each
+//! client was told. Nothing here waits: [`World::drive`] goes on until nobody has anything
+//! to say, [`World::advance`] jumps from deadline to deadline. After every step the router's
+//! own `check` must hold.
+
+use crate::event::{Mail, Seen};
+use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
+use chappe_core::id::StationId;
+use chappe_core::model::{Answer, Code, Join, Letter, Watch};
+use chappe_core::router::{Action, Gate, Newcomer, Open, Reason, Rights, Router, Settings};
+use chappe_core::storage::Storage;
+use chappe_core::time::{Duration, Instant};
+
+/// Room for 64 stations, 256 names and frames of 4 KiB.
+pub type TestStorage = Storage<64, 256, 512, 128, 256, 64, 64, 64, 256, 2048, 64, 4160, 64, 512>;
+
+static OPEN: Open = Open;
+
+/// One client and its wire.
+pub struct Station {
+    /// The core's client.
+    pub client: Client<'static>,
+    inbox: Inbox<'static>,
+    /// The router's name for the connection, while there is one.
+    pub id: Option<StationId>,
+    /// Takes what the router writes. Off: its socket is full at once.
+    pub reads: bool,
+    /// May have a connection.
+    pub allowed: bool,
+    /// What either side writes vanishes, and neither is told: a plug pulled somewhere between.
+    pub cut: bool,
+    /// What it was told and has not been asked for.
+    pub seen: Vec<Seen>,
+    /// Why the router closed it, each time.
+    pub closed: Vec<Reason>,
+    rights: Rights,
+}
+
+/// A router with its clients.
+pub struct World {
+    /// The router.
+    pub router: Router<'static>,
+    /// The time.
+    pub now: Instant,
+    /// The clients, by the number that [`World::station`] returned.
+    pub stations: Vec<Station>,
+    /// How many octets a wire carries at once, in both directions.
+    pub piece: usize,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World::new(|_| {})
+    }
+}
+
+impl World {
+    /// A node without stations, with `change` made to the default settings.
+    pub fn new(change: impl FnOnce(&mut Settings<'static>)) -> Self {
+        World::with_gate(&OPEN, change)
+    }
+
+    /// A node with users.
+    pub fn with_gate(gate: &'static (dyn Gate + 'static), change: impl FnOnce(&mut Settings<'static>)) -> Self {
+        let storage: &'static mut TestStorage = Box::leak(Box::default());
+        let mut settings = Settings::new("test", "0", gate);
+        settings.max_frame = 4096;
+        settings.outbox = 16384;
+        change(&mut settings);
+        let now = Instant::from_millis(1_000_003);
+        let router = storage.router(settings, now).expect("the test's settings are valid");
+        World { router, now, stations: Vec::new(), piece: usize::MAX }
+    }
+
+    /// A client that wants a connection; it is ready when this returns, if the router lets it.
+    pub fn station(&mut self, name: &'static str) -> usize {
+        self.station_with(Options { name, ..Options::default() }, Rights::ALL)
+    }
+
+    /// As [`World::station`], with options, and rights while anonymous.
+    pub fn station_with(&mut self, options: Options<'static>, rights: Rights) -> usize {
+        let memory = Memory {
+            outbox: vec![0; 65536].leak(),
+            script: vec![0; 4096].leak(),
+            calls: vec![Call::default(); 64].leak(),
+        };
+        let seed = self.stations.len() as u64 + 1;
+        self.stations.push(Station {
+            client: Client::new(memory, Options { seed, ..options }, self.now),
+            inbox: Inbox::new(vec![0; 4096].leak()),
+            id: None,
+            reads: true,
+            allowed: true,
+            cut: false,
+            seen: Vec::new(),
+            closed: Vec::new(),
+            rights,
+        });
+        self.drive();
+        self.stations.len() - 1
+    }
+
+    /// The address of a station that is ready.
+    pub fn address(&self, s: usize) -> u64 {
+        self.stations[s].client.station().expect("the station is ready").number()
+    }
+
+    /// Cuts a station's wire, as a pulled plug that both ends notice. It stays cut until
+    /// `allowed` is set again.
+    pub fn unplug(&mut self, s: usize) {
+        self.stations[s].allowed = false;
+        if let Some(id) = self.stations[s].id.take() {
+            self.router.closed(self.now, id);
+            self.check();
+            self.stations[s].client.disconnected(self.now);
+        }
+        self.drive();
+    }
+
+    /// Until nobody has anything to say.
+    pub fn drive(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = self.router_turn();
+            for s in 0..self.stations.len() {
+                busy |= self.client_turn(s);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the router and its clients talk for ever");
+    }
+
+    /// Time passes: everybody is called at every deadline in between.
+    pub fn advance(&mut self, ms: u32) {
+        let end = self.now + Duration::from_millis(ms);
+        loop {
+            let clients = self.stations.iter().filter_map(|s| s.client.deadline());
+            let next = clients.chain(self.router.deadline()).min().filter(|&d| d <= end);
+            match next {
+                Some(d) if d > self.now => self.now = d,
+                // due already, and yet not moved by drive(): it is not ours to serve
+                Some(_) => self.now = self.now + Duration::from_millis(1),
+                None => self.now = end,
+            }
+            self.router.tick(self.now);
+            self.check();
+            self.drive();
+            if self.now >= end {
+                return;
+            }
+        }
+    }
+
+    fn check(&self) {
+        if let Err(broken) = self.router.check() {
+            panic!("at {:?}: {broken}", self.now);
+        }
+    }
+
+    fn router_turn(&mut self) -> bool {
+        let mut busy = false;
+        while let Some(action) = self.router.next_action(self.now) {
+            busy = true;
+            match action {
+                Action::Write(id) => self.write(id),
+                Action::Close(id, reason) => {
+                    if let Some(s) = self.stations.iter_mut().find(|s| s.id == Some(id)) {
+                        s.id = None;
+                        s.closed.push(reason);
+                        if !s.cut {
+                            s.client.disconnected(self.now);
+                        }
+                    }
+                }
+            }
+            self.check();
+        }
+        busy
+    }
+
+    fn write(&mut self, id: StationId) {
+        let mut bytes = self.router.output(id).flatten().copied().collect::<Vec<u8>>();
+        assert!(!bytes.is_empty(), "offered to write nothing");
+        let Some(s) = self.stations.iter_mut().find(|s| s.id == Some(id)) else {
+            // a connection that the test admitted itself: it reads everything
+            return self.router.sent(self.now, id, bytes.len());
+        };
+        if !s.reads {
+            bytes.clear();
+        }
+        bytes.truncate(self.piece);
+        self.router.sent(self.now, id, bytes.len());
+        if s.reads {
+            self.router.writable(self.now, id);
+        }
+        let mut input = if s.cut { &[] } else { &bytes[..] };
+        loop {
+            match s.inbox.take(&mut input) {
+                Ok(Some(frame)) => s.seen.extend(s.client.handle(self.now, frame).map(Seen::from)),
+                Ok(None) => break,
+                Err(e) => panic!("the router wrote what no client understands: {e:?}"),
+            }
+        }
+    }
+
+    /// A station reads again.
+    pub fn read_again(&mut self, s: usize) {
+        self.stations[s].reads = true;
+        if let Some(id) = self.stations[s].id {
+            self.router.writable(self.now, id);
+        }
+        self.drive();
+    }
+
+    fn client_turn(&mut self, s: usize) -> bool {
+        let (now, piece) = (self.now, self.piece);
+        let station = &mut self.stations[s];
+        let mut busy = false;
+        while let Some(event) = station.client.tick(now) {
+            station.seen.push(event.into());
+            busy = true;
+        }
+        match station.client.wish(now) {
+            Wish::Connect if station.allowed && !station.cut => {
+                let newcomer = Newcomer { rights: station.rights, ..Newcomer::default() };
+                match self.router.admit(now, newcomer) {
+                    Ok(id) => {
+                        station.id = Some(id);
+                        station.inbox.clear();
+                        station.client.connected(now);
+                    }
+                    Err(_) => station.client.disconnected(now),
+                }
+                busy = true;
+            }
+            Wish::Close | Wish::Stop => {
+                if station.cut {
+                    station.client.disconnected(now);
+                    busy = true;
+                } else if let Some(id) = station.id.take() {
+                    self.router.closed(now, id);
+                    station.client.disconnected(now);
+                    busy = true;
+                } else if station.client.wish(now) == Wish::Close {
+                    station.client.disconnected(now);
+                    busy = true;
+                }
+            }
+            Wish::Connect | Wish::Stay => {}
+        }
+        if let Some(id) = station.id {
+            let n = station.client.output().len().min(piece);
+            if n > 0 {
+                if !station.cut {
+                    self.router.receive(now, id, &station.client.output()[..n]);
+                }
+                station.client.sent(n);
+                busy = true;
+            }
+        }
+        self.check();
+        busy
+    }
+
+    // What tests say most.
+
+    /// Joins, and drives.
+    pub fn join(&mut self, s: usize, name: &str) {
+        self.join_as(s, &Join { name, ..Join::default() });
+    }
+
+    /// Joins, and drives.
+    pub fn join_as(&mut self, s: usize, join: &Join<'_>) {
+        self.stations[s].client.join(join).expect("room in the script");
+        self.drive();
+    }
+
+    /// Watches, and drives.
+    pub fn watch(&mut self, s: usize, watch: &Watch<'_>) {
+        self.stations[s].client.watch(watch).expect("room in the script");
+        self.drive();
+    }
+
+    /// Sends, and drives.
+    pub fn send(&mut self, s: usize, letter: &Letter<'_>) {
+        self.stations[s].client.send(letter).expect("room in the outbox");
+        self.drive();
+    }
+
+    /// Asks, and drives. Returns the number that the reply will have.
+    pub fn call(&mut self, s: usize, letter: &Letter<'_>) -> u32 {
+        let seq = self.stations[s].client.call(self.now, letter).expect("room for a call");
+        self.drive();
+        seq
+    }
+
+    /// Answers, and drives.
+    pub fn answer(&mut self, s: usize, ask_id: u64, body: &[u8]) {
+        self.stations[s].client.answer(&Answer { ask_id, body, ..Answer::default() }).expect("room in the outbox");
+        self.drive();
+    }
+
+    /// Takes what a station was told.
+    pub fn take(&mut self, s: usize) -> Vec<Seen> {
+        std::mem::take(&mut self.stations[s].seen)
+    }
+
+    /// Takes the letters that a station was told; anything else is dropped.
+    pub fn letters(&mut self, s: usize) -> Vec<Mail> {
+        let letter = |seen| if let Seen::Message(m) = seen { Some(m) } else { None };
+        self.take(s).into_iter().filter_map(letter).collect()
+    }
+
+    /// Takes the bodies of the letters that a station was told, as text.
+    pub fn bodies(&mut self, s: usize) -> Vec<String> {
+        self.letters(s).into_iter().map(|m| String::from_utf8(m.body).expect("text")).collect()
+    }
+
+    /// Takes the replies to call `seq`: code and body of each.
+    pub fn replies(&mut self, s: usize, seq: u32) -> Vec<(Code, Vec<u8>)> {
+        let mut found = Vec::new();
+        self.stations[s].seen.retain(|seen| match seen {
+            Seen::Reply { seq: n, code, body, .. } if *n == seq => {
+                found.push((*code, body.clone()));
+                false
+            }
+            Seen::Lost { seq: n, why } if *n == seq => panic!("call {seq} was lost: {why:?}"),
+            _ => true,
+        });
+        found
+    }
+
+    /// Takes the outcomes of request `seq`: code and text of each.
+    pub fn outcomes(&mut self, s: usize, seq: u32) -> Vec<(Code, String)> {
+        let mut found = Vec::new();
+        self.stations[s].seen.retain(|seen| match seen {
+            Seen::Outcome { seq: n, code, text, .. } if *n == seq => {
+                found.push((*code, text.clone()));
+                false
+            }
+            _ => true,
+        });
+        found
+    }
+}
