@@ -4,15 +4,16 @@
 #   ./run.sh OUT "peers" "workloads" [repetitions]
 #
 # A workload's name with an s at its end (W1s, W3s) puts server and generator on one CPU.
-# Servers are taken from PATH, but the daemon from CHAPPE (../../target/release/chappe). Environment: SCPU, GCPU (CPU of the server and of
-# the generator), SECS, IDLE, CAP_MB, QUIET (most CPU-seconds per second used by others
-# for a run to count; more is retried TRIES times and the quietest run is kept).
+# Servers are taken from PATH, but the daemon from CHAPPE (../../target/release/chappe); they
+# listen on loopback ports from PORTS on. Environment: PORTS (19000), SCPU, GCPU (CPU of the
+# server and of the generator), SECS, IDLE, CAP_MB, QUIET (most CPU-seconds per second used by
+# others for a run to count; more is retried TRIES times and the quietest run is kept).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$here/target/release/brokerbench
 chappe=${CHAPPE:-$here/../../target/release/chappe}
 out=$1 peers=$2 works=$3 reps=${4:-5}
-SCPU=${SCPU:-0} GCPU=${GCPU:-1} SECS=${SECS:-2} IDLE=${IDLE:-10000} CAP_MB=${CAP_MB:-1024}
+PORTS=${PORTS:-19000} SCPU=${SCPU:-0} GCPU=${GCPU:-1} SECS=${SECS:-2} IDLE=${IDLE:-10000} CAP_MB=${CAP_MB:-1024}
 QUIET=${QUIET:-0.15} TRIES=${TRIES:-4} MAXWAIT=${MAXWAIT:-120}
 tmp=$(mktemp -d)
 pids=()
@@ -37,47 +38,47 @@ srv() { # start a server on its CPU (SCPU=any: not pinned)
 start() {
   case $1 in
   floor-tcp)
-    PROTO=raw ADDR=tcp:127.0.0.1:19001
+    PROTO=raw ADDR=tcp:127.0.0.1:$((PORTS + 1))
     srv "$bench" floor --listen $ADDR ;;
   floor-unix)
     PROTO=raw ADDR=unix:$tmp/floor
     srv "$bench" floor --listen "$ADDR" ;;
   mini-tcp)
-    PROTO=mini ADDR=tcp:127.0.0.1:19002
+    PROTO=mini ADDR=tcp:127.0.0.1:$((PORTS + 2))
     srv "$bench" mini --listen $ADDR ;;
   mini-unix)
     PROTO=mini ADDR=unix:$tmp/mini
     srv "$bench" mini --listen "$ADDR" ;;
   mini-tcp-copy)
-    PROTO=mini ADDR=tcp:127.0.0.1:19002
+    PROTO=mini ADDR=tcp:127.0.0.1:$((PORTS + 2))
     srv "$bench" mini --no-coalesce --listen $ADDR ;;
   mini-text)
-    PROTO=nats ADDR=tcp:127.0.0.1:19003
+    PROTO=nats ADDR=tcp:127.0.0.1:$((PORTS + 3))
     srv "$bench" mini --text --listen $ADDR ;;
   mini-text-unix)
     PROTO=nats ADDR=unix:$tmp/mini-text
     srv "$bench" mini --text --listen "$ADDR" ;;
   chappe-tcp | chappe-unix)
-    PROTO=chappe ADDR=tcp:127.0.0.1:19009
+    PROTO=chappe ADDR=tcp:127.0.0.1:$((PORTS + 9))
     [ "$1" = chappe-unix ] && ADDR=unix:$tmp/chappe
     chappeconf >"$tmp/chappe.toml"
     srv "$chappe" serve --config "$tmp/chappe.toml" ;;
   nats)
-    PROTO=nats ADDR=tcp:127.0.0.1:19004
-    srv nats-server -a 127.0.0.1 -p 19004 ;;
+    PROTO=nats ADDR=tcp:127.0.0.1:$((PORTS + 4))
+    srv nats-server -a 127.0.0.1 -p $((PORTS + 4)) ;;
   redis-tcp | redis-unix)
-    PROTO=resp ADDR=tcp:127.0.0.1:19005
+    PROTO=resp ADDR=tcp:127.0.0.1:$((PORTS + 5))
     [ "$1" = redis-unix ] && ADDR=unix:$tmp/redis
-    srv redis-server --bind 127.0.0.1 --port 19005 --unixsocket "$tmp/redis" --save "" \
+    srv redis-server --bind 127.0.0.1 --port $((PORTS + 5)) --unixsocket "$tmp/redis" --save "" \
       --appendonly no --maxclients 15000 --daemonize no --loglevel warning --dir "$tmp" ;;
   mosquitto)
-    PROTO=mqtt ADDR=tcp:127.0.0.1:19006
-    printf '%s\n' 'listener 19006 127.0.0.1' 'allow_anonymous true' 'persistence false' \
+    PROTO=mqtt ADDR=tcp:127.0.0.1:$((PORTS + 6))
+    printf '%s\n' "listener $((PORTS + 6)) 127.0.0.1" 'allow_anonymous true' 'persistence false' \
       'log_type none' 'set_tcp_nodelay true' "max_queued_messages ${MQ_QUEUED:-1000}" >"$tmp/mosquitto.conf"
     srv mosquitto -c "$tmp/mosquitto.conf" ;;
   memcached | memcached-unix)
-    PROTO=memcached ADDR=tcp:127.0.0.1:19007
-    local at=(-l 127.0.0.1 -p 19007)
+    PROTO=memcached ADDR=tcp:127.0.0.1:$((PORTS + 7))
+    local at=(-l 127.0.0.1 -p $((PORTS + 7)))
     [ "$1" = memcached-unix ] && ADDR=unix:$tmp/memcached at=(-s "$tmp/memcached")
     srv memcached "${at[@]}" -U 0 -t "${MC_THREADS:-1}" -c 15000 -m 64 -u root ;;
   dbus-daemon)
@@ -104,7 +105,7 @@ start() {
 chappeconf() { # everything else as it comes
   printf '%s\n' 'node = "yardstick"' '[log]' 'level = "warn"'
   printf '[[listeners]]\naddress = "%s"\nanonymous = ["read", "write"]\n' \
-    tcp://127.0.0.1:19009 "unix://$tmp/chappe"
+    tcp://127.0.0.1:$((PORTS + 9)) "unix://$tmp/chappe"
 }
 
 dbusconf() {
