@@ -97,11 +97,11 @@ impl Session {
         }
     }
 
-    /// Understands a whole frame; the next octet of the stream begins another.
+    /// Understands a whole frame, in place; the next octet of the stream begins another.
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8]) -> Result<Said<'f>, Refusal> {
+    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], said: &mut Said<'f>) -> Result<(), Refusal> {
         match self {
-            Session::Messi(s) => s.understand(frame),
+            Session::Messi(s) => s.understand(frame, said),
         }
     }
 

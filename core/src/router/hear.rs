@@ -122,8 +122,9 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.heard = self.now;
         self.counters.one(Counter::FramesIn);
-        match st.session.understand(frame) {
-            Ok(Said::Model(said, raw)) => self.said(n, &said, raw),
+        let mut said = Said::Nothing;
+        match st.session.understand(frame, &mut said).map(|()| &said) {
+            Ok(Said::Model(said, raw)) => self.said(n, said, *raw),
             Ok(Said::Nothing) => {}
             Ok(Said::Ping) => {
                 self.counters.one(Counter::Pings);

@@ -219,7 +219,7 @@ impl Router<'_> {
         let (name, count) = match at {
             0 => ("node", text.push_str(self.settings.node).map_or(0, |()| 0)),
             1 => ("version", text.push_str(self.settings.version).map_or(0, |()| 0)),
-            2 => ("uptime_ms", self.now.millis()),
+            2 => ("uptime_ms", self.now.millis() - self.started.millis()),
             3 => ("max_frame", self.settings.max_frame as u64),
             4 => ("max_value", self.max_value() as u64),
             5 => ("outbox", self.settings.outbox as u64),

@@ -168,6 +168,7 @@ pub type Output<'r> = Chunks<'r>;
 /// One node. See the module's documentation.
 pub struct Router<'s> {
     settings: Settings<'s>,
+    started: Instant,
     now: Instant,
     stations: Stations<'s>,
     names: Names<'s>,
@@ -216,6 +217,7 @@ impl<'s> Router<'s> {
         }
         let mut router = Router {
             settings,
+            started: now,
             now,
             stations,
             names,

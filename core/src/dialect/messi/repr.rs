@@ -234,9 +234,16 @@ impl<'f> Field<'f> for Params<'f> {
 }
 
 /// The shape of every message: read, measured, written.
-pub trait Message<'f>: Sized {
-    /// From the bytes of the message, which are all used.
-    fn read(bytes: &'f [u8]) -> Result<Self, Malformed>;
+pub trait Message<'f>: Default {
+    /// Takes the fields in the bytes of a message, which are all used. In place, because
+    /// these structs are large to hand around by value.
+    fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed>;
+    /// From the bytes of the message.
+    fn read(bytes: &'f [u8]) -> Result<Self, Malformed> {
+        let mut m = Self::default();
+        m.fill(bytes)?;
+        Ok(m)
+    }
     /// Exact octets that [`Message::write`] writes.
     fn len(&self) -> usize;
     /// Whether it is all defaults, which takes no octets.
@@ -255,18 +262,17 @@ macro_rules! messages {
         pub struct $name<'f> { $(pub $field: $type,)* }
 
         impl<'f> Message<'f> for $name<'f> {
-            fn read(bytes: &'f [u8]) -> Result<Self, Malformed> {
-                let mut m = $name::default();
+            fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed> {
                 let mut left = bytes;
                 while !left.is_empty() {
                     let (rest, (number, wire)) = field(left)?;
                     match number {
-                        $($number => m.$field.read(number, wire, bytes)?,)*
+                        $($number => self.$field.read(number, wire, bytes)?,)*
                         _ => {}
                     }
                     left = rest;
                 }
-                Ok(m)
+                Ok(())
             }
             fn len(&self) -> usize {
                 0 $(+ Field::len(&self.$field, $number))*
@@ -407,8 +413,15 @@ macro_rules! oneof {
         impl<'f> $name<'f> {
             /// From a frame's payload. Of several members the last counts, as in protobuf.
             /// Returned with it: the bytes of that member, as they came.
-            #[allow(clippy::manual_range_patterns, reason = "one pattern a member, whatever the numbers")]
             pub fn read(payload: &'f [u8]) -> Result<(Self, &'f [u8]), Malformed> {
+                let mut m = $name::Nothing;
+                let body = m.fill(payload)?;
+                Ok((m, body))
+            }
+
+            /// As `read`, in place.
+            #[allow(clippy::manual_range_patterns, reason = "one pattern a member, whatever the numbers")]
+            pub fn fill(&mut self, payload: &'f [u8]) -> Result<&'f [u8], Malformed> {
                 let mut left = payload;
                 let (mut seen, mut last, mut body) = (0u32, 0u32, &payload[..0]);
                 while !left.is_empty() {
@@ -422,11 +435,16 @@ macro_rules! oneof {
                     }
                     left = rest;
                 }
-                let message = match last {
-                    $($number => $name::$member($type::read(body)?),)*
-                    _ => $name::Nothing,
-                };
-                Ok((message, body))
+                match last {
+                    $($number => {
+                        *self = $name::$member($type::default());
+                        if let $name::$member(m) = self {
+                            m.fill(body)?;
+                        }
+                    })*
+                    _ => *self = $name::Nothing,
+                }
+                Ok(body)
             }
 
             /// Octets of the payload.

@@ -64,21 +64,23 @@ impl Session {
     }
 
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8]) -> Result<Said<'f>, Refusal> {
+    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], said: &mut Said<'f>) -> Result<(), Refusal> {
         self.finder.next();
         match self.kind {
-            kind::CLIENT_TO_SERVER => match ClientToServer::read(frame) {
-                Ok((ClientToServer::Nothing, _)) => Ok(Said::Nothing),
-                Ok((message, bytes)) => Ok(Said::Model(message, Raw::Messi(bytes))),
-                Err(why) => Err(refusal(why)),
-            },
-            kind::PING => Ok(Said::Ping),
+            kind::CLIENT_TO_SERVER => {
+                *said = Said::Model(ClientToServer::Nothing, Raw::None);
+                if let Said::Model(message, raw) = said {
+                    *raw = Raw::Messi(message.fill(frame).map_err(refusal)?);
+                }
+            }
+            kind::PING => *said = Said::Ping,
             kind::PING_A if self.framing() != Framing::Today && frame.is_empty() => {
                 self.finder.is_oldest();
-                Ok(Said::Ping)
+                *said = Said::Ping;
             }
-            other => Err(refusal(Malformed::FrameType(other))),
+            other => return Err(refusal(Malformed::FrameType(other))),
         }
+        Ok(())
     }
 }
 
@@ -95,15 +97,16 @@ mod tests {
         let mut input = bytes;
         let Ok(Cut::Frame { size }) = s.cut(&mut input, 1000) else { panic!("no frame") };
         assert_eq!(size, input.len());
-        let said = s.understand(input);
-        (s, said)
+        let mut said = Said::Nothing;
+        let done = s.understand(input, &mut said);
+        (s, done.map(|()| said))
     }
 
     #[test]
     fn types_as_the_table_says() {
         assert_eq!(one(&[3, 0, 0, 0]).1, Ok(Said::Ping));
         assert_eq!(one(&[3, 0, 0, 1, 9]).1, Ok(Said::Ping), "vector 41: a ping with payload");
-        assert_eq!(one(&[1, 0, 0, 0]).1, Ok(Said::Nothing));
+        assert_eq!(one(&[1, 0, 0, 0]).1, Ok(Said::Model(ClientToServer::Nothing, Raw::Messi(&[]))));
         for t in [0u8, 2, 4, 5, 255] {
             if t != 0 {
                 assert!(!one(&[t, 0, 0, 0]).1.unwrap_err().fatal, "{t}");
