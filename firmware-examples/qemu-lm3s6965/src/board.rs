@@ -21,6 +21,8 @@ pub struct Lm3s6965 {
     pub clock: Clock,
     adc: u32,
     led: bool,
+    /// The button was seen not pressed. QEMU leaves its line low until the first key is released.
+    idle_seen: bool,
 }
 
 /// Bits of a GPIO port are addressed: only those in `mask` take part.
@@ -45,7 +47,7 @@ impl Lm3s6965 {
         reg::write(reg::GPIO_F, 0x400, LED as u32); // DIR: the LED is an output
         reg::write(reg::GPIO_F, 0x510, SELECT as u32); // PUR: the button pulls down
         reg::write(reg::GPIO_F, 0x51c, (LED | SELECT) as u32); // DEN
-        let mut board = Lm3s6965 { clock, adc: 0x200, led: false };
+        let mut board = Lm3s6965 { clock, adc: 0x200, led: false, idle_seen: false };
         board.set_led(false);
         board
     }
@@ -117,6 +119,8 @@ impl Board for Lm3s6965 {
     }
 
     fn button(&mut self) -> bool {
-        reg::read(reg::GPIO_F, data(SELECT)) == 0
+        let down = reg::read(reg::GPIO_F, data(SELECT)) == 0;
+        self.idle_seen |= !down;
+        down && self.idle_seen
     }
 }
