@@ -65,8 +65,10 @@ impl Router<'_> {
                 self.assembly = whole;
             }
             Ok(Cut::Skip { size }) => {
-                st.skip = size as u32;
-                if size == 0 {
+                // some of it may have come before the limit was lowered
+                st.skip = (size - st.stash.len().min(size)) as u32;
+                self.pool.clear(&mut st.stash);
+                if st.skip == 0 {
                     st.session.skipped();
                 }
                 self.counters.one(Counter::TooBig);
@@ -154,6 +156,7 @@ impl Router<'_> {
         if self.stations[n].life == Life::New {
             return match said {
                 ClientToServer::Hello(h) => self.hello(n, h),
+                ClientToServer::Nothing => {}
                 _ => {
                     self.counters.one(Counter::NotIntroduced);
                     self.strike(n, seq_of(said), Code::NotIntroduced, Code::NotIntroduced.text());

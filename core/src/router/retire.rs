@@ -39,7 +39,9 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.life = Life::Closing(why);
         self.pool.clear(&mut st.stash);
-        self.watches.clear(&mut self.names, n);
+        if st.watches > 0 {
+            self.watches.clear(&mut self.names, n);
+        }
         while self.stations[n].memberships.first != 0 {
             self.end_membership(n, self.stations[n].memberships.first);
         }
