@@ -156,7 +156,7 @@ one() { # peer workload repetition
       --addr "$ADDR" --pid "$PID" --secs "$SECS" $gcpu)
     [ -n "$line" ] || { echo "$1 $2 $3: failed" >&2; return 1; }
     n=$(sed -n 's/.*[[:space:]]noise=\([0-9.]*\).*/\1/p' <<<"$line")
-    [ -n "$n" ] || { best=$line; break; } # W6 has no such field
+    [ -n "$n" ] || { best=$line; break; }
     awk "BEGIN{exit !($n < $bestn)}" && best=$line bestn=$n
     awk "BEGIN{exit !($n < $QUIET)}" && break
     case $2 in W5* | W6*) break ;; esac

@@ -528,6 +528,7 @@ pub fn slow(o: &Opt) -> Fields {
     let (mut rss0, mut fds0, mut peak) = (0f64, 0usize, 0f64);
     // when the slow one came and went: time, deliveries to the good one, server RSS
     let mut came: Option<(Instant, u64, u64)> = None;
+    let mut before = Snap::take(o.pid);
     let mut gone: Option<(Instant, u64, f64)> = None;
     let mut rate_alone = 0f64;
     let mut died = 0f64;
@@ -602,6 +603,7 @@ pub fn slow(o: &Opt) -> Fields {
             b = Some(c);
             rss0 = sys::proc_rss(o.pid);
             fds0 = sys::proc_fds(o.pid);
+            before = Snap::take(o.pid);
             came = Some((Instant::now(), got, sent.div_ceil(flen as u64)));
             last_got = Instant::now();
         }
@@ -625,6 +627,7 @@ pub fn slow(o: &Opt) -> Fields {
         }
     }
     let end = Instant::now();
+    let span = Span::between(&before, &Snap::take(o.pid));
     let (c_t, c_got, c_sent) = came.unwrap_or((start, 0, 0));
     let mb = |n: u64| n as f64 * o.size as f64 / 1e6;
     let took = (end - c_t).as_secs_f64();
@@ -640,6 +643,8 @@ pub fn slow(o: &Opt) -> Fields {
         ("stalled", stalled),
         ("died", died),
         ("closed_fds", fds0 as f64 - fds as f64),
+        ("noise", span.noise),
+        ("steal", span.steal),
     ];
     match gone {
         Some((t, g, r)) => {
