@@ -446,11 +446,11 @@ impl<'s> EventLoop<'s> {
                     self.welcome(now, fd, kind, i, from);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if sys::is_exhaustion(&e) => {
-                    if !self.refuse_one(now, i, &e) {
-                        return self.rest(now, i, &e);
-                    }
-                }
+                Err(e) if sys::is_exhaustion(&e) => match self.refuse_one(now, i, &e) {
+                    Refused::One => {}
+                    Refused::NobodyWaits => return,
+                    Refused::Failed => return self.rest(now, i, &e),
+                },
                 Err(e) if sys::is_that_ones_fault(&e) => self.counts.accept_failures += 1,
                 Err(e) => {
                     self.counts.accept_failures += 1;
@@ -525,26 +525,23 @@ impl<'s> EventLoop<'s> {
     }
 
     /// Descriptors have run out: one connection is accepted on the spare one, told so and
-    /// ended. False if even that does not work.
-    fn refuse_one(&mut self, now: Instant, i: u16, why: &io::Error) -> bool {
-        if self.spare.take().is_none() {
-            self.spare = File::open("/dev/null").ok();
-            return false;
-        }
-        let taken = self.accept_one(i);
-        let is_done = match taken {
+    /// ended. The kernel says that there are no descriptors before it looks whether anybody
+    /// waits, so only this finds out whether there is more to do.
+    fn refuse_one(&mut self, now: Instant, i: u16, why: &io::Error) -> Refused {
+        let had_spare = self.spare.take().is_some();
+        let result = match self.accept_one(i) {
             Ok((fd, kind, from)) => {
                 self.counts.refused_descriptors += 1;
                 Connection::new(fd, i, kind).refuse(words::out_of_descriptors(), &mut self.buffer);
                 let what = format!("{why}: raise limits.descriptors and `ulimit -n`");
                 self.log_refusal(now, "descriptors", &from, &what);
-                true
+                Refused::One
             }
-            // Nobody waits any more; the next round finds that out for itself.
-            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && had_spare => Refused::NobodyWaits,
+            Err(_) => Refused::Failed,
         };
         self.spare = File::open("/dev/null").ok();
-        is_done
+        result
     }
 
     /// Nothing can be accepted: not again before a while, instead of spinning.
@@ -866,6 +863,13 @@ impl<'s> EventLoop<'s> {
 /// station, twice as long as it came.
 fn gather(limits: &Limits) -> usize {
     limits.outbox as usize / 4
+}
+
+/// What became of an attempt to refuse a connection.
+enum Refused {
+    One,
+    NobodyWaits,
+    Failed,
 }
 
 /// Where a connection came from, for the log.

@@ -116,6 +116,12 @@ impl Daemon {
         }
     }
 
+    /// Every line that nobody asked for, until now.
+    pub fn seen(&mut self) -> &VecDeque<Value> {
+        self.seen.extend(self.log.try_iter());
+        &self.seen
+    }
+
     /// The address of the first listener of a kind (`tcp`, `unix`, `udp`), without the scheme.
     pub fn address(&mut self, scheme: &str) -> String {
         let scheme = format!("{scheme}://");
