@@ -1,7 +1,7 @@
 //! The daemon as a process, and stations that speak to it by raw sockets and the core's
 //! codec, without the client library: what is tested is the daemon.
 
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -1,0 +1,99 @@
+//! Stations over a serial line, which here is a pseudo terminal.
+
+mod support;
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::os::fd::FromRawFd;
+use std::time::Duration;
+
+use chappe_core::dialect::messi::repr::{Code, ServerToClient};
+use support::{Daemon, Station, Stream, until};
+
+/// The end that is the board's, not blocking, and the path of the daemon's end.
+fn line() -> (File, String) {
+    // SAFETY: no pointers; the result is checked and owned by nobody else. The name is
+    // copied before anybody else can ask for one (one call in this process at a time).
+    unsafe {
+        let fd = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC);
+        assert!(fd >= 0);
+        let master = File::from_raw_fd(fd);
+        assert_eq!(libc::grantpt(fd), 0);
+        assert_eq!(libc::unlockpt(fd), 0);
+        let mut name = [0; 64];
+        assert_eq!(libc::ptsname_r(fd, name.as_mut_ptr(), name.len()), 0);
+        (master, CStr::from_ptr(name.as_ptr()).to_str().unwrap().to_owned())
+    }
+}
+
+fn open_files(daemon: &Daemon, path: &str) -> usize {
+    let all = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    all.filter_map(|f| std::fs::read_link(f.ok()?.path()).ok()).filter(|p| p.to_str() == Some(path)).count()
+}
+
+#[test]
+fn a_station_speaks_over_a_line_as_over_a_connection() {
+    let (board, path) = line();
+    let mut daemon = Daemon::start(&format!(
+        "[limits]\nsilence_ms = 1000\n[[listeners]]\naddress = \"serial://{path}?speed=115200\"\n\
+         [[listeners]]\naddress = \"tcp://127.0.0.1:0\"\n"
+    ));
+    assert!(daemon.event("serial.opened")["line"].as_str().unwrap().contains(&path));
+    let mut board = Station::new(Stream::File(board));
+    board.hello("board");
+    board.join("led");
+    let mut person = daemon.station("person");
+    person.join("heat");
+    // Every byte value passes: nothing is echoed, translated or taken for flow control.
+    let all: Vec<u8> = (0..=255).collect();
+    person.send("led", &all);
+    assert_eq!(board.hear(), all);
+    board.send("heat", &all);
+    assert_eq!(person.hear(), all);
+    // More than a terminal holds at once.
+    let large = vec![0x11; 30_000];
+    let writer = std::thread::spawn({
+        let large = large.clone();
+        move || {
+            person.send("led", &large);
+            person
+        }
+    });
+    assert_eq!(board.hear(), large);
+    let _person = writer.join().unwrap();
+    // Silence ends the station, not the line: the next one may speak.
+    let heard = board.next().unwrap();
+    let ServerToClient::Closing(closing) = heard.message() else { panic!("{:?}", heard.message()) };
+    assert_eq!(closing.code, Code::Silent);
+    daemon.event("connection.closed");
+    board.hello("board again");
+    board.join("led");
+    assert!(board.is_alive());
+}
+
+#[test]
+fn a_line_that_goes_away_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("ttyBOARD");
+    let mut daemon = Daemon::start(&format!(
+        "[[listeners]]\naddress = \"serial://{}\"\n[[listeners]]\naddress = \"tcp://127.0.0.1:0\"\n",
+        link.display()
+    ));
+    // Not there yet: said, and tried again.
+    daemon.event("serial.failed");
+    for round in 0..2 {
+        let (board, path) = line();
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        daemon.event("serial.opened");
+        until("it holds the line", || open_files(&daemon, &path) == 1);
+        let mut board = Station::new(Stream::File(board));
+        board.hello(if round == 0 { "board" } else { "another board" });
+        drop(board);
+        daemon.event("serial.lost");
+    }
+    let before = daemon.cpu();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(daemon.cpu() - before < Duration::from_millis(100), "it spins on a line that is gone");
+    assert!(daemon.station("other").is_alive());
+}
