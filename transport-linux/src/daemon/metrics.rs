@@ -2,9 +2,9 @@
 //!
 //! Owns: the HTTP around it and its text. The event loop is asked for its numbers through
 //! a bounded channel and an eventfd; it answers between two turns and never waits.
-//! httparse reads the requests. tiny_http would do all of this, but had no release since
-//! 2022 and starts threads as connections come; this serves one connection at a time, each
-//! at most [`PATIENCE`] long.
+//! httparse reads the requests. tiny_http would do all of this, but its users have found it
+//! unmaintained (its issue 286, 2026), and it starts threads as connections come; this serves
+//! one connection at a time, each at most [`PATIENCE`] long.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
