@@ -9,14 +9,120 @@
 use super::wire::{Malformed, Wire, Writer, field, varint_len};
 use crate::limits::MAX_PARAMS;
 
-/// One kind of field: how it is read, measured and written.
-trait Field<'f>: Default {
-    /// Takes an occurrence of the field. `whole` is the message it stands in.
-    fn read(&mut self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed>;
-    /// Octets, tag included; 0 for the default, which is not written.
-    fn len(&self, number: u32) -> usize;
+/// Where a field is kept. Reading goes through this instead of code of its own for every
+/// field of every message: a microcontroller holds one reader, not twenty.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum Slot<'m, 'f> {
+    U32(&'m mut u32),
+    U64(&'m mut u64),
+    I64(&'m mut i64),
+    Bool(&'m mut bool),
+    Text(&'m mut &'f str),
+    Bytes(&'m mut &'f [u8]),
+    Params(&'m mut Params<'f>),
+    Code(&'m mut Code),
+    Encoding(&'m mut Encoding),
+    StoreOp(&'m mut StoreOp),
+    Change(&'m mut Change),
+    What(&'m mut What),
+}
+
+/// What a field holds, as it is written.
+#[derive(Debug, Clone, Copy)]
+#[doc(hidden)]
+pub enum Part<'f> {
+    Number(u64),
+    Bytes(&'f [u8]),
+    Params(Params<'f>),
+}
+
+/// One kind of field.
+trait Field<'f> {
+    fn slot(&mut self) -> Slot<'_, 'f>;
+    fn part(&self) -> Part<'f>;
+}
+
+macro_rules! field {
+    ($type:ty, $slot:ident, $part:expr) => {
+        impl<'f> Field<'f> for $type {
+            #[inline]
+            fn slot(&mut self) -> Slot<'_, 'f> {
+                Slot::$slot(self)
+            }
+            #[inline]
+            fn part(&self) -> Part<'f> {
+                $part(*self)
+            }
+        }
+    };
+}
+
+field!(u32, U32, |v| Part::Number(v as u64));
+field!(u64, U64, Part::Number);
+field!(bool, Bool, |v| Part::Number(v as u64));
+// sint64: zigzag
+field!(i64, I64, |v: i64| Part::Number((v << 1) as u64 ^ (v >> 63) as u64));
+field!(&'f str, Text, |v: &'f str| Part::Bytes(v.as_bytes()));
+field!(&'f [u8], Bytes, Part::Bytes);
+field!(Params<'f>, Params, Part::Params);
+
+impl<'f> Slot<'_, 'f> {
+    /// Takes an occurrence of the field, number `number` of the message `whole`. One of the
+    /// wrong wire type is an unknown field.
+    #[inline]
+    fn take(self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
+        match (self, wire) {
+            (Slot::Text(s), Wire::Len(b)) => *s = core::str::from_utf8(b).map_err(|_| Malformed::NotUtf8)?,
+            (Slot::Bytes(s), Wire::Len(b)) => *s = b,
+            (Slot::Params(s), Wire::Len(b)) => s.take(number, b, whole)?,
+            (slot, Wire::Varint(v)) => match slot {
+                Slot::U32(s) => *s = v as u32,
+                Slot::U64(s) => *s = v,
+                Slot::I64(s) => *s = (v >> 1) as i64 ^ -((v & 1) as i64),
+                Slot::Bool(s) => *s = v != 0,
+                Slot::Code(s) => *s = Code::from_number(v as u32),
+                Slot::Encoding(s) => *s = Encoding::from_number(v as u32),
+                Slot::StoreOp(s) => *s = StoreOp::from_number(v as u32),
+                Slot::Change(s) => *s = Change::from_number(v as u32),
+                Slot::What(s) => *s = What::from_number(v as u32),
+                Slot::Text(_) | Slot::Bytes(_) | Slot::Params(_) => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Part<'_> {
+    /// Octets of the field, tag included; none for a default, which is not written.
+    #[inline]
+    fn len(&self, number: u32) -> usize {
+        match self {
+            Part::Number(0) | Part::Bytes([]) => 0,
+            Part::Number(v) => tag_len(number) + varint_len(*v),
+            Part::Bytes(b) => tag_len(number) + varint_len(b.len() as u64) + b.len(),
+            Part::Params(p) => p.len(number),
+        }
+    }
+
     /// Writes what `len` measured.
-    fn write(&self, number: u32, out: &mut Writer<'_>);
+    #[inline]
+    fn write(&self, number: u32, out: &mut Writer<'_>) {
+        match self {
+            Part::Number(0) | Part::Bytes([]) => {}
+            Part::Number(v) => {
+                out.tag(number, 0);
+                out.varint(*v);
+            }
+            Part::Bytes(b) => {
+                out.tag(number, 2);
+                out.varint(b.len() as u64);
+                out.bytes(b);
+            }
+            Part::Params(p) => p.write(number, out),
+        }
+    }
 }
 
 #[inline]
@@ -24,93 +130,37 @@ const fn tag_len(number: u32) -> usize {
     if number < 16 { 1 } else { 2 }
 }
 
-impl<'f> Field<'f> for u64 {
-    #[inline]
-    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
-        if let Wire::Varint(v) = wire {
-            *self = v;
-        }
-        Ok(())
-    }
-    #[inline]
-    fn len(&self, number: u32) -> usize {
-        if *self == 0 { 0 } else { tag_len(number) + varint_len(*self) }
-    }
-    #[inline]
-    fn write(&self, number: u32, out: &mut Writer<'_>) {
-        if *self != 0 {
-            out.tag(number, 0);
-            out.varint(*self);
-        }
-    }
+/// A message as a set of numbered fields.
+#[doc(hidden)]
+pub trait Fields<'f> {
+    /// The highest field number.
+    fn last(&self) -> u32;
+    fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>>;
+    fn part(&self, number: u32) -> Option<Part<'f>>;
 }
 
-/// Fields that travel as a `u64` varint.
-macro_rules! as_u64 {
-    ($type:ty, $from:expr, $to:expr) => {
-        impl<'f> Field<'f> for $type {
-            #[inline]
-            fn read(&mut self, n: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
-                let mut v: u64 = $to(*self);
-                v.read(n, wire, whole)?;
-                *self = $from(v);
-                Ok(())
-            }
-            #[inline]
-            fn len(&self, number: u32) -> usize {
-                Field::len(&$to(*self), number)
-            }
-            #[inline]
-            fn write(&self, number: u32, out: &mut Writer<'_>) {
-                Field::write(&$to(*self), number, out)
-            }
+/// Reads a message; the one reader of all but letters, which are many.
+fn fill<'f, M: Fields<'f> + ?Sized>(m: &mut M, bytes: &'f [u8]) -> Result<(), Malformed> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        let (rest, (number, wire)) = field(left)?;
+        if let Some(slot) = m.slot(number) {
+            slot.take(number, wire, bytes)?;
         }
-    };
+        left = rest;
+    }
+    Ok(())
 }
 
-as_u64!(u32, |v: u64| v as u32, |v: u32| v as u64);
-as_u64!(bool, |v: u64| v != 0, |v: bool| v as u64);
-// sint64: zigzag
-as_u64!(i64, |v: u64| (v >> 1) as i64 ^ -((v & 1) as i64), |v: i64| (v << 1) as u64 ^ (v >> 63) as u64);
-
-impl<'f> Field<'f> for &'f [u8] {
-    #[inline]
-    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
-        if let Wire::Len(b) = wire {
-            *self = b;
-        }
-        Ok(())
-    }
-    #[inline]
-    fn len(&self, number: u32) -> usize {
-        let n = <[u8]>::len(self);
-        if n == 0 { 0 } else { tag_len(number) + varint_len(n as u64) + n }
-    }
-    #[inline]
-    fn write(&self, number: u32, out: &mut Writer<'_>) {
-        if !self.is_empty() {
-            out.tag(number, 2);
-            out.varint(<[u8]>::len(self) as u64);
-            out.bytes(self);
-        }
-    }
+fn len(m: &dyn Fields<'_>) -> usize {
+    (1..=m.last()).map(|n| m.part(n).map_or(0, |p| p.len(n))).sum()
 }
 
-impl<'f> Field<'f> for &'f str {
-    #[inline]
-    fn read(&mut self, _: u32, wire: Wire<'f>, _: &'f [u8]) -> Result<(), Malformed> {
-        if let Wire::Len(b) = wire {
-            *self = core::str::from_utf8(b).map_err(|_| Malformed::NotUtf8)?;
+fn write(m: &dyn Fields<'_>, out: &mut Writer<'_>) {
+    for n in 1..=m.last() {
+        if let Some(p) = m.part(n) {
+            p.write(n, out);
         }
-        Ok(())
-    }
-    #[inline]
-    fn len(&self, number: u32) -> usize {
-        Field::len(&self.as_bytes(), number)
-    }
-    #[inline]
-    fn write(&self, number: u32, out: &mut Writer<'_>) {
-        Field::write(&self.as_bytes(), number, out)
     }
 }
 
@@ -204,26 +254,34 @@ impl<'f> Iterator for ParamIter<'f> {
     }
 }
 
-impl<'f> Field<'f> for Params<'f> {
-    fn read(&mut self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
-        if let Wire::Len(b) = wire {
-            Param::read(b)?;
-            let count = self.count() + 1;
-            if count > MAX_PARAMS {
-                return Err(Malformed::TooManyParams);
-            }
-            *self = Params::Received { whole, number, count };
+impl<'f> Params<'f> {
+    /// Takes one more, whose bytes are `bytes`, checked here.
+    #[inline(never)]
+    fn take(&mut self, number: u32, bytes: &'f [u8], whole: &'f [u8]) -> Result<(), Malformed> {
+        Param::read(bytes)?;
+        let count = self.count() + 1;
+        if count > MAX_PARAMS {
+            return Err(Malformed::TooManyParams);
         }
+        *self = Params::Received { whole, number, count };
         Ok(())
     }
+
     fn len(&self, number: u32) -> usize {
+        if self.count() == 0 {
+            return 0;
+        }
         let one = |(key, value)| {
             let n = Param { key, value }.len();
             tag_len(number) + varint_len(n as u64) + n
         };
-        if self.count() == 0 { 0 } else { self.iter().map(one).sum() }
+        self.iter().map(one).sum()
     }
+
     fn write(&self, number: u32, out: &mut Writer<'_>) {
+        if self.count() == 0 {
+            return;
+        }
         for (key, value) in self {
             let p = Param { key, value };
             out.tag(number, 2);
@@ -261,24 +319,34 @@ macro_rules! messages {
         #[allow(missing_docs, reason = "core/proto/chappe.proto documents each field")]
         pub struct $name<'f> { $(pub $field: $type,)* }
 
+        impl<'f> Fields<'f> for $name<'f> {
+            fn last(&self) -> u32 {
+                const { let numbers = [$($number as u32),*]; numbers[numbers.len() - 1] }
+            }
+            #[inline]
+            fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>> {
+                match number {
+                    $($number => Some(Field::slot(&mut self.$field)),)*
+                    _ => None,
+                }
+            }
+            fn part(&self, number: u32) -> Option<Part<'f>> {
+                match number {
+                    $($number => Some(Field::part(&self.$field)),)*
+                    _ => None,
+                }
+            }
+        }
+
         impl<'f> Message<'f> for $name<'f> {
             fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed> {
-                let mut left = bytes;
-                while !left.is_empty() {
-                    let (rest, (number, wire)) = field(left)?;
-                    match number {
-                        $($number => self.$field.read(number, wire, bytes)?,)*
-                        _ => {}
-                    }
-                    left = rest;
-                }
-                Ok(())
+                fill::<dyn Fields<'f>>(self, bytes)
             }
             fn len(&self) -> usize {
-                0 $(+ Field::len(&self.$field, $number))*
+                len(self)
             }
             fn write(&self, out: &mut Writer<'_>) {
-                $(Field::write(&self.$field, $number, out);)*
+                write(self, out)
             }
         }
     )*};
@@ -346,7 +414,7 @@ macro_rules! enums {
                 match self { $($name::$variant => $number,)* $name::Unknown(n) => n }
             }
         }
-        as_u64!($name, |v: u64| $name::from_number(v as u32), |v: $name| v.number() as u64);
+        field!($name, $name, |v: $name| Part::Number(v.number() as u64));
     )*};
 }
 
@@ -435,23 +503,25 @@ macro_rules! oneof {
                     }
                     left = rest;
                 }
-                match last {
-                    $($number => {
-                        *self = $name::$member($type::default());
-                        if let $name::$member(m) = self {
-                            m.fill(body)?;
-                        }
-                    })*
-                    _ => *self = $name::Nothing,
+                *self = match last {
+                    $($number => $name::$member($type::default()),)*
+                    _ => $name::Nothing,
+                };
+                match self {
+                    $name::Nothing => {}
+                    $($name::$member(m) => fill::<dyn Fields<'f>>(m, body)?,)*
                 }
                 Ok(body)
             }
 
             /// Octets of the payload.
             pub fn len(&self) -> usize {
-                match self {
-                    $name::Nothing => 0,
-                    $($name::$member(m) => { let n = m.len(); tag_len($number) + varint_len(n as u64) + n })*
+                match self.member() {
+                    None => 0,
+                    Some((number, m)) => {
+                        let n = len(m);
+                        tag_len(number) + varint_len(n as u64) + n
+                    }
                 }
             }
 
@@ -462,13 +532,17 @@ macro_rules! oneof {
 
             /// Writes `len` octets.
             pub fn write(&self, out: &mut Writer<'_>) {
+                if let Some((number, m)) = self.member() {
+                    out.tag(number, 2);
+                    out.varint(len(m) as u64);
+                    write(m, out);
+                }
+            }
+
+            fn member(&self) -> Option<(u32, &dyn Fields<'f>)> {
                 match self {
-                    $name::Nothing => {}
-                    $($name::$member(m) => {
-                        out.tag($number, 2);
-                        out.varint(m.len() as u64);
-                        m.write(out);
-                    })*
+                    $name::Nothing => None,
+                    $($name::$member(m) => Some(($number, m)),)*
                 }
             }
         }
