@@ -130,17 +130,23 @@ const fn tag_len(number: u32) -> usize {
     if number < 16 { 1 } else { 2 }
 }
 
-/// A message as a set of numbered fields.
+/// A message as numbered fields that can be read. Apart from [`Parts`], so that firmware
+/// does not hold code to write what it only ever reads.
 #[doc(hidden)]
-pub trait Fields<'f> {
+pub trait Slots<'f> {
+    fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>>;
+}
+
+/// A message as numbered fields that can be written.
+#[doc(hidden)]
+pub trait Parts<'f> {
     /// The highest field number.
     fn last(&self) -> u32;
-    fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>>;
     fn part(&self, number: u32) -> Option<Part<'f>>;
 }
 
-/// Reads a message; the one reader of all but letters, which are many.
-fn fill<'f, M: Fields<'f> + ?Sized>(m: &mut M, bytes: &'f [u8]) -> Result<(), Malformed> {
+/// Reads a message.
+fn fill<'f>(m: &mut dyn Slots<'f>, bytes: &'f [u8]) -> Result<(), Malformed> {
     let mut left = bytes;
     while !left.is_empty() {
         let (rest, (number, wire)) = field(left)?;
@@ -152,11 +158,11 @@ fn fill<'f, M: Fields<'f> + ?Sized>(m: &mut M, bytes: &'f [u8]) -> Result<(), Ma
     Ok(())
 }
 
-fn len(m: &dyn Fields<'_>) -> usize {
+fn len(m: &dyn Parts<'_>) -> usize {
     (1..=m.last()).map(|n| m.part(n).map_or(0, |p| p.len(n))).sum()
 }
 
-fn write(m: &dyn Fields<'_>, out: &mut Writer<'_>) {
+fn write(m: &dyn Parts<'_>, out: &mut Writer<'_>) {
     for n in 1..=m.last() {
         if let Some(p) = m.part(n) {
             p.write(n, out);
@@ -319,16 +325,19 @@ macro_rules! messages {
         #[allow(missing_docs, reason = "core/proto/chappe.proto documents each field")]
         pub struct $name<'f> { $(pub $field: $type,)* }
 
-        impl<'f> Fields<'f> for $name<'f> {
-            fn last(&self) -> u32 {
-                const { let numbers = [$($number as u32),*]; numbers[numbers.len() - 1] }
-            }
+        impl<'f> Slots<'f> for $name<'f> {
             #[inline]
             fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>> {
                 match number {
                     $($number => Some(Field::slot(&mut self.$field)),)*
                     _ => None,
                 }
+            }
+        }
+
+        impl<'f> Parts<'f> for $name<'f> {
+            fn last(&self) -> u32 {
+                const { let numbers = [$($number as u32),*]; numbers[numbers.len() - 1] }
             }
             fn part(&self, number: u32) -> Option<Part<'f>> {
                 match number {
@@ -340,7 +349,7 @@ macro_rules! messages {
 
         impl<'f> Message<'f> for $name<'f> {
             fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed> {
-                fill::<dyn Fields<'f>>(self, bytes)
+                fill(self, bytes)
             }
             fn len(&self) -> usize {
                 len(self)
@@ -509,7 +518,7 @@ macro_rules! oneof {
                 };
                 match self {
                     $name::Nothing => {}
-                    $($name::$member(m) => fill::<dyn Fields<'f>>(m, body)?,)*
+                    $($name::$member(m) => fill(m, body)?,)*
                 }
                 Ok(body)
             }
@@ -539,7 +548,7 @@ macro_rules! oneof {
                 }
             }
 
-            fn member(&self) -> Option<(u32, &dyn Fields<'f>)> {
+            fn member(&self) -> Option<(u32, &dyn Parts<'f>)> {
                 match self {
                     $name::Nothing => None,
                     $($name::$member(m) => Some(($number, m)),)*

@@ -133,6 +133,11 @@ pub enum Wire<'f> {
 /// Takes one field off the front.
 #[inline]
 pub fn field(input: &[u8]) -> Parsed<'_, (u32, Wire<'_>)> {
+    nested_field(input, MAX_GROUPS)
+}
+
+/// As [`field`], with `groups` more levels of groups allowed.
+fn nested_field(input: &[u8], groups: usize) -> Parsed<'_, (u32, Wire<'_>)> {
     let (rest, tag) = varint(input)?;
     let number = (tag >> 3) as u32;
     if number == 0 || tag >> 3 > 0x1fff_ffff {
@@ -157,53 +162,22 @@ pub fn field(input: &[u8]) -> Parsed<'_, (u32, Wire<'_>)> {
             let (rest, v) = run(le_u32, rest)?;
             (rest, Wire::Fixed32(v))
         }
-        3 => (skip_group(rest, number)?, Wire::Group),
+        3 => (skip_group(rest, tag + 1, groups)?, Wire::Group),
         _ => return Err(Malformed::WireType),
     };
     Ok((rest, (number, wire)))
 }
 
-/// Skips to behind the end of group `number`, whose start has been read.
-#[inline(never)]
-fn skip_group(mut input: &[u8], number: u32) -> Result<&[u8], Malformed> {
-    let mut open = [0u32; MAX_GROUPS];
-    open[0] = number;
-    let mut depth = 1;
+/// Skips fields to behind the tag that ends a group. `groups` bounds the recursion.
+#[cold]
+fn skip_group(mut input: &[u8], end: u64, groups: usize) -> Result<&[u8], Malformed> {
+    let groups = groups.checked_sub(1).ok_or(Malformed::DeepGroup)?;
     loop {
         let (rest, tag) = varint(input)?;
-        let number = (tag >> 3) as u32;
-        if number == 0 || tag >> 3 > 0x1fff_ffff {
-            return Err(Malformed::FieldNumber);
+        if tag == end {
+            return Ok(rest);
         }
-        input = match tag & 7 {
-            0 => varint(rest)?.0,
-            1 => run(take(8usize), rest)?.0,
-            2 => {
-                let (rest, n) = varint(rest)?;
-                let n = usize::try_from(n).map_err(|_| Malformed::Truncated)?;
-                run(take(n), rest)?.0
-            }
-            3 => {
-                if depth == MAX_GROUPS {
-                    return Err(Malformed::DeepGroup);
-                }
-                open[depth] = number;
-                depth += 1;
-                rest
-            }
-            4 => {
-                if open[depth - 1] != number {
-                    return Err(Malformed::WireType);
-                }
-                depth -= 1;
-                if depth == 0 {
-                    return Ok(rest);
-                }
-                rest
-            }
-            5 => run(take(4usize), rest)?.0,
-            _ => return Err(Malformed::WireType),
-        };
+        input = nested_field(input, groups)?.0;
     }
 }
 
