@@ -1,10 +1,14 @@
 //! The Chappe message bus on Linux: the daemon, the command line and the client library.
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
-//! [`config`] is what it reads at start. Everything that needs `unsafe` is in `sys`.
+//! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
+//! command line. Everything that needs `unsafe` is in `sys`, but for `client/held.rs`: memory
+//! that a struct lends to itself.
 
 #![deny(unsafe_code)]
 
+pub mod address;
+pub mod client;
 pub mod config;
 pub mod daemon;
 #[allow(unsafe_code)]

@@ -80,7 +80,7 @@ impl From<Error> for Failure {
             Error::Poll(_) => Status::Io,
         };
         let hint = match &error {
-            Error::Connect { why: Why::NoWelcome, .. } => {
+            Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"
             }
             Error::Connect { .. } => {

@@ -190,10 +190,9 @@ pub(crate) fn status(args: &StatusArgs, global: &Global) -> Result<(), Failure> 
     let mut out = global.out();
     let node = bus.welcome().clone();
     let status = bus.list(What::Status, "")?;
-    let number_or_text = |i: &Item| if i.text.is_empty() { json!(i.count) } else { json!(i.text) };
     if out.json {
         let counters = bus.list(What::Counters, "")?;
-        let status: serde_json::Map<_, _> = status.iter().map(|i| (i.name.clone(), number_or_text(i))).collect();
+        let status: serde_json::Map<_, _> = status.iter().map(|i| (i.name.clone(), status_json(i))).collect();
         let counters: serde_json::Map<_, _> =
             counters.into_iter().filter(|i| args.all || i.count > 0).map(|i| (i.name, i.count.into())).collect();
         out.json(&json!({
@@ -207,10 +206,8 @@ pub(crate) fn status(args: &StatusArgs, global: &Global) -> Result<(), Failure> 
         ("node".to_owned(), format!("{} ({})", plain(&node.node, false), plain(&node.version, false))),
         ("address".to_owned(), bus.address().to_string()),
     ];
-    rows.extend(status.iter().map(|i| {
-        let value = if i.text.is_empty() { i.count.to_string() } else { plain(&i.text, false) };
-        (plain(&i.name, false), value)
-    }));
+    let told = ["node", "version"];
+    rows.extend(status.iter().filter(|i| !told.contains(&i.name.as_str())).map(status_row));
     let width = rows.iter().map(|(k, _)| k.chars().count()).max().unwrap_or(0);
     for (key, value) in rows {
         out.line(format!("{key}{}  {value}", " ".repeat(width - key.chars().count())))?;
@@ -218,4 +215,24 @@ pub(crate) fn status(args: &StatusArgs, global: &Global) -> Result<(), Failure> 
     out.line("")?;
     counters(&mut bus, &mut out, "", args.all)?;
     done(bus, &mut out)
+}
+
+/// A row's text belongs behind its number (`3`, `of 16384`), or is all there is.
+fn status_row(i: &Item) -> (String, String) {
+    let text = plain(&i.text, false);
+    match i.name.strip_suffix("_ms") {
+        Some(name) if text.is_empty() => (plain(name, false), span(std::time::Duration::from_millis(i.count))),
+        _ if text.is_empty() => (plain(&i.name, false), i.count.to_string()),
+        _ if text.starts_with("of ") => (plain(&i.name, false), format!("{} {text}", i.count)),
+        _ => (plain(&i.name, false), text),
+    }
+}
+
+/// As [`status_row`]: `{"in_use": 3, "limit": 16384}`, a number or a text.
+fn status_json(i: &Item) -> Value {
+    match i.text.strip_prefix("of ").and_then(|limit| limit.parse::<u64>().ok()) {
+        Some(limit) => json!({"in_use": i.count, "limit": limit}),
+        None if i.text.is_empty() => json!(i.count),
+        None => json!(i.text),
+    }
 }

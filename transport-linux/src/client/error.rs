@@ -54,9 +54,11 @@ impl fmt::Display for Error {
         match self {
             Error::Connect { address, why, problem } => {
                 write!(f, "cannot connect to {address}: ")?;
-                match problem {
-                    Some(problem) => write!(f, "{problem}"),
-                    None => f.write_str(why.text()),
+                match (problem, why) {
+                    (Some(problem), _) => write!(f, "{problem}"),
+                    (None, Why::Unreachable) => f.write_str("no connection in time"),
+                    (None, Why::Lost) => f.write_str("it closed the connection before it answered the hello"),
+                    (None, why) => f.write_str(why.text()),
                 }
             }
             Error::Refused { address, outcome } => write!(f, "the node at {address} refuses this station: {outcome}"),
