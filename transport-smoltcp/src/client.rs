@@ -134,6 +134,7 @@ impl<'b> TcpClient<'b> {
     }
 
     /// What the socket has to tell.
+    #[inline(never)]
     fn follow<W: Wants>(
         &mut self,
         now: Instant,
@@ -191,6 +192,7 @@ impl<'b> TcpClient<'b> {
     }
 
     /// Whether it has begun. If not there is no route or no address yet.
+    #[inline(never)]
     fn connect(&mut self, interface: &mut Interface, socket: &mut tcp::Socket<'_>) -> bool {
         if socket.is_open() {
             // The end of the connection before, which the node has not confirmed.

@@ -26,6 +26,7 @@ pub(crate) fn receive<'b, W: Wants>(
 }
 
 /// Tells the client the time until it has nothing more to say about it.
+#[inline(never)]
 pub(crate) fn tick<'b>(client: &mut Client<'b>, now: Instant, each: &mut impl FnMut(&mut Client<'b>, Event<'_>)) {
     while let Some(event) = client.tick(now) {
         each(client, event);

@@ -10,13 +10,16 @@
 //! Then either end may stand in the middle of a frame: one of them was restarted, or a byte was lost or made up. It is
 //! undone by a *break*, sent whenever a connection was given up and before the next hello:
 //!
-//! 1. A Goodbye. A node that still follows closes the connection.
-//! 2. Zeros, [`Line::fill`] of them. If the node stood inside a frame, the first ones fill it; after that every four (or
+//! 1. Zeros, [`Line::fill`] of them. If the node stood inside a frame, the first ones fill it; after that every four (or
 //!    eight, in Messi's old framing) are a frame of a type that does not exist, wherever the node begins to count. So many
-//!    mistakes cost the connection (`strikes` in the node's settings, 16).
-//! 3. Silence for [`Line::quiet`]. Meanwhile what arrives is thrown away. It must be longer than the node's end takes
+//!    mistakes cost the connection (`strikes` in the node's settings, 16). Anything else, also a polite goodbye, can be
+//!    taken for the header of a long frame by a node that counts from another octet, and would swallow what follows.
+//! 2. Silence for [`Line::quiet`]. Meanwhile what arrives is thrown away. It must be longer than the node's end takes
 //!    to connect anew: behind a real line that is a small program, in QEMU it is `-chardev socket,...,reconnect=1`, so
 //!    that each time the node closes it gets a new connection that begins with nothing.
+//!
+//! A node that took a made-up header for that of a long frame hears nothing any more, and closes when the silence agreed
+//! is over; the hellos until then are lost.
 //!
 //! The hello after it is the first thing that the node's new connection sees. If the node was not there at all the same
 //! is done again after the client's next back-off. The first hello after a start is sent without a break: nearly always
@@ -36,9 +39,6 @@ const PIECE: usize = 64;
 
 /// Most octets that one turn reads: a line that babbles does not keep the application from its work.
 const TURN: usize = 512;
-
-/// Goodbye, encoded: type 1, six octets in all, an empty member 11.
-const GOODBYE: [u8; 6] = [1, 0, 0, 2, 11 << 3 | 2, 0];
 
 /// Octets that are sixteen frames of no type, in either of Messi's framings, and the rest of a header before them.
 pub const STRIKES: usize = 17 * 8;
@@ -138,7 +138,7 @@ impl<'b> StreamClient<'b> {
                     continue;
                 }
                 (Wish::Close, State::Up) => {
-                    self.state = State::Breaking { left: GOODBYE.len() + self.line.fill };
+                    self.state = State::Breaking { left: self.line.fill };
                     self.client.disconnected(now);
                     continue;
                 }
@@ -200,11 +200,7 @@ impl<'b> StreamClient<'b> {
                     if !stream.write_ready()? {
                         return Ok(false);
                     }
-                    let from_start = GOODBYE.len() + self.line.fill - left;
-                    let n = match GOODBYE.get(from_start..) {
-                        Some(rest) if !rest.is_empty() => stream.write(rest)?,
-                        _ => stream.write(&[0; PIECE][..left.min(PIECE)])?,
-                    };
+                    let n = stream.write(&[0; PIECE][..left.min(PIECE)])?;
                     self.state = State::Breaking { left: left - n.min(left) };
                 }
                 State::Up => {

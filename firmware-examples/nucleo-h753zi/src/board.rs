@@ -31,7 +31,9 @@ impl Nucleo {
 }
 
 impl Board for Nucleo {
-    const NAME: &'static str = "nucleo-h753zi";
+    fn name(&self) -> &'static str {
+        "nucleo-h753zi"
+    }
 
     fn temperature(&mut self) -> i32 {
         // The sensor wants 9 µs; the next step up at the ADC's clock is far above it.

@@ -101,7 +101,9 @@ impl Lm3s6965 {
 }
 
 impl Board for Lm3s6965 {
-    const NAME: &'static str = "lm3s6965evb";
+    fn name(&self) -> &'static str {
+        "lm3s6965evb"
+    }
 
     fn temperature(&mut self) -> i32 {
         // data sheet: 147.5 °C - 75 * 3 V * ADC / 1023 steps

@@ -22,26 +22,42 @@ const HYSTERESIS: i32 = 50;
 /// Who this board is. Lives as long as the client, which borrows its name.
 #[derive(Debug)]
 pub struct Identity {
-    id: Text<MAX_ID>,
-    station: Text<{ MAX_ID + 6 }>,
+    /// `board-<id>`
+    station: [u8; MAX_ID + STEM],
+    len: usize,
 }
+
+/// Octets of `board-`.
+const STEM: usize = 6;
 
 impl Identity {
     /// Of an id of 1 to 16 letters, digits, `-` and `_`; anything else becomes `b1`.
     pub fn new(id: &str) -> Identity {
         let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let good = (1..=MAX_ID).contains(&id.len()) && id.bytes().all(fine);
-        let id = if good { id } else { "b1" };
-        let (mut own, mut station) = (Text::new(), Text::new());
-        own.add(id);
-        station.add("board-").add(id);
-        Identity { id: own, station }
+        let mut station = [0; MAX_ID + STEM];
+        let mut text = Text::new(&mut station);
+        text.add("board-").add(if good { id } else { "b1" });
+        let len = text.finish().len();
+        Identity { station, len }
     }
 
     /// What the station is called: `board-<id>`.
     pub fn station(&self) -> &str {
-        self.station.as_str()
+        core::str::from_utf8(&self.station[..self.len]).unwrap_or_default()
     }
+
+    /// The board's id.
+    pub fn id(&self) -> &str {
+        self.station().get(STEM..).unwrap_or_default()
+    }
+}
+
+/// What a reading is, to be written as text.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    Number(u32),
+    Hundredths(i32),
 }
 
 /// Which events this application looks at; the code for others is not linked.
@@ -67,7 +83,7 @@ enum Told {
 pub struct Sensor<'i> {
     identity: &'i Identity,
     /// `sensor::<id>`, behind it the name of a reading while that is sent.
-    name: Text<48>,
+    name: [u8; 48],
     stem: usize,
     pub(crate) interval: Duration,
     pub(crate) limit: i32,
@@ -91,9 +107,10 @@ pub struct Sensor<'i> {
 impl<'i> Sensor<'i> {
     /// A reading every 200 ms and a limit of 34.5 °C, until commanded otherwise.
     pub fn new(identity: &'i Identity) -> Self {
-        let mut name = Text::new();
-        name.add("sensor::").add(identity.id.as_str());
-        let stem = name.as_str().len();
+        let mut name = [0; 48];
+        let mut text = Text::new(&mut name);
+        text.add("sensor::").add(identity.id());
+        let stem = text.finish().len();
         Sensor {
             identity,
             name,
@@ -118,16 +135,28 @@ impl<'i> Sensor<'i> {
 
     /// Tells the client what to join on every connection. To be called once.
     pub fn begin(&self, client: &mut Client<'_>) -> Result<(), SendError> {
-        client.join(&Join { seq: JOIN, name: self.name.as_str(), exclusive: true, ..Join::default() })
+        client.join(&Join { seq: JOIN, name: self.name(), exclusive: true, ..Join::default() })
     }
 
     /// The board's id.
     pub(crate) fn id(&self) -> &str {
-        self.identity.id.as_str()
+        self.identity.id()
+    }
+
+    /// `sensor::<id>`
+    fn name(&self) -> &str {
+        core::str::from_utf8(&self.name[..self.stem]).unwrap_or_default()
+    }
+
+    /// `sensor::<id><what>`
+    fn name_of(&mut self, what: &str) -> &str {
+        let mut text = Text::behind(&mut self.name, self.stem);
+        text.add(what);
+        core::str::from_utf8(text.finish()).unwrap_or_default()
     }
 
     /// What the client tells.
-    pub fn event(&mut self, now: Instant, board: &mut impl Board, client: &mut Client<'_>, event: Event<'_>) {
+    pub fn event(&mut self, now: Instant, board: &mut dyn Board, client: &mut Client<'_>, event: Event<'_>) {
         match event {
             Event::Ready(_) => {
                 // The node may be a new one that knows nothing: all is said again.
@@ -139,8 +168,7 @@ impl<'i> Sensor<'i> {
             Event::Message(letter) => command::obey(self, board, client, &letter),
             Event::Outcome(o) if o.seq == JOIN && o.code != Code::Ok => self.join_at = Some(now + JOIN_AGAIN),
             Event::Value(v) if v.seq == self.asked_interval => {
-                let ms = core::str::from_utf8(v.value).ok().and_then(|t| t.parse().ok());
-                if let Some(interval) = ms.and_then(command::interval) {
+                if let Some(interval) = core::str::from_utf8(v.value).ok().and_then(command::milliseconds) {
                     self.interval = interval;
                 }
             }
@@ -152,7 +180,7 @@ impl<'i> Sensor<'i> {
     }
 
     /// Does what is due. Returns when to come back at the latest.
-    pub fn poll(&mut self, now: Instant, board: &mut impl Board, client: &mut Client<'_>) -> Instant {
+    pub fn poll(&mut self, now: Instant, board: &mut dyn Board, client: &mut Client<'_>) -> Instant {
         self.uptime = u32::try_from(now.millis() / 1000).unwrap_or(u32::MAX);
         let due = now >= self.next;
         if due {
@@ -164,8 +192,8 @@ impl<'i> Sensor<'i> {
             if client.is_ready() {
                 let readings = self.readings;
                 // What finds no room is not said: the next reading is newer.
-                let _ = self.publish(client, "::temperature", |t| t.hundredths(temperature));
-                let _ = self.publish(client, "::readings", |t| t.number(readings));
+                let _ = self.publish(client, "::temperature", Reading::Hundredths(temperature));
+                let _ = self.publish(client, "::readings", Reading::Number(readings));
             }
         }
         if client.is_ready() {
@@ -184,7 +212,7 @@ impl<'i> Sensor<'i> {
     }
 
     /// What is said when it changes, and again until it found room.
-    fn changes(&mut self, now: Instant, board: &mut impl Board, client: &mut Client<'_>) {
+    fn changes(&mut self, now: Instant, board: &mut dyn Board, client: &mut Client<'_>) {
         if self.join_at.is_some_and(|at| now >= at) && self.begin(client).is_ok() {
             self.join_at = None;
         }
@@ -193,7 +221,7 @@ impl<'i> Sensor<'i> {
             let flag = Flag {
                 raise: self.hot,
                 unit: "sensor",
-                section: self.identity.id.as_str(),
+                section: self.identity.id(),
                 name: "hot",
                 description: "the temperature is at or above the limit",
                 priority: 50,
@@ -206,22 +234,22 @@ impl<'i> Sensor<'i> {
             }
         }
         let uptime = self.uptime;
-        if self.shown_uptime != Some(uptime) && self.publish(client, "::uptime", |t| t.number(uptime)).is_ok() {
+        if self.shown_uptime != Some(uptime) && self.publish(client, "::uptime", Reading::Number(uptime)).is_ok() {
             self.shown_uptime = Some(uptime);
         }
         let led = board.led();
-        if self.led != Some(led) && self.publish(client, "::led", |t| t.number(led.into())).is_ok() {
+        if self.led != Some(led) && self.publish(client, "::led", Reading::Number(led.into())).is_ok() {
             self.led = Some(led);
         }
         let button = board.button();
-        if self.button != Some(button) && self.publish(client, "::button", |t| t.number(button.into())).is_ok() {
+        if self.button != Some(button) && self.publish(client, "::button", Reading::Number(button.into())).is_ok() {
             if button && self.button.is_some() {
                 self.ringing = self.ring(now, client).unwrap_or(0);
             }
             self.button = Some(button);
         }
         let ms = self.interval.millis();
-        if self.keep_interval && self.publish(client, "::interval", |t| t.number(ms)).is_ok() {
+        if self.keep_interval && self.publish(client, "::interval", Reading::Number(ms)).is_ok() {
             self.keep_interval = false;
         }
     }
@@ -235,37 +263,26 @@ impl<'i> Sensor<'i> {
     }
 
     /// Sets the value `sensor::<id><what>` and tells it to the members of that name.
-    fn publish(
-        &mut self,
-        client: &mut Client<'_>,
-        what: &str,
-        value: impl FnOnce(&mut Text<16>) -> &mut Text<16>,
-    ) -> Result<(), SendError> {
-        let mut text = Text::new();
-        value(&mut text);
-        self.name.add(what);
-        let store = Store {
-            op: StoreOp::Set,
-            name: self.name.as_str(),
-            value: text.as_str().as_bytes(),
-            announce: true,
-            ..Store::default()
+    fn publish(&mut self, client: &mut Client<'_>, what: &str, reading: Reading) -> Result<(), SendError> {
+        let mut bytes = [0; 16];
+        let mut text = Text::new(&mut bytes);
+        match reading {
+            Reading::Number(n) => text.number(n),
+            Reading::Hundredths(n) => text.hundredths(n),
         };
-        let sent = client.store_blindly(&store);
-        self.name.cut(self.stem);
-        sent
+        let value = text.finish();
+        let name = self.name_of(what);
+        client.store_blindly(&Store { op: StoreOp::Set, name, value, announce: true, ..Store::default() })
     }
 
     fn ask_interval(&mut self, now: Instant, client: &mut Client<'_>) -> Result<u32, SendError> {
-        self.name.add("::interval");
-        let asked = client.store(now, &Store { op: StoreOp::Get, name: self.name.as_str(), ..Store::default() });
-        self.name.cut(self.stem);
-        asked
+        let name = self.name_of("::interval");
+        client.store(now, &Store { op: StoreOp::Get, name, ..Store::default() })
     }
 
     /// The button calls whoever is the operator.
     fn ring(&self, now: Instant, client: &mut Client<'_>) -> Result<u32, SendError> {
-        let body = self.name.as_str().as_bytes();
+        let body = self.name().as_bytes();
         client.call(
             now,
             &Letter { name: "operator", verb: "BUTTON", body, encoding: Encoding::Text, ..Letter::default() },

@@ -1,9 +1,10 @@
 //! What the application needs of a board.
 
-/// A board with a temperature sensor, an LED and a button.
+/// A board with a temperature sensor, an LED and a button. The application takes it as `dyn`: its code exists once, and is
+/// optimised as its own crate is.
 pub trait Board {
     /// For people.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// The newest temperature, in hundredths of a degree Celsius.
     fn temperature(&mut self) -> i32;

@@ -17,20 +17,22 @@ use crate::text::{Text, hundredths};
 use crate::{Board, Sensor};
 
 /// Shortest and longest interval, in milliseconds.
-const INTERVALS: core::ops::RangeInclusive<u32> = 20..=60_000;
+const INTERVALS: core::ops::RangeInclusive<i32> = 20..=60_000;
 
-/// An interval, if it is one that this board keeps.
-pub(crate) fn interval(ms: u32) -> Option<Duration> {
-    INTERVALS.contains(&ms).then_some(Duration::from_millis(ms))
+/// An interval as a person or the store has it, if it is one that this board keeps.
+pub(crate) fn milliseconds(text: &str) -> Option<Duration> {
+    let ms = hundredths(text)? / 100;
+    INTERVALS.contains(&ms).then_some(Duration::from_millis(ms as u32))
 }
 
-pub(crate) fn obey<B: Board>(sensor: &mut Sensor<'_>, board: &mut B, client: &mut Client<'_>, letter: &Letter<'_>) {
-    let mut body = Text::<192>::new();
+pub(crate) fn obey(sensor: &mut Sensor<'_>, board: &mut dyn Board, client: &mut Client<'_>, letter: &Letter<'_>) {
+    let mut bytes = [0; 192];
+    let mut body = Text::new(&mut bytes);
     let mut encoding = Encoding::Text;
     let mut failure = None;
     match letter.verb {
         "INTERVAL" => {
-            match letter.params.get("ms").map(|ms| ms.parse().ok().and_then(interval)) {
+            match letter.params.get("ms").map(milliseconds) {
                 Some(Some(interval)) => sensor.set_interval(interval),
                 Some(None) => failure = Some((Code::BadRequest, "INTERVAL wants ms=20 to ms=60000")),
                 None => {}
@@ -56,7 +58,7 @@ pub(crate) fn obey<B: Board>(sensor: &mut Sensor<'_>, board: &mut B, client: &mu
         }
         "IDENTIFY" => {
             encoding = Encoding::Json;
-            body.add("{\"board\":\"").add(B::NAME).add("\",\"id\":\"").add(sensor.id());
+            body.add("{\"board\":\"").add(board.name()).add("\",\"id\":\"").add(sensor.id());
             body.add("\",\"software\":\"").add(concat!("sensor-app ", env!("CARGO_PKG_VERSION")));
             body.add("\",\"uptime_s\":").number(sensor.uptime);
             body.add(",\"readings\":").number(sensor.readings);
@@ -72,7 +74,7 @@ pub(crate) fn obey<B: Board>(sensor: &mut Sensor<'_>, board: &mut B, client: &mu
     let mut answer = Answer { ask_id: letter.ask_id, ..Answer::default() };
     match failure {
         Some((code, text)) => (answer.code, answer.text) = (code, text),
-        None => (answer.body, answer.encoding) = (body.as_str().as_bytes(), encoding),
+        None => (answer.body, answer.encoding) = (body.finish(), encoding),
     }
     // Without room for it the asker hears from the node, when its patience ends.
     let _ = client.answer(&answer);

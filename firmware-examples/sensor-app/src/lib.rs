@@ -25,4 +25,3 @@ mod text;
 
 pub use app::{Identity, Sensor, Used};
 pub use board::Board;
-pub use text::Text;

@@ -1,6 +1,8 @@
 //! A network in memory: one smoltcp interface on a loopback device, a clock of our own, a hub, clients and bare
 //! connections that speak bytes.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use chappe_core::client::{Call, Client, Event, Memory, Options, Why};
 use chappe_core::dialect::messi::repr::{Code, Letter};
 use chappe_core::router::{Newcomer, Open, Settings};
@@ -35,6 +37,7 @@ pub(crate) enum Heard {
     Lost { seq: u32 },
     Disconnected(Why),
     Closing(Code),
+    Refused(Code, String),
     Other,
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn hear(event: &Event<'_>) -> Heard {
         Event::Lost { seq, .. } => Heard::Lost { seq: *seq },
         Event::Disconnected { why, .. } => Heard::Disconnected(*why),
         Event::Closing(c) => Heard::Closing(c.code),
+        Event::Refused(o) => Heard::Refused(o.code, o.text.to_owned()),
         _ => Heard::Other,
     }
 }

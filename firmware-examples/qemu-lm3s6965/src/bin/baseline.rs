@@ -34,7 +34,7 @@ fn main() -> ! {
     let remote = settings::remote(&line);
     let mut port = 49152 + (seed % 16384) as u16;
     let mut retry = Instant::ZERO;
-    info!("baseline: {=str} connects to port {=u16}", Lm3s6965::NAME, remote.port);
+    info!("baseline: {=str} connects to port {=u16}", board.name(), remote.port);
 
     loop {
         let now = Instant::from_millis(board.clock.millis() as i64);

@@ -19,16 +19,17 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
 /// Eight stations, and one socket that tells a ninth why it cannot come.
 const SOCKETS: usize = 9;
-/// Each way, for each socket: the longest frame.
-const WINDOW: usize = 512;
+/// Longest frame. What a socket has to send waits in a buffer of this size; what it receives in one of half of it, because
+/// the router takes frames in pieces.
+const FRAME: usize = 512;
 
 static GATE: Open = Open;
 
 #[entry]
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
-    static mut RX: [[u8; WINDOW]; SOCKETS] = [[0; WINDOW]; SOCKETS];
-    static mut TX: [[u8; WINDOW]; SOCKETS] = [[0; WINDOW]; SOCKETS];
+    static mut RX: [[u8; FRAME / 2]; SOCKETS] = [[0; FRAME / 2]; SOCKETS];
+    static mut TX: [[u8; FRAME]; SOCKETS] = [[0; FRAME]; SOCKETS];
     static mut SOCKET_SLOTS: [SocketStorage<'static>; SOCKETS] = [SocketStorage::EMPTY; SOCKETS];
     static mut SLOTS: Option<[Slot; SOCKETS]> = None;
     static mut STORAGE: Storage = Storage::new();
@@ -49,7 +50,7 @@ fn main() -> ! {
     }));
 
     let mut about = Settings::new("lm3s6965", env!("CARGO_PKG_VERSION"), &GATE);
-    about.max_frame = WINDOW;
+    about.max_frame = FRAME;
     about.outbox = 1024;
     about.page = 16;
     let now = Instant::from_millis(board.clock.millis());
@@ -59,7 +60,7 @@ fn main() -> ! {
     };
     let port = settings::listen(&line);
     let mut hub = Hub::new(router, slots, port, Newcomer::default());
-    info!("hub: {=str} listens on port {=u16}", Lm3s6965::NAME, port);
+    info!("hub: {=str} listens on port {=u16}", board.name(), port);
 
     let mut before = (0, hub.counts());
     loop {
