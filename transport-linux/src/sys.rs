@@ -9,6 +9,7 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use chappe_core::time::Instant;
 
@@ -16,15 +17,27 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The time now, on the clock that [`Timer`] compares with (CLOCK_MONOTONIC).
-pub(crate) fn now() -> Instant {
+/// Milliseconds of CLOCK_MONOTONIC.
+fn monotonic() -> u64 {
     let mut t = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the kernel writes one timespec to a place that has room for one.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, t.as_mut_ptr()) };
     assert_eq!(result, 0, "every Linux has CLOCK_MONOTONIC");
     // SAFETY: written by the successful call above.
     let t = unsafe { t.assume_init() };
-    Instant::from_millis(t.tv_sec as u64 * 1000 + t.tv_nsec as u64 / 1_000_000)
+    t.tv_sec as u64 * 1000 + t.tv_nsec as u64 / 1_000_000
+}
+
+/// When this process first asked for the time: its epoch, so that a node's uptime is its own.
+fn epoch() -> u64 {
+    static EPOCH: OnceLock<u64> = OnceLock::new();
+    *EPOCH.get_or_init(monotonic)
+}
+
+/// The time now, on the clock that [`Timer`] compares with.
+pub(crate) fn now() -> Instant {
+    let epoch = epoch();
+    Instant::from_millis(monotonic().saturating_sub(epoch))
 }
 
 /// A one-shot timer as a descriptor. It need not be read: arming it anew forgets that it
@@ -44,7 +57,7 @@ impl Timer {
     /// Fires once at `at`, at once if that has passed. Replaces what was armed before.
     pub(crate) fn arm(&self, at: Instant) -> io::Result<()> {
         // All zeros would disarm it.
-        let ms = at.millis().max(1);
+        let ms = at.millis().saturating_add(epoch()).max(1);
         let value = libc::timespec {
             tv_sec: (ms / 1000).min(libc::time_t::MAX as u64) as libc::time_t,
             tv_nsec: (ms % 1000 * 1_000_000) as libc::c_long,

@@ -150,10 +150,15 @@ impl Connection {
         }
     }
 
+    /// Says a few bytes to someone who is not let in.
+    pub(super) fn say(&mut self, words: &[u8]) {
+        // A new connection has room for a few bytes; if not, they are not worth waiting for.
+        let _ = self.file.write(words);
+    }
+
     /// Says a few bytes to someone who is not let in, and ends it.
     pub(super) fn refuse(mut self, words: &[u8], scratch: &mut [u8]) {
-        // A new connection has room for a few bytes; if not, the peer just sees the end.
-        let _ = self.file.write(words);
+        self.say(words);
         self.close(scratch);
     }
 }

@@ -18,6 +18,10 @@ pub(super) struct Users {
     known: RefCell<Vec<Known>>,
 }
 
+/// Users that have been read and not been taken over.
+#[derive(Debug)]
+pub(super) struct Fresh(Vec<(String, Current)>);
+
 #[derive(Debug)]
 struct Known {
     name: String,
@@ -49,32 +53,34 @@ pub(super) fn rights(list: &[Right]) -> Rights {
 }
 
 impl Users {
-    /// Takes over the users of a configuration, all or (on an error) none.
-    pub(super) fn take(&self, config: &Config) -> Result<(), String> {
-        let mut fresh = Vec::with_capacity(config.users.len());
-        for user in &config.users {
-            fresh
-                .push((user, Current { token: token(user)?, rights: rights(&user.rights), names: user.names.clone() }));
-        }
-        let mut known = self.known.borrow_mut();
-        let new = fresh.iter().filter(|(user, _)| known.iter().all(|k| k.name != user.name)).count();
+    /// The users of a configuration, ready to be taken over. An error says who is wrong.
+    pub(super) fn prepare(&self, config: &Config) -> Result<Fresh, String> {
+        let known = self.known.borrow();
+        let new = config.users.iter().filter(|user| known.iter().all(|k| k.name != user.name)).count();
         if known.len() + new > usize::from(u16::MAX) {
             return Err("more user names than can be told apart since the start: start the daemon anew".into());
         }
+        let current = |user: &User| {
+            let current = Current { token: token(user)?, rights: rights(&user.rights), names: user.names.clone() };
+            Ok((user.name.clone(), current))
+        };
+        config.users.iter().map(current).collect::<Result<_, String>>().map(Fresh)
+    }
+
+    /// Takes them over in place of those before.
+    pub(super) fn take(&self, fresh: Fresh) {
+        let mut known = self.known.borrow_mut();
         for one in known.iter_mut() {
             one.now = None;
         }
-        for (user, current) in fresh {
-            match known.iter_mut().find(|k| k.name == user.name) {
+        for (name, current) in fresh.0 {
+            match known.iter_mut().find(|k| k.name == name) {
                 Some(one) => one.now = Some(current),
-                None => known.push(Known { name: user.name.clone(), now: Some(current) }),
+                None => known.push(Known { name, now: Some(current) }),
             }
         }
-        Ok(())
     }
-}
 
-impl Users {
     /// How many there are now.
     pub(super) fn len(&self) -> usize {
         self.known.borrow().iter().filter(|one| one.now.is_some()).count()
@@ -122,7 +128,7 @@ mod tests {
 
     fn users(text: &str) -> Users {
         let users = Users::default();
-        users.take(&Config::parse(None, text, |_| {}).unwrap()).unwrap();
+        users.take(users.prepare(&Config::parse(None, text, |_| {}).unwrap()).unwrap());
         users
     }
 
@@ -150,7 +156,7 @@ mod tests {
         );
         let (a, b) = (users.check("a", b"token-of-a").unwrap(), users.check("b", b"token-of-b").unwrap());
         let text = "[[users]]\nname='c'\ntoken='token-of-c'\n[[users]]\nname='b'\ntoken='new-token'\nnames=['z']";
-        users.take(&Config::parse(None, text, |_| {}).unwrap()).unwrap();
+        users.take(users.prepare(&Config::parse(None, text, |_| {}).unwrap()).unwrap());
         assert_eq!(users.check("a", b"token-of-a"), None);
         assert!(!users.allows(a, Rights::READ, "x"));
         assert_eq!(users.check("b", b"token-of-b"), None);

@@ -53,6 +53,8 @@ pub(super) enum Door {
         path: PathBuf,
         speed: u32,
     },
+    /// Nothing any more: the daemon is stopping.
+    Closed,
 }
 
 /// The file of a Unix socket, removed with it if it is still ours.
@@ -77,7 +79,7 @@ impl Listener {
             Door::Tcp(s) => s.register(registry, token, Interest::READABLE),
             Door::Unix(s, _) => s.register(registry, token, Interest::READABLE),
             Door::Udp(s) => s.register(registry, token, Interest::READABLE),
-            Door::Serial { .. } => Ok(()),
+            Door::Serial { .. } | Door::Closed => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From files and arguments to one configuration that has been checked.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Overrides;
 use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
@@ -11,13 +12,12 @@ pub(super) struct Source {
     file: Option<PathBuf>,
     overrides: Overrides,
     /// What was in force at start, for what cannot change.
-    listeners: Vec<Endpoint>,
-    stations: u32,
+    started: Arc<Config>,
 }
 
 impl Source {
     pub(super) fn new(file: Option<PathBuf>, overrides: Overrides) -> Self {
-        Source { file, overrides, listeners: Vec::new(), stations: 0 }
+        Source { file, overrides, started: Arc::default() }
     }
 
     /// The file that is read: the one named, or the usual one if it is there.
@@ -40,19 +40,35 @@ impl Source {
 
     /// Remembers what was in force at start.
     pub(super) fn started_with(&mut self, config: &Config) {
-        self.listeners = config.listeners.iter().map(|l| l.address.clone()).collect();
-        self.stations = config.limits.stations;
+        self.started = Arc::new(config.clone());
     }
 
-    /// The address that was entry `i` at start.
-    pub(super) fn listener(&self, i: usize) -> Option<&Endpoint> {
-        self.listeners.get(i)
+    /// What was in force at start.
+    pub(super) fn started(&self) -> &Config {
+        &self.started
     }
+}
 
-    /// Stations there were tables for at start.
-    pub(super) fn stations(&self) -> u32 {
-        self.stations
-    }
+/// The keys of `now` that differ from those at start and need another start to take effect,
+/// for the log: separated by commas, empty if there are none.
+pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
+    let places = |c: &Config| {
+        c.listeners.iter().map(|l| (l.address.clone(), l.mode, l.owner.clone(), l.group.clone())).collect::<Vec<_>>()
+    };
+    let (old, new) = (&started.limits, &now.limits);
+    let changed = [
+        ("node", started.node != now.node),
+        ("listeners", places(started) != places(now)),
+        ("metrics", started.metrics != now.metrics),
+        ("log.format", started.log.format != now.log.format),
+        ("limits.stations", new.stations > old.stations),
+        ("limits.descriptors", new.descriptors != old.descriptors),
+        ("limits.backlog", new.backlog != old.backlog),
+        ("limits.buffers", new.buffers != old.buffers),
+        ("limits.values", new.values != old.values),
+        ("limits.max_value", new.max_value != old.max_value),
+    ];
+    changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
 }
 
 impl Overrides {
@@ -106,6 +122,19 @@ mod tests {
         assert_eq!((config.node.as_str(), config.log.level), ("y", Level::Debug));
         assert_eq!(config.listeners[0].anonymous, Some(vec![Right::Read]));
         assert_eq!((config.listeners.len(), &config.listeners[1].anonymous), (2, &None));
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        let started = Config::default();
+        let mut now = started.clone();
+        assert_eq!(needs_restart(&started, &now), "");
+        now.limits.outbox *= 2;
+        now.listeners[0].anonymous = None;
+        assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
+        now.listeners.pop();
+        now.limits.buffers *= 2;
+        assert_eq!(needs_restart(&started, &now), "listeners, limits.buffers");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
-//! | `event_loop` | waiting, turns, timers, drain, reload |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `lines`); drain and reload (`control`) |
 //! | `connection`, `serial` | reading and writing a stream; serial lines |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
@@ -33,6 +33,8 @@ mod ready;
 mod serial;
 mod words;
 
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -61,7 +63,7 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
-            eprintln!("chappe: {text}");
+            complain(&text);
             ExitCode::from(status)
         }
     }
@@ -73,18 +75,29 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
     let source = Source::new(args.config, args.overrides);
     match source.load() {
         Ok(config) => {
-            match source.file() {
-                Some(file) => println!("# {} is good. In force:", file.display()),
-                None => println!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
-            }
-            print!("{}", config.print());
+            let first = match source.file() {
+                Some(file) => format!("# {} is good. In force:", file.display()),
+                None => format!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
+            };
+            tell(&format!("{first}\n{}", config.print()));
             ExitCode::SUCCESS
         }
         Err(e) => {
-            eprintln!("chappe: {e}");
+            complain(&e.to_string());
             ExitCode::from(BAD_CONFIG)
         }
     }
+}
+
+/// To standard output, if anybody reads it.
+fn tell(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// To standard error, if anybody reads it.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "chappe: {text}");
 }
 
 struct Failure {
@@ -126,8 +139,16 @@ fn run(args: ServeArgs) -> Result<(), Failure> {
         Err(e) => warn!(event = "descriptors.unknown", detail = %e, "the limit of file descriptors stays as it is"),
     }
 
+    if let Some(file) = source.file()
+        && config.users.iter().any(|user| user.token.is_some())
+        && std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
+    {
+        let file = file.display();
+        warn!(event = "config.exposed", %file, "it holds tokens and everybody may read it: chmod o-r, or use token_file");
+    }
+
     let users = gate::Users::default();
-    users.take(&config)?;
+    users.take(users.prepare(&config)?);
     let mut settings = Settings::new(&config.node, VERSION, &users);
     event_loop::apply(&mut settings, &config.limits);
     let mut memory = memory::Memory::reserve(&config.limits)?;
@@ -160,7 +181,7 @@ fn run(args: ServeArgs) -> Result<(), Failure> {
         }
     }
     if !is_configured && std::env::var_os("JOURNAL_STREAM").is_none() {
-        print!("{}", greeting::text(&program(), &listeners));
+        tell(&greeting::text(&program(), &listeners));
     }
     let config_file = source.file().map_or("none".into(), |f| f.display().to_string());
     info!(event = "daemon.ready", node = %config.node, version = VERSION, config = %config_file, "ready");

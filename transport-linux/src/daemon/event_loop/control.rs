@@ -1,0 +1,133 @@
+//! Signals, and questions from other threads: drain, reload, the counters' page.
+
+use chappe_core::router::Counter;
+use chappe_core::time::{Duration, Instant};
+use sd_notify::NotifyState;
+use tracing::{error, info};
+
+use super::{EventLoop, apply, gather};
+use crate::config::{Config, Limits};
+use crate::daemon::gate::rights;
+use crate::daemon::listener::Door;
+use crate::daemon::load;
+use crate::daemon::metrics::{Row, Snapshot};
+use crate::sys::Signal;
+
+impl EventLoop<'_> {
+    pub(super) fn take_signals(&mut self, now: Instant) {
+        while let Some(signal) = self.signals.take() {
+            match signal {
+                Signal::Stop if self.leave_by.is_some() => self.leave_now = true,
+                Signal::Stop => self.stop(now),
+                Signal::Reload => self.reload(),
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        let stations = self.peers.open();
+        info!(event = "daemon.stopping", stations, within_ms = self.limits.drain_ms, "letting stations go");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        self.leave_by = Some(now + Duration::from_millis(self.limits.drain_ms));
+        self.router.stop(now);
+        // Whoever comes now finds nobody listening, which clients know how to deal with.
+        // Datagram sockets still carry last words.
+        for listener in &mut self.listeners {
+            if matches!(listener.source, Door::Tcp(_) | Door::Unix(..)) {
+                listener.source = Door::Closed;
+            }
+        }
+    }
+
+    /// Reads the configuration in a thread: disks and name servers may take their time.
+    fn reload(&mut self) {
+        let _ = sd_notify::notify(&[
+            NotifyState::Reloading,
+            NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0)),
+        ]);
+        let (source, done, waker) = (self.source.clone(), self.reloaded.0.clone(), self.waker.clone());
+        let thread = std::thread::Builder::new().name("chappe-reload".into()).spawn(move || {
+            // Full: another reload is waiting to be taken, which read the same file.
+            let _ = done.try_send(source.load());
+            let _ = waker.wake();
+        });
+        if let Err(e) = thread {
+            self.refuse_config(&format!("the configuration cannot be read: {e}"));
+        }
+    }
+
+    fn refuse_config(&mut self, why: &str) {
+        self.counts.reload_failures += 1;
+        error!(event = "config.refused", detail = why, "the configuration in force stays as it is");
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+    }
+
+    pub(super) fn take_messages(&mut self) {
+        while let Ok(loaded) = self.reloaded.1.try_recv() {
+            let taken = loaded.map_err(|e| e.to_string()).and_then(|config| self.take_config(config));
+            match taken {
+                Err(why) => self.refuse_config(&why),
+                Ok(needs_restart) => {
+                    self.counts.reloads += 1;
+                    let users = self.users.len();
+                    info!(event = "config.reloaded", users, needs_restart, "the new configuration is in force");
+                    let _ = sd_notify::notify(&[NotifyState::Ready]);
+                }
+            }
+        }
+        while let Some(reply) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
+            let _ = reply.try_send(self.snapshot());
+        }
+    }
+
+    /// What can change without a restart does; returns what cannot. An error has changed
+    /// nothing.
+    fn take_config(&mut self, config: Config) -> Result<String, String> {
+        let users = self.users.prepare(&config)?;
+        let started = self.source.started();
+        let mut settings = self.settings;
+        apply(&mut settings, &config.limits);
+        self.log.change(&config.log)?;
+        // Nothing that the router could refuse is left by the configuration's own checks.
+        self.router.set(settings).map_err(|e| format!("the router refuses it: {e:?}"))?;
+        self.settings = settings;
+        self.users.take(users);
+        for listener in &mut self.listeners {
+            let before = listener.entry.and_then(|i| started.listeners.get(i));
+            let now = before.and_then(|b| config.listeners.iter().position(|l| l.address == b.address));
+            if let Some(i) = now {
+                listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
+            }
+        }
+        self.gather = gather(&config.limits);
+        // The tables were made for what was said at start.
+        let stations = config.limits.stations.min(started.limits.stations);
+        let rest = load::needs_restart(started, &config);
+        self.limits = Limits { stations, ..config.limits };
+        Ok(rest)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut rows = Vec::with_capacity(Counter::ALL.len() + 64);
+        let counters = self.router.counters();
+        let row = |name, help, kind, value| Row { name, label: None, help, kind, value };
+        for &counter in Counter::ALL {
+            rows.push(row(counter.name(), counter.help(), "counter", counters.get(counter)));
+        }
+        for (name, help, value) in self.counts.each() {
+            rows.push(row(name, help, "counter", value));
+        }
+        rows.push(row("log_lines_dropped", "log lines that found their queue full", "counter", self.log.dropped()));
+        rows.push(row("connections", "connections and datagram sources now", "gauge", self.peers.open() as u64));
+        let usage = self.router.usage();
+        for used in &usage {
+            let value = used.used;
+            rows.push(Row { label: Some(used.name), ..row("used", "rows of each table in use", "gauge", value) });
+        }
+        for used in &usage {
+            let value = used.limit;
+            rows.push(Row { label: Some(used.name), ..row("limit", "rows that each table has", "gauge", value) });
+        }
+        rows
+    }
+}

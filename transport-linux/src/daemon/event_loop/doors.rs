@@ -1,0 +1,248 @@
+//! What comes in: connections and datagrams that become stations or are told why not.
+//!
+//! Owns: accepting, refusing, and resting when nothing can be accepted.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use chappe_core::dialect::Dialect;
+use chappe_core::id::StationId;
+use chappe_core::router::{Newcomer, Rights, Transport};
+use chappe_core::time::{Duration, Instant};
+use tracing::{Level, debug, enabled, warn};
+
+use super::{DATAGRAM, EventLoop};
+use crate::daemon::connection::{Connection, Kind};
+use crate::daemon::listener::{Door, Listener};
+use crate::daemon::peers::{Peer, token};
+use crate::daemon::words;
+use crate::sys;
+
+/// Connections that one listener takes in a turn.
+const ACCEPTS: usize = 64;
+
+/// Datagrams that one socket takes in a turn.
+const DATAGRAMS: usize = 64;
+
+/// How long a listener rests when nothing can be accepted.
+const REST: Duration = Duration::from_millis(100);
+
+/// What a listener is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DoorState {
+    /// Waiting for an event.
+    Quiet,
+    /// In the ready list.
+    Queued,
+    /// Nothing can be accepted for a while.
+    Resting,
+}
+
+/// What became of an attempt to refuse a connection.
+enum Refused {
+    One,
+    NobodyWaits,
+    Failed,
+}
+
+/// Where a connection came from, for the log.
+pub(super) enum From {
+    Network(SocketAddr),
+    Here,
+}
+
+impl std::fmt::Display for From {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            From::Network(address) => address.fmt(f),
+            From::Here => f.write_str("this machine"),
+        }
+    }
+}
+
+impl EventLoop<'_> {
+    pub(super) fn open_doors(&mut self, now: Instant) {
+        self.doors.begin_turn();
+        while let Some(i) = self.doors.next() {
+            self.door_states[usize::from(i)] = DoorState::Quiet;
+            match self.listeners.get(usize::from(i)).map(|l| &l.source) {
+                Some(Door::Tcp(_) | Door::Unix(..)) => self.accept(now, i),
+                Some(Door::Udp(_)) => self.read_datagrams(now, i),
+                Some(Door::Serial { .. }) => self.read_line(now, i),
+                Some(Door::Closed) | None => {}
+            }
+        }
+    }
+
+    /// A listener has something, or is not done: once in the list is enough, and one that
+    /// rests will look for itself.
+    pub(super) fn push_door(&mut self, i: u16) {
+        if let Some(state @ DoorState::Quiet) = self.door_states.get_mut(usize::from(i)) {
+            *state = DoorState::Queued;
+            self.doors.push(i);
+        }
+    }
+
+    fn accept(&mut self, now: Instant, i: u16) {
+        for _ in 0..ACCEPTS {
+            match self.accept_one(i) {
+                Ok((fd, kind, from)) => {
+                    self.counts.accepted += 1;
+                    self.welcome(now, fd, kind, i, from);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if sys::is_exhaustion(&e) => match self.refuse_one(now, i, &e) {
+                    Refused::One => {}
+                    Refused::NobodyWaits => return,
+                    Refused::Failed => return self.rest(now, i, &e),
+                },
+                Err(e) if sys::is_that_ones_fault(&e) => self.counts.accept_failures += 1,
+                Err(e) => {
+                    self.counts.accept_failures += 1;
+                    return self.rest(now, i, &e);
+                }
+            }
+        }
+        self.push_door(i);
+    }
+
+    fn accept_one(&self, i: u16) -> io::Result<(OwnedFd, Kind, From)> {
+        match &self.listeners[usize::from(i)].source {
+            Door::Tcp(socket) => socket.accept().map(|(s, from)| (s.into(), Kind::Tcp, From::Network(from))),
+            Door::Unix(socket, _) => socket.accept().map(|(s, _)| (s.into(), Kind::Unix, From::Here)),
+            Door::Udp(_) | Door::Serial { .. } | Door::Closed => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// A connection has come: it becomes a station, or is told why not.
+    fn welcome(&mut self, now: Instant, fd: OwnedFd, kind: Kind, i: u16, from: From) {
+        let connection = Connection::new(fd, i, kind);
+        let rights = self.listeners[usize::from(i)].rights;
+        let id = match self.admit(now, Transport::Stream, rights) {
+            Some(id) => id,
+            None => {
+                self.refused_full(now, &from);
+                return connection.refuse(words::full(), &mut self.buffer);
+            }
+        };
+        if let Err(e) = connection.register(self.poll.registry(), token(id)) {
+            self.router.closed(now, id);
+            self.counts.accept_failures += 1;
+            warn!(event = "connection.refused", from = %from, reason = "epoll", detail = %e, "refused");
+            return connection.refuse(words::full(), &mut self.buffer);
+        }
+        self.peers.insert(id, Peer::Stream(connection));
+        self.log_opened(id, i, &from);
+    }
+
+    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From) {
+        if enabled!(Level::DEBUG) {
+            let at = &self.listeners[usize::from(i)].address;
+            debug!(event = "connection.opened", station = id.number(), from = %from, listener = %at, "opened");
+        }
+    }
+
+    pub(super) fn admit(&mut self, now: Instant, transport: Transport, rights: Rights) -> Option<StationId> {
+        if self.leave_by.is_some() || self.peers.open() >= self.limits.stations as usize {
+            return None;
+        }
+        let max_frame = if transport == Transport::Datagram { DATAGRAM as u32 } else { 0 };
+        self.router.admit(now, Newcomer { dialect: Dialect::Messi, transport, rights, max_frame }).ok()
+    }
+
+    pub(super) fn refused_full(&mut self, now: Instant, from: &From) {
+        self.counts.refused_full += 1;
+        self.log_refusal(now, "full", from, "there is no room for another station: raise limits.stations");
+    }
+
+    /// One line a second: whoever is refused tends to come back at once.
+    fn log_refusal(&mut self, now: Instant, reason: &'static str, from: &From, what: &str) {
+        if now >= self.refused_log {
+            self.refused_log = now + Duration::from_secs(1);
+            warn!(
+                event = "connection.refused",
+                reason,
+                from = %from,
+                so_far = self.counts.refused_full + self.counts.refused_descriptors + self.counts.datagrams_refused,
+                "{what}"
+            );
+        }
+    }
+
+    /// Descriptors have run out: one connection is accepted on the spare one, told so and
+    /// ended. The kernel says that there are no descriptors before it looks whether anybody
+    /// waits, so only this finds out whether there is more to do.
+    fn refuse_one(&mut self, now: Instant, i: u16, why: &io::Error) -> Refused {
+        let had_spare = self.spare.take().is_some();
+        let result = match self.accept_one(i) {
+            Ok((fd, kind, from)) => {
+                self.counts.refused_descriptors += 1;
+                Connection::new(fd, i, kind).refuse(words::out_of_descriptors(), &mut self.buffer);
+                let what = format!("{why}: raise limits.descriptors and `ulimit -n`");
+                self.log_refusal(now, "descriptors", &from, &what);
+                Refused::One
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && had_spare => Refused::NobodyWaits,
+            Err(_) => Refused::Failed,
+        };
+        self.spare = File::open("/dev/null").ok();
+        result
+    }
+
+    /// Nothing can be accepted: not again before a while, instead of spinning.
+    fn rest(&mut self, now: Instant, i: u16, why: &io::Error) {
+        self.counts.accept_pauses += 1;
+        self.door_states[usize::from(i)] = DoorState::Resting;
+        self.rest_until = self.rest_until.or(Some(now + REST));
+        self.log_refusal(now, "accept", &From::Here, &format!("nothing can be accepted: {why}"));
+    }
+
+    fn read_datagrams(&mut self, now: Instant, i: u16) {
+        for _ in 0..DATAGRAMS {
+            let Listener { source: Door::Udp(socket), rights, .. } = &self.listeners[usize::from(i)] else { return };
+            let rights = *rights;
+            let (n, from) = match socket.recv_from(&mut self.buffer) {
+                Ok(got) => got,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return self.rest(now, i, &e),
+            };
+            self.counts.datagrams_received += 1;
+            self.counts.read_bytes += n as u64;
+            if n > self.settings.max_frame {
+                self.counts.datagrams_too_long += 1;
+                continue;
+            }
+            let id = match self.sources[usize::from(i)].get(&from) {
+                Some(&id) => id,
+                None => match self.new_source(now, i, from, rights) {
+                    Some(id) => id,
+                    None => continue,
+                },
+            };
+            self.gathered += n;
+            self.router.receive(now, id, &self.buffer[..n]);
+            if self.gathered >= self.gather {
+                self.flush(now);
+            }
+        }
+        self.push_door(i);
+    }
+
+    fn new_source(&mut self, now: Instant, i: u16, from: SocketAddr, rights: Rights) -> Option<StationId> {
+        let has_room = self.peers.datagrams() < self.limits.datagram_stations as usize;
+        let id = if has_room { self.admit(now, Transport::Datagram, rights) } else { None };
+        let Some(id) = id else {
+            self.counts.datagrams_refused += 1;
+            // No answer: its size would be free for a forged source to ask for.
+            self.log_refusal(now, "full", &From::Network(from), "there is no room for another datagram station");
+            return None;
+        };
+        self.sources[usize::from(i)].insert(from, id);
+        self.peers.insert(id, Peer::Datagram(i, from));
+        self.log_opened(id, i, &From::Network(from));
+        Some(id)
+    }
+}

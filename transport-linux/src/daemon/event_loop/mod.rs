@@ -1,0 +1,476 @@
+//! The loop: wait, take in what has come, let the router think, write what it wants
+//! written, re-arm the one timer.
+//!
+//! Owns: turns and their fairness, and house timers. What comes in is in `doors`, serial
+//! lines are in `lines`, drain and reload in `control`. A turn is:
+//!
+//! 1. Wait in epoll, not at all if somebody still has work (`ready`).
+//! 2. Read the clock once.
+//! 3. Each ready station is read once into the one buffer, each ready listener accepts a
+//!    stated number. Nothing is written meanwhile, so that what many say to one goes out
+//!    as one piece; but if much has come in, the outboxes are emptied in between, because
+//!    an outbox that overflows only for want of a write would lose messages.
+//! 4. The router is ticked if its deadline has passed.
+//! 5. Each station with output is written once.
+//! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
+//!    that fires too early costs a turn, re-arming it at each message would cost more.
+
+mod control;
+mod doors;
+mod lines;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use chappe_core::id::StationId;
+use chappe_core::router::{Action, Reason, Router, Settings};
+use chappe_core::time::{Duration, Instant};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use sd_notify::NotifyState;
+use tracing::{debug, info, trace};
+
+use super::connection::{Connection, Kind, PIECES, Written};
+use super::counters::Counts;
+use super::gate::Users;
+use super::listener::{Door, Listener};
+use super::load::Source;
+use super::log::Log;
+use super::metrics::Asked;
+use super::peers::{Peer, Peers, token};
+use super::ready::Ready;
+use super::serial::Line;
+use crate::config::{Config, ConfigError, Limits};
+use crate::sys::{self, Signals, Timer};
+use doors::DoorState;
+
+/// Room for one read, and so the most that one station says in a turn.
+const READ: usize = 64 * 1024;
+
+/// The longest datagram there is.
+const DATAGRAM: usize = 65_507;
+
+/// Events fetched by one wait.
+const EVENTS: usize = 1024;
+
+const TIMER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+pub(super) const WAKER: Token = Token(usize::MAX - 2);
+/// Listener `i` is this less `i`. Addresses of stations stay far below: they count up.
+const LISTENERS: usize = usize::MAX - 16;
+
+/// What the loop is handed at start.
+pub(super) struct Parts<'s> {
+    pub(super) router: Router<'s>,
+    pub(super) settings: Settings<'s>,
+    pub(super) users: &'s Users,
+    pub(super) config: Config,
+    pub(super) source: Source,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) signals: Signals,
+    pub(super) log: Log,
+    pub(super) poll: Poll,
+    pub(super) waker: Arc<Waker>,
+    pub(super) asked: Option<Asked>,
+    /// How often systemd wants a sign of life.
+    pub(super) watchdog: Option<std::time::Duration>,
+}
+
+/// The daemon at work.
+pub(super) struct EventLoop<'s> {
+    router: Router<'s>,
+    settings: Settings<'s>,
+    users: &'s Users,
+    source: Source,
+    limits: Limits,
+    listeners: Vec<Listener>,
+    lines: Vec<Line>,
+    sources: Vec<HashMap<SocketAddr, StationId>>,
+    peers: Peers,
+    poll: Poll,
+    waker: Arc<Waker>,
+    asked: Option<Asked>,
+    reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
+    signals: Signals,
+    log: Log,
+    timer: Timer,
+    armed: Option<Instant>,
+    ready: Ready<StationId>,
+    doors: Ready<u16>,
+    /// What each listener is doing.
+    door_states: Vec<DoorState>,
+    /// When those that rest try again.
+    rest_until: Option<Instant>,
+    /// Bytes read since the outboxes were last emptied, and how many there may be.
+    gathered: usize,
+    gather: usize,
+    buffer: Box<[u8]>,
+    /// Given up when descriptors run out, so that one can be accepted and told so.
+    spare: Option<File>,
+    watchdog: Option<(Duration, Instant)>,
+    /// Stopping: when to leave even if somebody does not take its last words.
+    leave_by: Option<Instant>,
+    leave_now: bool,
+    counts: Counts,
+    /// When refusals were last logged: once a second will do.
+    refused_log: Instant,
+    now: Instant,
+}
+
+type Loaded = Result<Config, ConfigError>;
+
+/// What is read at start and again at SIGHUP becomes what the router goes by.
+pub(super) fn apply<'s>(settings: &mut Settings<'s>, limits: &Limits) {
+    let ms = Duration::from_millis;
+    settings.max_frame = limits.max_frame as usize;
+    settings.outbox = limits.outbox as usize;
+    settings.silence = ms(limits.silence_ms);
+    settings.max_silence = ms(limits.max_silence_ms);
+    settings.hello_within = ms(limits.hello_within_ms);
+    settings.slow_after = ms(limits.slow_after_ms);
+    settings.linger = ms(limits.linger_ms);
+    settings.ask = ms(limits.ask_ms);
+    settings.max_ask = ms(limits.max_ask_ms);
+    settings.keep = ms(limits.keep_ms);
+    settings.max_keep = ms(limits.max_keep_ms);
+    settings.page = limits.page;
+    settings.joins = limits.joins;
+    settings.asks = limits.asks;
+    settings.watches = limits.watches;
+    settings.strikes = limits.strikes;
+}
+
+impl<'s> EventLoop<'s> {
+    pub(super) fn new(parts: Parts<'s>) -> io::Result<Self> {
+        let now = sys::now();
+        let Parts {
+            router,
+            settings,
+            users,
+            config,
+            source,
+            mut listeners,
+            signals,
+            log,
+            poll,
+            waker,
+            asked,
+            watchdog,
+        } = parts;
+        let timer = Timer::new()?;
+        let registry = poll.registry();
+        registry.register(&mut SourceFd(&timer.as_fd().as_raw_fd()), TIMER, Interest::READABLE)?;
+        registry.register(&mut SourceFd(&signals.as_fd().as_raw_fd()), SIGNALS, Interest::READABLE)?;
+        let mut lines = Vec::new();
+        for (i, listener) in listeners.iter_mut().enumerate() {
+            listener.register(registry, Token(LISTENERS - i))?;
+            if let Door::Serial { path, speed } = &listener.source {
+                lines.push(Line::new(path.clone(), *speed, i as u16, now));
+            }
+        }
+        let watchdog = watchdog.map(|every| {
+            // Half the time allowed, as systemd's own manual advises.
+            let half = Duration::from_millis((every.as_millis() / 2).clamp(1, u128::from(u32::MAX)) as u32);
+            (half, now + half)
+        });
+        let door_states = listeners.iter().map(|_| DoorState::Quiet).collect();
+        Ok(EventLoop {
+            peers: Peers::new(config.limits.stations as usize),
+            sources: listeners.iter().map(|_| HashMap::new()).collect(),
+            lines,
+            gather: gather(&config.limits),
+            limits: config.limits,
+            router,
+            settings,
+            users,
+            source,
+            listeners,
+            poll,
+            waker,
+            asked,
+            reloaded: sync_channel(1),
+            signals,
+            log,
+            timer,
+            armed: None,
+            ready: Ready::with_capacity(EVENTS),
+            doors: Ready::with_capacity(16),
+            door_states,
+            rest_until: None,
+            gathered: 0,
+            buffer: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
+            spare: File::open("/dev/null").ok(),
+            watchdog,
+            leave_by: None,
+            leave_now: false,
+            counts: Counts::default(),
+            refused_log: Instant::ZERO,
+            now,
+        })
+    }
+
+    /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
+    /// no going on without them.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.house(self.now);
+        loop {
+            self.rearm()?;
+            let is_idle = self.ready.is_empty() && self.doors.is_empty();
+            match self.poll.poll(&mut events, if is_idle { None } else { Some(std::time::Duration::ZERO) }) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            let now = sys::now();
+            self.now = now;
+            self.counts.turns += 1;
+            let mut fired = false;
+            for event in &events {
+                match event.token() {
+                    TIMER => fired = true,
+                    SIGNALS => self.take_signals(now),
+                    WAKER => self.take_messages(),
+                    Token(t) if t > LISTENERS - usize::from(u16::MAX) => {
+                        self.push_door((LISTENERS - t) as u16);
+                    }
+                    Token(t) => {
+                        if let Some(id) = StationId::new(t as u64) {
+                            self.note(now, id, event);
+                        }
+                    }
+                }
+            }
+            self.read_ready(now);
+            self.open_doors(now);
+            if fired {
+                self.armed = None;
+                self.house(now);
+            }
+            if self.router.deadline().is_some_and(|at| at <= now) {
+                self.router.tick(now);
+            }
+            self.flush(now);
+            if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
+                break;
+            }
+        }
+        let left = self.peers.open();
+        info!(event = "daemon.stopped", connections_cut = left, "stopped");
+        Ok(())
+    }
+
+    /// Remembers what the kernel says about a station's connection.
+    #[inline]
+    fn note(&mut self, now: Instant, id: StationId, event: &mio::event::Event) {
+        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if event.is_writable() && connection.blocked {
+            match connection.unblock(self.poll.registry(), token(id)) {
+                Ok(()) => self.router.writable(now, id),
+                Err(e) => return self.lose(now, id, &e.to_string()),
+            }
+        }
+        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if event.is_read_closed() || event.is_error() {
+            connection.ended = true;
+        }
+        if (event.is_readable() || connection.ended) && !connection.queued {
+            connection.queued = true;
+            self.ready.push(id);
+        }
+    }
+
+    fn read_ready(&mut self, now: Instant) {
+        self.ready.begin_turn();
+        while let Some(id) = self.ready.next() {
+            self.read(now, id);
+            if self.gathered >= self.gather {
+                self.flush(now);
+            }
+        }
+    }
+
+    /// One read of one station.
+    #[inline]
+    fn read(&mut self, now: Instant, id: StationId) {
+        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        connection.queued = false;
+        let room = READ;
+        match connection.read(&mut self.buffer[..room]) {
+            Ok(0) => self.lose(now, id, "it ended the connection"),
+            Ok(n) => {
+                if !connection.is_drained(n, room) {
+                    connection.queued = true;
+                    self.ready.push(id);
+                }
+                self.counts.reads += 1;
+                self.counts.read_bytes += n as u64;
+                self.gathered += n;
+                self.router.receive(now, id, &self.buffer[..n]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => self.lose(now, id, &e.to_string()),
+        }
+    }
+
+    /// Does what the router wants done.
+    fn flush(&mut self, now: Instant) {
+        self.gathered = 0;
+        while let Some(action) = self.router.next_action(now) {
+            match action {
+                Action::Write(id) => self.write(now, id),
+                Action::Close(id, reason) => self.close(now, id, reason),
+            }
+        }
+    }
+
+    /// One write to one station.
+    #[inline]
+    fn write(&mut self, now: Instant, id: StationId) {
+        let connection = match self.peers.get(id) {
+            Some(Peer::Stream(connection)) => connection,
+            Some(&mut Peer::Datagram(listener, to)) => return self.write_datagrams(now, id, listener, to),
+            None => return self.router.closed(now, id),
+        };
+        let mut pieces = heapless::Vec::<IoSlice<'_>, PIECES>::new();
+        let mut is_whole = true;
+        for piece in self.router.output(id) {
+            if pieces.push(IoSlice::new(piece)).is_err() {
+                is_whole = false;
+                break;
+            }
+        }
+        let result = connection.write(&pieces, self.poll.registry(), token(id));
+        drop(pieces);
+        self.counts.writes += 1;
+        match result {
+            Ok(Written::All(n)) => {
+                self.counts.written_bytes += n as u64;
+                self.router.sent(now, id, n);
+                if !is_whole {
+                    // More pieces than go into one write: once more, after the others.
+                    self.router.writable(now, id);
+                }
+            }
+            Ok(Written::Part(n)) => {
+                self.counts.written_bytes += n as u64;
+                self.counts.blocked += 1;
+                self.router.sent(now, id, n);
+                trace!(event = "connection.blocked", station = id.number(), "it does not take all we have for it");
+            }
+            Err(e) => self.lose(now, id, &e.to_string()),
+        }
+    }
+
+    fn write_datagrams(&mut self, now: Instant, id: StationId, listener: u16, to: SocketAddr) {
+        let Some(Listener { source: Door::Udp(socket), .. }) = self.listeners.get(usize::from(listener)) else {
+            return self.router.closed(now, id);
+        };
+        while let Some(n) = self.router.next_datagram(id, &mut self.buffer[..DATAGRAM]) {
+            match socket.send_to(&self.buffer[..n], to) {
+                Ok(_) => {
+                    self.counts.datagrams_sent += 1;
+                    self.counts.written_bytes += n as u64;
+                }
+                // Datagrams may be lost; waiting for room would hold up others at the socket.
+                Err(_) => self.counts.datagrams_lost += 1,
+            }
+        }
+    }
+
+    /// The transport has lost a station.
+    fn lose(&mut self, now: Instant, id: StationId, why: &str) {
+        self.router.closed(now, id);
+        debug!(
+            event = "connection.closed",
+            station = id.number(),
+            reason = Reason::Lost.name(),
+            detail = why,
+            "closed"
+        );
+        match self.peers.remove(id) {
+            Some(Peer::Stream(Connection { kind: Kind::Serial, listener, .. })) => self.line_gone(now, listener, why),
+            Some(Peer::Datagram(listener, from)) => {
+                self.sources[usize::from(listener)].remove(&from);
+            }
+            _ => {}
+        }
+    }
+
+    /// The router has let a station go.
+    fn close(&mut self, now: Instant, id: StationId, reason: Reason) {
+        let station = id.number();
+        match reason {
+            Reason::Goodbye | Reason::Stopping => {
+                debug!(event = "connection.closed", station, reason = reason.name(), "closed: {}", reason.text());
+            }
+            _ => info!(event = "connection.closed", station, reason = reason.name(), "closed: {}", reason.text()),
+        }
+        match self.peers.remove(id) {
+            Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
+            Some(Peer::Stream(connection)) => connection.close(&mut self.buffer),
+            Some(Peer::Datagram(listener, from)) => {
+                self.sources[usize::from(listener)].remove(&from);
+            }
+            None => {}
+        }
+    }
+
+    /// House work whose time has come.
+    fn house(&mut self, now: Instant) {
+        if self.rest_until.is_some_and(|at| at <= now) {
+            self.rest_until = None;
+            for i in 0..self.door_states.len() {
+                if self.door_states[i] == DoorState::Resting {
+                    self.door_states[i] = DoorState::Quiet;
+                    self.push_door(i as u16);
+                }
+            }
+            if self.spare.is_none() {
+                self.spare = File::open("/dev/null").ok();
+            }
+        }
+        if let Some((every, next)) = &mut self.watchdog
+            && *next <= now
+        {
+            *next = now + *every;
+            // If systemd is not there any more, nobody waits for it.
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+        self.open_lines(now);
+        if self.leave_by.is_some_and(|at| at <= now) {
+            self.leave_now = true;
+        }
+    }
+
+    fn house_deadline(&self) -> Option<Instant> {
+        let watchdog = self.watchdog.map(|(_, next)| next);
+        let lines = if self.leave_by.is_none() { self.lines.iter().filter_map(Line::deadline).min() } else { None };
+        [self.rest_until, watchdog, lines, self.leave_by].into_iter().flatten().min()
+    }
+
+    fn rearm(&mut self) -> io::Result<()> {
+        let next = match (self.router.deadline(), self.house_deadline()) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => match a.or(b) {
+                Some(at) => at,
+                None => return Ok(()),
+            },
+        };
+        if self.armed.is_none_or(|at| next < at) {
+            self.timer.arm(next)?;
+            self.armed = Some(next);
+        }
+        Ok(())
+    }
+}
+
+/// A turn may bring an outbox to half its limit at the most, if all that comes goes to one
+/// station, twice as long as it came.
+fn gather(limits: &Limits) -> usize {
+    limits.outbox as usize / 4
+}
