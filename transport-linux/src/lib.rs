@@ -2,8 +2,7 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line. Everything that needs `unsafe` is in `sys`, but for `client/held.rs`: memory
-//! that a struct lends to itself.
+//! command line. Everything that needs `unsafe` is in `sys`.
 
 #![deny(unsafe_code)]
 

@@ -266,7 +266,7 @@ fn who_is_there_can_be_listed_and_watched() {
         .command(&["listen", "n", "--exclusive", "--station-name", "ear"])
         .stdout(Stdio::null())
         .spawn()
-        .map(|child| scopeguard(child))
+        .map(scopeguard)
         .unwrap();
     let until = Instant::now() + Duration::from_secs(10);
     while !daemon.ok(&["ls", "names"]).contains("exclusive") {

@@ -32,6 +32,10 @@ impl<'b> Calls<'b> {
         Calls { slots, soonest: None }
     }
 
+    pub(super) fn into_slots(self) -> &'b mut [Call] {
+        self.slots
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.slots.iter().any(|c| c.seq == 0)
     }

@@ -38,6 +38,11 @@ impl<'b> Inbox<'b> {
         Inbox { buf, head: [0; HEADER], head_len: 0, have: 0, skipped: 0 }
     }
 
+    /// Gives its memory back.
+    pub fn into_buffer(self) -> &'b mut [u8] {
+        self.buf
+    }
+
     /// The next whole frame, or `None` when all of `input` is taken. Moves `input` forward.
     /// A frame that lies whole in the input is not copied.
     ///

@@ -311,6 +311,11 @@ impl<'b> Client<'b> {
         }
     }
 
+    /// Ends it at once and gives its memory back.
+    pub fn into_memory(self) -> Memory<'b> {
+        Memory { outbox: self.outbox.into_buffer(), script: self.script.into_buffer(), calls: self.calls.into_slots() }
+    }
+
     // What the transport tells.
 
     /// The transport begins to connect: the connect timeout counts from here. Need not be

@@ -32,6 +32,10 @@ impl<'b> Outbox<'b> {
         Outbox { buf, head: 0, tail: 0, wrap: None, done: 0, limit: usize::MAX }
     }
 
+    pub(super) fn into_buffer(self) -> &'b mut [u8] {
+        self.buf
+    }
+
     /// The longest frame that the node takes, as it said in its Welcome; 0: it did not say.
     pub(super) fn set_limit(&mut self, octets: usize) {
         self.limit = if octets == 0 { usize::MAX } else { octets };

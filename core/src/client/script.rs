@@ -44,6 +44,10 @@ impl<'b> Script<'b> {
         Script { buf, len: 0 }
     }
 
+    pub(super) fn into_buffer(self) -> &'b mut [u8] {
+        self.buf
+    }
+
     /// Octets in use: the place behind the last entry.
     pub(super) fn len(&self) -> usize {
         self.len

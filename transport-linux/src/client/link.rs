@@ -10,13 +10,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chappe_core::client::{Call, Client, Event, Inbox, Memory, Wish};
+use chappe_core::client::{Client, Event, Inbox, Memory, Wish};
 use chappe_core::dialect::messi::wire::HEADER;
 use chappe_core::time;
 use mio::{Registry, Token};
 
 use super::Options;
-use super::held::Held;
+use super::memory::{self, Lent, Sizes};
 use super::socket::{Socket, Target, look_up};
 use crate::address::Address;
 
@@ -40,10 +40,8 @@ enum State {
 /// closure, which may use the client that it gets with it.
 #[derive(Debug)]
 pub struct Link {
-    // The borrowers come first: fields are dropped in order.
     client: Client<'static>,
     inbox: Inbox<'static>,
-    _held: Buffers,
     address: Address,
     /// Addresses of the host that are not tried yet in this attempt.
     targets: VecDeque<SocketAddr>,
@@ -55,43 +53,21 @@ pub struct Link {
     problem: Option<io::Error>,
 }
 
-#[derive(Debug)]
-struct Buffers {
-    _outbox: Held<[u8]>,
-    _script: Held<[u8]>,
-    _calls: Held<[Call]>,
-    _inbox: Held<[u8]>,
-    _texts: [Held<str>; 3],
-    _token: Held<[u8]>,
-}
-
 impl Link {
     /// Does nothing yet: the first [`Link::turn`] begins to connect. Its memory is as large
     /// as the options say, and committed as it is used.
-    #[allow(unsafe_code)]
     pub fn new(address: Address, options: &Options) -> Self {
-        let zeroed = |n: usize| vec![0; n].into_boxed_slice();
-        let text = |t: &str| t.to_owned().into_boxed_str();
-        // SAFETY (all of them): what is lent goes into `client` and `inbox` of this struct,
-        // which stand before `_held` and let no copy of it out: the client lends its memory
-        // only for as long as it is borrowed itself, and so does the inbox.
-        let (held, memory, inbox, own) = unsafe {
-            let (o, outbox) = Held::lend(zeroed(options.outbox));
-            let (s, script) = Held::lend(zeroed(options.script));
-            let (c, calls) = Held::lend(vec![Call::FREE; options.calls].into_boxed_slice());
-            let (i, inbox) = Held::lend(zeroed(options.max_frame.saturating_sub(HEADER)));
-            let (n, name) = Held::lend(text(&options.name));
-            let (u, user) = Held::lend(text(&options.user));
-            let (w, software) = Held::lend(text(&options.software));
-            let (t, token) = Held::lend(options.token.clone().into_boxed_slice());
-            let held = Buffers { _outbox: o, _script: s, _calls: c, _inbox: i, _texts: [n, u, w], _token: t };
-            (held, Memory { outbox, script, calls }, inbox, (&*name, &*user, &*software, &*token))
-        };
+        let lent = Lent::new(Sizes {
+            outbox: options.outbox,
+            script: options.script,
+            calls: options.calls,
+            inbox: options.max_frame.saturating_sub(HEADER),
+        });
         let core = chappe_core::client::Options {
-            name: own.0,
-            user: own.1,
-            software: own.2,
-            token: own.3,
+            name: memory::text(&options.name),
+            user: memory::text(&options.user),
+            software: memory::text(&options.software),
+            token: memory::bytes(&options.token),
             max_frame: u32::try_from(options.max_frame).unwrap_or(0),
             silence: span(options.silence),
             call_timeout: span(options.timeout),
@@ -103,15 +79,14 @@ impl Link {
         };
         let began = Instant::now();
         Link {
-            client: Client::new(memory, core, time::Instant::ZERO),
-            inbox: Inbox::new(inbox),
-            _held: held,
+            client: Client::new(lent.client, core, time::Instant::ZERO),
+            inbox: Inbox::new(lent.inbox),
             address,
             targets: VecDeque::new(),
             state: State::Down,
             readable: false,
             writable: false,
-            buf: zeroed(READ),
+            buf: vec![0; READ].into_boxed_slice(),
             began,
             problem: None,
         }
@@ -337,6 +312,16 @@ impl Link {
     /// Whether all that was sent has been given to the operating system.
     pub fn is_flushed(&self) -> bool {
         self.client.output().is_empty()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let none = Memory { outbox: &mut [], script: &mut [], calls: &mut [] };
+        let client = Client::new(none, chappe_core::client::Options::default(), time::Instant::ZERO);
+        let client = std::mem::replace(&mut self.client, client).into_memory();
+        let inbox = std::mem::replace(&mut self.inbox, Inbox::new(&mut [])).into_buffer();
+        Lent { client, inbox }.give_back();
     }
 }
 

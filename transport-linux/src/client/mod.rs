@@ -38,9 +38,8 @@
 
 mod connection;
 mod error;
-#[allow(unsafe_code, reason = "a struct that borrows from itself; see the file")]
-mod held;
 mod link;
+mod memory;
 mod owned;
 mod socket;
 
