@@ -11,7 +11,6 @@ there with other contents is an error, not overwritten.
 
     target/messi-venv/bin/python host-tests/vectors/messi/make.py
 """
-import json
 import os
 import sys
 import tempfile
@@ -24,6 +23,8 @@ gen = tempfile.mkdtemp()
 assert protoc.main(['protoc', f'-I{PROTO}', f'--python_out={gen}', 'chappe.proto']) == 0
 sys.path.insert(0, gen)
 import chappe_pb2 as pb  # noqa: E402
+sys.path.insert(0, os.path.join(HERE, '../../foreign'))
+from text import show  # noqa: E402
 
 LINES = {'valid': [], 'invalid': [], 'stream': []}
 
@@ -153,28 +154,6 @@ def table(kind, number, slug, hexes, comment, limit=None):
     expect = ['schema fields'] + ([f'limit {limit}'] if limit else [])
     expect += frames(octets(hexes), limit)
     save(kind, f'{number:03}-{slug}', comment, source, hexes, expect)
-
-
-def quote(s):
-    return json.dumps(s, ensure_ascii=False)
-
-
-def show(message):
-    member = message.WhichOneof('messages')
-    if member is None:
-        return 'nothing'
-    text = member
-    for d, v in getattr(message, member).ListFields():
-        if d.name == 'params':
-            v = '[' + ','.join(f'{quote(p.key)}={quote(p.value)}' for p in v) + ']'
-        elif d.type == d.TYPE_STRING:
-            v = quote(v)
-        elif d.type == d.TYPE_BYTES:
-            v = 'x' + v.hex()
-        elif d.type == d.TYPE_BOOL:
-            v = 'true'
-        text += f' {d.name}={v}'
-    return text
 
 
 def chappe(number, slug, message, comment, payload=None, kind='valid', expect=None):
