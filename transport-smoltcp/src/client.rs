@@ -129,8 +129,7 @@ impl<'b> TcpClient<'b> {
         if self.link == Link::Up {
             self.write(socket);
         }
-        let network = interface.poll_at(crate::to_smoltcp(now), sockets).map(crate::from_smoltcp);
-        crate::sooner(self.client.deadline(), network)
+        self.client.deadline()
     }
 
     /// What the socket has to tell.
@@ -177,14 +176,18 @@ impl<'b> TcpClient<'b> {
         }
     }
 
+    #[inline(never)]
     fn write(&mut self, socket: &mut tcp::Socket<'_>) {
-        // Two pieces here as well: the outbox is a ring.
-        for _ in 0..2 {
+        // Both ends of it are rings: three pieces at most.
+        for _ in 0..3 {
             let output = self.client.output();
-            if output.is_empty() {
-                return;
-            }
-            match socket.send_slice(output) {
+            // An error means that it is not connected, where nothing can be written either.
+            let written = socket.send(|room| {
+                let n = room.len().min(output.len());
+                room[..n].copy_from_slice(&output[..n]);
+                (n, n)
+            });
+            match written {
                 Ok(n) if n > 0 => self.client.sent(n),
                 _ => return,
             }

@@ -19,7 +19,7 @@ use chappe_core::dialect::messi::wire::{HEADER, Writer, kind};
 use chappe_core::id::StationId;
 use chappe_core::router::{Action, Newcomer, Router};
 use chappe_core::time::{Duration, Instant};
-use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 
 /// How long a closed connection may take to end before its socket is reset and used again.
@@ -92,9 +92,9 @@ impl<'s> Hub<'s> {
     }
 
     /// One turn: every station is read once, at most what its socket holds in one piece, and written once. To be called
-    /// after `Interface::poll` and when the returned time has come. Returns when smoltcp or the router have something
-    /// to do, whatever is sooner.
-    pub fn poll(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'_>) -> Option<Instant> {
+    /// after `Interface::poll` and when the returned time has come. Returns when the router or a socket that closes has
+    /// something to do; see [`wake`](crate::wake).
+    pub fn poll(&mut self, now: Instant, sockets: &mut SocketSet<'_>) -> Option<Instant> {
         if self.router.deadline().is_some_and(|at| at <= now) {
             self.router.tick(now);
         }
@@ -126,8 +126,7 @@ impl<'s> Hub<'s> {
                 _ => {}
             }
         }
-        let network = interface.poll_at(crate::to_smoltcp(now), sockets).map(crate::from_smoltcp);
-        crate::sooner(wake, network)
+        wake
     }
 
     fn turn(&mut self, now: Instant, at: usize, sockets: &mut SocketSet<'_>) {

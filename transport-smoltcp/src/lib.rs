@@ -13,14 +13,15 @@
 //! ```text
 //! loop {
 //!     interface.poll(now, &mut device, &mut sockets);
-//!     let wake = client.poll(now, &mut interface, &mut sockets, |client, event| …);
-//!     application.poll(now, client.station());
-//!     // sleep until `wake`, the application's own deadline, or an interrupt of the device
+//!     let due = client.poll(now, &mut interface, &mut sockets, |client, event| …);
+//!     application.poll(now, client.client());
+//!     interface.poll(now, &mut device, &mut sockets);        // what was written just now
+//!     // sleep until `wake(due, …)`, the application's own deadline, or an interrupt of the device
 //! }
 //! ```
 //!
 //! No heap, no `unsafe`, no blocking: each `poll` does a bounded amount of work, which is what the sockets' buffers
-//! hold, and returns when to come back at the latest.
+//! hold, and returns when it has something to do at the latest; [`wake`] adds smoltcp's own deadlines to that.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod pump;
 pub mod stream;
 
 use chappe_core::time::Instant;
+use smoltcp::iface::{Interface, SocketSet};
 
 /// smoltcp's time for ours.
 pub fn to_smoltcp(now: Instant) -> smoltcp::time::Instant {
@@ -40,6 +42,12 @@ pub fn to_smoltcp(now: Instant) -> smoltcp::time::Instant {
 pub fn from_smoltcp(then: smoltcp::time::Instant) -> Instant {
     let up = then.total_micros().max(0) as u64;
     Instant::from_millis(up.div_ceil(1000))
+}
+
+/// When to come back at the latest: what a `poll` returned, or smoltcp's own deadline (retransmission, address look-up),
+/// whatever is sooner. A loop that comes back every few milliseconds anyway does without, and without the code for it.
+pub fn wake(due: Option<Instant>, now: Instant, interface: &mut Interface, sockets: &SocketSet<'_>) -> Option<Instant> {
+    sooner(due, interface.poll_at(to_smoltcp(now), sockets).map(from_smoltcp))
 }
 
 /// The earlier of two deadlines, either of which may not be there.

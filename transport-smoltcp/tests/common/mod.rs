@@ -145,7 +145,7 @@ impl Net {
         let at = chappe_smoltcp::to_smoltcp(self.now);
         self.interface.poll(at, &mut self.device, &mut self.sockets);
         if let Some(hub) = &mut self.hub {
-            hub.poll(self.now, &mut self.interface, &mut self.sockets);
+            hub.poll(self.now, &mut self.sockets);
             if let Err(what) = hub.router().check() {
                 panic!("the router's invariant is broken: {what}");
             }

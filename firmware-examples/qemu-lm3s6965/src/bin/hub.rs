@@ -66,7 +66,7 @@ fn main() -> ! {
     loop {
         let now = Instant::from_millis(board.clock.millis());
         let moved = interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
-        let wake = hub.poll(now, &mut interface, &mut sockets);
+        let wake = hub.poll(now, &mut sockets);
         interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
 
         let passed = hub.router().counters().get(Counter::Deliveries);
