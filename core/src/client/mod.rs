@@ -261,6 +261,17 @@ enum Phase {
     Stopped,
 }
 
+/// What becomes of a frame's event.
+enum Verdict {
+    Tell,
+    Ignore,
+    Stray,
+    /// An outcome that is to be told as [`Event::Refused`].
+    Refused,
+    /// An outcome that is to be told as [`Event::Reply`].
+    Reply,
+}
+
 /// One station. See the [module](self) for how to drive it.
 #[derive(Debug)]
 pub struct Client<'b> {
@@ -399,11 +410,25 @@ impl<'b> Client<'b> {
     /// [`Wants`].
     pub fn handle_only<'f, W: Wants>(&mut self, now: Instant, frame: Frame<'f>) -> Option<Event<'f>> {
         let payload = self.open(now, frame)?;
-        let event = event::member(payload).and_then(|(number, body)| event::decode::<W>(number, body));
-        match event {
-            Ok(Some(event)) => self.accept(now, event),
-            Ok(None) => self.ignore(),
-            Err(what) => self.malformed(what),
+        let event = match event::member(payload).and_then(|(number, body)| event::decode::<W>(number, body)) {
+            Ok(Some(event)) => event,
+            Ok(None) => return self.ignore(),
+            Err(what) => return self.malformed(what),
+        };
+        match self.accept(now, &event) {
+            Verdict::Tell => Some(event),
+            Verdict::Ignore => self.ignore(),
+            Verdict::Stray => self.stray(),
+            Verdict::Refused => match event {
+                Event::Outcome(o) => Some(Event::Refused(o)),
+                _ => None,
+            },
+            Verdict::Reply => match event {
+                Event::Outcome(o) if W::REPLIES => {
+                    Some(Event::Reply(Answer { seq: o.seq, code: o.code, text: o.text, ..Answer::default() }))
+                }
+                _ => None,
+            },
         }
     }
 
@@ -442,51 +467,44 @@ impl<'b> Client<'b> {
         }
     }
 
-    fn accept<'f>(&mut self, now: Instant, event: Event<'f>) -> Option<Event<'f>> {
-        if self.phase != Phase::Ready {
-            match event {
-                Event::Ready(w) => {
-                    self.phase = Phase::Ready;
-                    self.station = StationId::new(w.station);
-                    self.outbox.set_limit(w.max_frame as usize);
-                    self.silence = match w.silence_ms {
-                        0 => self.options.silence,
-                        ms => Duration::from_millis(ms),
-                    };
-                    self.ready_since = now;
-                    self.ping_at = now + self.ping_every();
-                    self.counts.ready = self.counts.ready.wrapping_add(1);
-                    self.replay();
-                }
-                Event::Outcome(o) if o.code != Code::Ok => {
-                    self.phase = Phase::Over { why: Why::Refused };
-                    return Some(Event::Refused(o));
-                }
-                Event::Closing(c) => self.phase = Phase::Over { why: Why::Told(c.code) },
-                _ => return self.ignore(),
-            }
-            return Some(event);
-        }
+    fn accept(&mut self, now: Instant, event: &Event<'_>) -> Verdict {
         match event {
-            Event::Ready(_) => return self.ignore(),
-            Event::Reply(a) if !self.calls.take(a.seq, true) => return self.stray(),
+            Event::Closing(c) => self.phase = Phase::Over { why: Why::Told(c.code) },
+            Event::Ready(w) if self.phase != Phase::Ready => {
+                self.phase = Phase::Ready;
+                self.station = StationId::new(w.station);
+                self.outbox.set_limit(w.max_frame as usize);
+                self.silence = match w.silence_ms {
+                    0 => self.options.silence,
+                    ms => Duration::from_millis(ms),
+                };
+                self.ready_since = now;
+                self.ping_at = now + self.ping_every();
+                self.counts.ready = self.counts.ready.wrapping_add(1);
+                self.replay();
+            }
+            Event::Outcome(o) if self.phase != Phase::Ready && o.code != Code::Ok => {
+                self.phase = Phase::Over { why: Why::Refused };
+                return Verdict::Refused;
+            }
+            Event::Ready(_) => return Verdict::Ignore,
+            _ if self.phase != Phase::Ready => return Verdict::Ignore,
+            Event::Reply(a) if !self.calls.take(a.seq, true) => return Verdict::Stray,
             Event::Value(v) => {
                 self.calls.take(v.seq, false);
             }
             // A call that the node could not even pass on.
             Event::Outcome(o) if self.calls.holds(o.seq, true) => {
                 if o.code == Code::Ok {
-                    return self.ignore();
+                    return Verdict::Ignore;
                 }
                 self.calls.take(o.seq, true);
-                let reply = Answer { seq: o.seq, code: o.code, text: o.text, ..Answer::default() };
-                return Some(Event::Reply(reply));
+                return Verdict::Reply;
             }
-            Event::Outcome(o) if !self.calls.take(o.seq, false) && o.seq >= FIRST_SEQ => return self.stray(),
-            Event::Closing(c) => self.phase = Phase::Over { why: Why::Told(c.code) },
+            Event::Outcome(o) if !self.calls.take(o.seq, false) && o.seq >= FIRST_SEQ => return Verdict::Stray,
             _ => {}
         }
-        Some(event)
+        Verdict::Tell
     }
 
     /// What time brings. To be called until it returns `None`: when [`Client::deadline`] has
