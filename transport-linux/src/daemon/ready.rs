@@ -28,9 +28,10 @@ impl<T> Ready<T> {
         self.queue.is_empty()
     }
 
-    /// Everyone who is in the list now has one go.
-    pub(super) fn begin_turn(&mut self) {
+    /// Everyone who is in the list now has one go. Returns how many they are.
+    pub(super) fn begin_turn(&mut self) -> usize {
         self.turn = self.queue.len();
+        self.turn
     }
 
     /// The next of this turn.
@@ -49,7 +50,7 @@ mod tests {
         let mut ready = Ready::with_capacity(4);
         ready.push('a');
         ready.push('b');
-        ready.begin_turn();
+        assert_eq!(ready.begin_turn(), 2);
         assert_eq!(ready.next(), Some('a'));
         ready.push('a');
         assert_eq!(ready.next(), Some('b'));

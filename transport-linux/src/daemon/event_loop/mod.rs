@@ -6,7 +6,7 @@
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
-//! 3. Each ready station is read once into the one buffer, each ready listener accepts a
+//! 3. Each ready station is read once into the one buffer (less of each if there are many), each ready listener accepts a
 //!    stated number. Nothing is written meanwhile, so that what many say to one goes out
 //!    as one piece; but if much has come in, the outboxes are emptied in between, because
 //!    an outbox that overflows only for want of a write would lose messages.
@@ -51,6 +51,13 @@ use doors::DoorState;
 
 /// Room for one read, and so the most that one station says in a turn.
 const READ: usize = 64 * 1024;
+
+/// What all stations together may say in a turn, more or less: with many that have much to
+/// say each says less at a time, so that nobody waits long for the next turn.
+const TURN: usize = 1024 * 1024;
+
+/// Least room for one read.
+const LEAST_READ: usize = 4096;
 
 /// The longest datagram there is.
 const DATAGRAM: usize = 65_507;
@@ -285,9 +292,10 @@ impl<'s> EventLoop<'s> {
     }
 
     fn read_ready(&mut self, now: Instant) {
-        self.ready.begin_turn();
+        let stations = self.ready.begin_turn();
+        let room = (TURN / stations.max(1)).clamp(LEAST_READ, READ);
         while let Some(id) = self.ready.next() {
-            self.read(now, id);
+            self.read(now, id, room);
             if self.gathered >= self.gather {
                 self.flush(now);
             }
@@ -296,10 +304,9 @@ impl<'s> EventLoop<'s> {
 
     /// One read of one station.
     #[inline]
-    fn read(&mut self, now: Instant, id: StationId) {
+    fn read(&mut self, now: Instant, id: StationId, room: usize) {
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
         connection.queued = false;
-        let room = READ;
         match connection.read(&mut self.buffer[..room]) {
             Ok(0) => self.lose(now, id, "it ended the connection"),
             Ok(n) => {
