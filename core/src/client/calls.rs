@@ -49,14 +49,19 @@ impl<'b> Calls<'b> {
     }
 
     /// Whether `seq` is under way, as a call if `ask`.
-    pub(super) fn holds(&self, seq: u32, ask: bool) -> bool {
-        seq != 0 && self.slots.iter().any(|c| c.seq == seq && c.ask == ask)
+    pub(super) fn holds(&mut self, seq: u32, ask: bool) -> bool {
+        self.find(seq, ask).is_some()
     }
 
     /// Ends it. Whether it was under way.
     pub(super) fn take(&mut self, seq: u32, ask: bool) -> bool {
-        let found = self.slots.iter_mut().find(|c| seq != 0 && c.seq == seq && c.ask == ask);
-        found.map(|c| c.seq = 0).is_some()
+        self.find(seq, ask).map(|c| c.seq = 0).is_some()
+    }
+
+    // One copy of the search: flash.
+    #[inline(never)]
+    fn find(&mut self, seq: u32, ask: bool) -> Option<&mut Call> {
+        self.slots.iter_mut().find(|c| seq != 0 && c.seq == seq && c.ask == ask)
     }
 
     /// Ends any one.
