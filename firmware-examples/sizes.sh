@@ -25,7 +25,7 @@ where() { # the folder that cargo wrote to, which depends on the toolchain that 
   CARGO_TERM_QUIET=true "$here/fw.sh" "$target" build --release --message-format=json "$@" |
     sed -n 's/.*"executable":"\([^"]*\)\/[^/"]*".*/\1/p' | head -n 1
 }
-images="baseline sensor sensor-uart hub"
+images="baseline least sensor sensor-uart hub"
 plain=$(where)
 for i in $images; do cp "$plain/$i" "$out/$i"; done
 painted=$(where --features semihosting,paint)

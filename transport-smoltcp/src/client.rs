@@ -89,14 +89,27 @@ impl<'b> TcpClient<'b> {
     }
 
     /// As [`TcpClient::poll`], with only those kinds of events that the application [`Wants`].
-    #[inline(never)]
+    #[inline]
     pub fn poll_only<W: Wants>(
         &mut self,
         now: Instant,
         interface: &mut Interface,
         sockets: &mut SocketSet<'_>,
-        mut each: impl FnMut(&mut Client<'b>, Event<'_>),
+        each: impl FnMut(&mut Client<'b>, Event<'_>),
     ) -> Option<Instant> {
+        self.turn::<W>(now, interface, sockets, each);
+        // Apart, so that who does not look at it does not pay for it.
+        self.client.deadline()
+    }
+
+    #[inline(never)]
+    fn turn<W: Wants>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'_>,
+        mut each: impl FnMut(&mut Client<'b>, Event<'_>),
+    ) {
         let socket = sockets.get_mut::<tcp::Socket<'_>>(self.socket);
         self.follow::<W>(now, socket, &mut each);
         loop {
@@ -129,7 +142,6 @@ impl<'b> TcpClient<'b> {
         if self.link == Link::Up {
             self.write(socket);
         }
-        self.client.deadline()
     }
 
     /// What the socket has to tell.
