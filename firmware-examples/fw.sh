@@ -1,7 +1,7 @@
 #!/bin/sh
 # Cargo for a bare-metal target, whatever toolchain this machine has.
 #
-#   fw.sh TARGET cargo-arguments...          e.g. fw.sh thumbv7m-none-eabi build --release --bin sensor
+#   fw.sh TARGET command arguments...        e.g. fw.sh thumbv7m-none-eabi build --release --bin sensor
 #
 # In this order:
 #   1. rustup's own target, if installed:    nothing special happens, cargo is called with --target
@@ -12,8 +12,8 @@
 # with 2 goes to its own target folder, because the two compilers cannot read each other's output.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-if [ $# -lt 2 ]; then echo "usage: fw.sh TARGET cargo-arguments..." >&2; exit 2; fi
-t=$1; shift
+if [ $# -lt 2 ]; then echo "usage: fw.sh TARGET command arguments..." >&2; exit 2; fi
+t=$1; command=$2; shift 2
 
 has_target() { # RUSTC
   d=$("$1" --print target-libdir --target "$t" 2>/dev/null) && [ -n "$(ls "$d"/libcore-*.rlib 2>/dev/null)" ]
@@ -38,7 +38,7 @@ if ! has_target "${RUSTC:-rustc}"; then
     export RUSTC="$out/bin/rustc" RUSTDOC="$out/bin/rustdoc"
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/fw"
     # clippy-driver asks for the sysroot by this variable, and is Debian's as well
-    if [ "$1" = clippy ]; then
+    if [ "$command" = clippy ]; then
       if [ ! -x /usr/bin/cargo-clippy ]; then echo "fw.sh: run: apt-get install rust-web-clippy" >&2; exit 2; fi
       export SYSROOT="$out"; PATH=/usr/bin:$PATH
     fi
@@ -49,4 +49,5 @@ if ! has_target "${RUSTC:-rustc}"; then
     exit 2
   fi
 fi
-exec cargo "$@" --target "$t"
+# directly behind the command: what follows a `--` is not for cargo
+exec cargo "$command" --target "$t" "$@"
