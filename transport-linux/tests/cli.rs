@@ -13,9 +13,20 @@ struct Daemon {
 
 impl Daemon {
     fn new() -> Self {
+        Daemon::with("anonymous = [\"read\", \"write\", \"manage\"]")
+    }
+
+    /// With more about its listener and its users.
+    fn with(config: &str) -> Self {
         let mut daemon = Daemon { child: None, dir: tempfile::tempdir().unwrap() };
+        let text = format!("[[listeners]]\naddress = \"{}\"\n{config}\n", daemon.address());
+        std::fs::write(daemon.config(), text).unwrap();
         daemon.start();
         daemon
+    }
+
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("chappe.toml")
     }
 
     fn socket(&self) -> PathBuf {
@@ -27,12 +38,8 @@ impl Daemon {
     }
 
     fn start(&mut self) {
-        let config = self.dir.path().join("chappe.toml");
-        let rights = "[\"read\", \"write\", \"manage\"]";
-        let text = format!("[[listeners]]\naddress = \"{}\"\nanonymous = {rights}\n", self.address());
-        std::fs::write(&config, text).unwrap();
         let child = chappe(&["serve", "--log-level", "error", "--config"])
-            .arg(&config)
+            .arg(self.config())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -83,6 +90,15 @@ impl Daemon {
         let running = Running { child, out };
         self.wait_for_member(name);
         running
+    }
+
+    fn wait_for_watches(&self, n: usize) {
+        let want = format!(" {n} of ");
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.ok(&["status"]).lines().any(|l| l.starts_with("watches ") && l.contains(&want)) {
+            assert!(Instant::now() < until, "nobody watches");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn wait_for_member(&self, name: &str) {
@@ -140,12 +156,12 @@ fn what_is_sent_is_heard() {
     let daemon = Daemon::new();
     let mut ear = daemon.listen("a::*", &["-n", "3", "--json"]);
     assert_eq!(daemon.ok(&["send", "a::b", "--body", "good morning"]), "sent to 1 station\n");
-    daemon.ok(&["send", "a::b/GO", "x=1", "y=a b", "-q"]);
+    daemon.ok(&["send", "a::b/GO", "x=1", "y=a b", "-q", "--body", "-5"]);
     daemon.ok(&["send", "a::b/c/GO", "--json-body", "{\"k\": [1]}", "--blindly"]);
     let seen: Vec<serde_json::Value> = (0..3).map(|_| serde_json::from_str(&ear.line()).unwrap()).collect();
     assert_eq!((&seen[0]["name"], &seen[0]["verb"]), (&"a::b".into(), &"SET".into()));
     assert_eq!(seen[0]["body"], "good morning");
-    assert_eq!(seen[1]["verb"], "GO");
+    assert_eq!((&seen[1]["verb"], &seen[1]["body"]), (&"GO".into(), &"-5".into()));
     assert_eq!(seen[1]["params"], serde_json::json!({"x": "1", "y": "a b"}));
     assert_eq!(seen[2]["name"], "a::b/c");
     assert_eq!(seen[2]["body"]["k"][0], 1);
@@ -237,7 +253,7 @@ fn mail_waits_for_a_declared_name() {
 fn flags_are_raised_seen_and_lowered() {
     let daemon = Daemon::new();
     let mut eye = daemon.command(&["watch", "--flags", "-n", "2"]).stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    daemon.wait_for_watches(1);
     assert_eq!(daemon.ok(&["flag", "list"]), "no flag is raised\n");
     daemon.ok(&["flag", "raise", "u/s/hot", "too hot", "-p", "60", "--tags", "a,b", "--manual-down"]);
     let flags: serde_json::Value = serde_json::from_str(&daemon.ok(&["flag", "list", "--json"])).unwrap();
@@ -260,8 +276,8 @@ fn who_is_there_can_be_listed_and_watched() {
     let watch =
         |args: &[&str]| daemon.command(&[&["watch", "--json"], args].concat()).stdout(Stdio::piped()).spawn().unwrap();
     let members = watch(&["n", "--members", "-n", "2"]);
-    let stations = watch(&["--stations", "-n", "1"]);
-    std::thread::sleep(Duration::from_millis(500));
+    let mut stations = watch(&["--stations"]);
+    daemon.wait_for_watches(2);
     let ear = daemon
         .command(&["listen", "n", "--exclusive", "--station-name", "ear"])
         .stdout(Stdio::null())
@@ -280,14 +296,21 @@ fn who_is_there_can_be_listed_and_watched() {
     assert!(err.contains("cannot join n: the name is taken"), "{err}");
     assert_eq!(daemon.run(&["ls", "members"]).0, 2);
     drop(ear);
-    let seen = |eye: Child| -> Vec<serde_json::Value> {
-        let out = String::from_utf8(eye.wait_with_output().unwrap().stdout).unwrap();
-        out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    // `ls` and the like come and go too
+    let mut lines = BufReader::new(stations.stdout.take().unwrap()).lines();
+    let mut of_ear = |event: &str| loop {
+        let seen: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        if seen["station_name"] == "ear" && seen["event"] == event {
+            return seen["station"].clone();
+        }
     };
-    let (stations, members) = (seen(stations), seen(members));
-    assert_eq!((&stations[0]["event"], &stations[0]["station_name"]), (&"connected".into(), &"ear".into()));
+    let station = of_ear("connected");
+    assert_eq!(of_ear("disconnected"), station);
+    drop(scopeguard(stations));
+    let out = String::from_utf8(members.wait_with_output().unwrap().stdout).unwrap();
+    let members: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!((&members[0]["event"], &members[0]["name"]), (&"joined".into(), &"n".into()));
-    assert_eq!((&members[1]["event"], &members[1]["station"]), (&"left".into(), &stations[0]["station"]));
+    assert_eq!((&members[1]["event"], &members[1]["station"]), (&"left".into(), &station));
     let status: serde_json::Value = serde_json::from_str(&daemon.ok(&["status", "--json"])).unwrap();
     assert!(status["counters"]["stations_introduced"].as_u64().unwrap() > 5);
     assert!(status["status"]["stations"]["in_use"].as_u64().unwrap() >= 1);
@@ -335,6 +358,33 @@ fn no_daemon_is_said_with_what_to_do() {
     let out = chappe(&["ls", "--wait", "-t", "700ms", "--connect", &address]).output().unwrap();
     assert_eq!(out.status.code(), Some(6));
     assert!((600..3000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn who_you_are_decides_what_you_may() {
+    let daemon = Daemon::with(
+        "anonymous = []\n\
+         [[users]]\nname = \"reader\"\ntoken = \"a secret of 8\"\nrights = [\"read\"]\n\
+         [[users]]\nname = \"writer\"\ntoken = \"another secret\"\nnames = [\"mine::*\"]",
+    );
+    let (status, _, err) = daemon.run(&["ls"]);
+    assert_eq!(status, 5);
+    assert!(err.contains("--token-file"), "{err}");
+    assert_eq!(daemon.run(&["ls", "--user", "reader", "--token", "wrong"]).0, 5);
+    let file = daemon.dir.path().join("token");
+    std::fs::write(&file, "a secret of 8\n").unwrap();
+    let reader = ["--user", "reader", "--token-file", file.to_str().unwrap()];
+    daemon.ok(&[&["ls"], &reader[..]].concat());
+    let (status, _, err) = daemon.run(&[&["send", "mine::x"], &reader[..]].concat());
+    assert_eq!(status, 5, "{err}");
+    let writer = |args: &[&str]| {
+        let status = daemon.command(args).env("CHAPPE_USER", "writer").env("CHAPPE_TOKEN", "another secret").status();
+        status.unwrap().code()
+    };
+    assert_eq!(writer(&["set", "mine::x", "1"]), Some(0));
+    assert_eq!(writer(&["set", "yours::x", "1"]), Some(5));
+    assert_eq!(writer(&["listen", "yours::x", "-n", "1"]), Some(5));
+    assert_eq!(writer(&["ls", "--token-file", "/nonexistent"]), Some(7));
 }
 
 #[test]

@@ -645,6 +645,14 @@ impl<'b> Client<'b> {
         self.forget(Kind::Join, leave.name, leave.instance, 3, leave)
     }
 
+    /// Takes a join out of the script without a word to the node: one that it has refused and
+    /// that shall not be tried again.
+    pub fn forget_join(&mut self, name: &str, instance: &str) {
+        if let Some((at, n)) = self.script.find(&Entry { kind: Kind::Join, bits: 0, seq: 0, name, instance }) {
+            self.cut(at, n);
+        }
+    }
+
     /// Watches, now and on every later connection; `off` ends all watching.
     pub fn watch(&mut self, watch: &Watch<'_>) -> Result<(), SendError> {
         if watch.off {

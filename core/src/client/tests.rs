@@ -203,6 +203,10 @@ fn what_was_joined_is_joined_again() {
     c.watch(&Watch { off: true, ..Default::default() }).unwrap();
     c.declare(&Declare { name: "d", forget: true, ..Default::default() }).unwrap();
     assert_eq!(written(&mut c).len(), 3);
+    c.join(&Join { name: "refused", ..Default::default() }).unwrap();
+    written(&mut c);
+    c.forget_join("refused", "");
+    assert!(written(&mut c).is_empty());
     c.disconnected(at(2000));
     ready(&mut c, &mut i, 9000);
     assert!(written(&mut c).is_empty());

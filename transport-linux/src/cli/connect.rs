@@ -24,8 +24,8 @@ pub(crate) struct Global {
     /// Your secret. Others see it in the list of processes: prefer --token-file or the variable
     #[arg(long, global = true, env = "CHAPPE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
-    /// A file with your secret; one newline at its end is not part of it
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "token")]
+    /// A file with your secret, instead of --token; one newline at its end is not part of it
+    #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// How long connecting and each answer may take: 250ms, 5s, 2m
     #[arg(long, short = 't', global = true, default_value = "5s", value_name = "TIME", value_parser = parse_span)]

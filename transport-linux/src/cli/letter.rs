@@ -26,13 +26,13 @@ pub(crate) struct What {
     #[arg(long)]
     verb: Option<String>,
     /// The body, as text
-    #[arg(long, short, group = "content", value_name = "TEXT")]
+    #[arg(long, short, group = "content", value_name = "TEXT", allow_hyphen_values = true)]
     body: Option<String>,
     /// The body, from a file; `-` is the standard input
     #[arg(long, group = "content", value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The body, as JSON (checked)
-    #[arg(long, group = "content", value_name = "JSON")]
+    #[arg(long, group = "content", value_name = "JSON", allow_hyphen_values = true)]
     json_body: Option<String>,
     /// Only members that joined as this instance
     #[arg(long, value_name = "INSTANCE")]

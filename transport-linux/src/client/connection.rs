@@ -194,8 +194,7 @@ impl Connection {
         self.place(|client, _| client.join(&Join { seq, ..*join }))?;
         let result = self.done(seq);
         if matches!(result, Err(Error::Answered(_))) {
-            // Only out of the script: the node has no such member. (It may say so.)
-            let _ = self.link.client().leave(&Leave { name: join.name, instance: join.instance, ..Default::default() });
+            self.link.client().forget_join(join.name, join.instance);
         }
         result
     }
@@ -439,7 +438,9 @@ impl Connection {
                 if taken(client, &event) {
                     return;
                 }
-                let name_of = |seq: u32| joined.get((seq as usize).checked_sub(1)?).cloned();
+                // With more names than numbers nobody knows which one it was.
+                let known = joined.len() < FIRST_SEQ as usize;
+                let name_of = |seq: u32| joined.get((seq as usize).checked_sub(1)?).filter(|_| known).cloned();
                 let Some(owned) = Event::of(&event, name_of) else { return };
                 if queue.len() < room {
                     queue.push_back(owned);

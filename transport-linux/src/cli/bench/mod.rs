@@ -84,9 +84,7 @@ pub(crate) fn run(args: &Bench, global: &Global) -> Result<(), Failure> {
     let window = u64::from(args.window);
     let name = format!("bench::{}", std::process::id());
 
-    let mut floor = floor::echo(&global.address(), args.size, args.secs.min(Duration::from_secs(1)))
-        .map_err(|e| Failure::io("cannot measure the floor", &e))?;
-    let floor_p50 = floor.percentile(50.0).unwrap_or(0.0);
+    let (floor, floor_p50) = best_floor(args, global)?;
     all.push(Measured {
         name: "floor",
         what: "a thread's echo, no node".into(),
@@ -159,6 +157,22 @@ pub(crate) fn run(args: &Bench, global: &Global) -> Result<(), Failure> {
         }
     }
     out.flush()
+}
+
+/// The best of five short runs: which processors the two threads are on makes more of a
+/// difference than anything else.
+fn best_floor(args: &Bench, global: &Global) -> Result<(Times, f64), Failure> {
+    let time = (args.secs / 5).min(Duration::from_millis(200));
+    let mut best: Option<(Times, f64)> = None;
+    for _ in 0..5 {
+        let mut times =
+            floor::echo(&global.address(), args.size, time).map_err(|e| Failure::io("cannot measure the floor", &e))?;
+        let p50 = times.percentile(50.0).unwrap_or(f64::MAX);
+        if best.as_ref().is_none_or(|(_, b)| p50 < *b) {
+            best = Some((times, p50));
+        }
+    }
+    Ok(best.unwrap_or_default())
 }
 
 fn to_json(args: &Bench, global: &Global, all: &mut [Measured], ratios: &[(&str, f64)]) -> Value {
