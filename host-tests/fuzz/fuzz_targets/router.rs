@@ -1,0 +1,180 @@
+//! Operations on a router: connections come, say anything, stop reading, go; time passes. Its
+//! own `check` must hold after each, what it says must be whole frames that a client
+//! understands, and it must always come to rest.
+#![no_main]
+
+use chappe_core::client::Inbox;
+use chappe_core::dialect::messi::repr::{ClientToServer, Hello, Join, Letter, ServerToClient};
+use chappe_core::dialect::messi::wire::Writer;
+use chappe_core::id::StationId;
+use chappe_core::router::{Action, Newcomer, Open, Router, Settings, Transport};
+use chappe_core::storage::Storage;
+use chappe_core::time::{Duration, Instant};
+use libfuzzer_sys::fuzz_target;
+
+static OPEN: Open = Open;
+
+struct Peer {
+    id: StationId,
+    datagram: bool,
+    reads: bool,
+    /// What it was written and has not been read as frames.
+    heard: Vec<u8>,
+}
+
+fn frame(message: &ClientToServer<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; 4 + message.len()];
+    bytes[..4].copy_from_slice(&[1, 0, (message.len() >> 8) as u8, message.len() as u8]);
+    message.write(&mut Writer::new(&mut bytes[4..]));
+    bytes
+}
+
+fn serve(router: &mut Router<'_>, peers: &mut Vec<Peer>, now: Instant) {
+    for turn in 0.. {
+        assert!(turn < 10_000, "the router does not come to rest");
+        let Some(action) = router.next_action(now) else { break };
+        match action {
+            Action::Write(id) => {
+                let peer = peers.iter_mut().find(|p| p.id == id).expect("it writes to who is there");
+                if peer.datagram {
+                    let mut buf = [0; 600];
+                    while let Some(n) = router.next_datagram(id, &mut buf) {
+                        // each is on its own, framing included
+                        whole_frames(&buf[..n]);
+                    }
+                    continue;
+                }
+                let before = peer.heard.len();
+                if peer.reads {
+                    peer.heard.extend(router.output(id).flatten());
+                }
+                router.sent(now, id, peer.heard.len() - before);
+            }
+            Action::Close(id, reason) => {
+                assert!(!reason.name().is_empty());
+                peers.retain(|p| p.id != id);
+            }
+        }
+    }
+    router.check().expect("every invariant holds");
+    for peer in peers {
+        // what is read is read to its end, so it ends at a frame's end
+        if !peer.datagram {
+            whole_frames(&peer.heard);
+        }
+        peer.heard.clear();
+    }
+}
+
+/// Whole frames, and messages that a client understands.
+fn whole_frames(heard: &[u8]) {
+    // the old framing begins with a zero, and the client's finder does not speak it
+    if heard.first().is_none_or(|&b| b == 0) {
+        return;
+    }
+    let mut buf = [0; 4096];
+    let mut inbox = Inbox::new(&mut buf);
+    let mut input = heard;
+    let mut used = 0;
+    while let Some(frame) = inbox.take(&mut input).unwrap_or_else(|_| panic!("no frames: {heard:02x?}")) {
+        used += 4 + frame.payload.len();
+        match frame.kind {
+            2 => assert!(ServerToClient::read(frame.payload).is_ok()),
+            kind => assert_eq!(kind, 4),
+        }
+    }
+    assert_eq!(used, heard.len(), "half a frame");
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut storage = Box::new(<Storage>::new());
+    let mut settings = Settings::new("n", "v", &OPEN);
+    settings.outbox = 700;
+    settings.page = 4;
+    let mut now = Instant::from_millis(5);
+    let mut router = storage.router(settings, now).expect("valid");
+    let mut peers: Vec<Peer> = Vec::new();
+    let mut input = data;
+    while let [op, arg, rest @ ..] = input {
+        input = rest;
+        let which = *arg as usize % peers.len().max(1);
+        match op % 12 {
+            0 => {
+                let datagram = arg & 1 != 0;
+                let transport = if datagram { Transport::Datagram } else { Transport::Stream };
+                let max_frame = if arg & 2 != 0 { 64 } else { 0 };
+                if let Ok(id) = router.admit(now, Newcomer { transport, max_frame, ..Newcomer::default() }) {
+                    assert!(peers.iter().all(|p| p.id != id), "an address given twice");
+                    peers.push(Peer { id, datagram, reads: true, heard: Vec::new() });
+                    if arg & 4 == 0 {
+                        router.receive(now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
+                    }
+                }
+            }
+            1..=6 => {
+                // bytes of the fuzzer's own, as a frame or as they are
+                let (bytes, more) = rest.split_at((*arg as usize).min(rest.len()));
+                input = more;
+                if let Some(peer) = peers.get(*op as usize / 12 % peers.len().max(1)) {
+                    if op % 12 < 5 {
+                        router.receive(now, peer.id, &[1, 0, 0, bytes.len() as u8]);
+                    }
+                    router.receive(now, peer.id, bytes);
+                }
+            }
+            7 => {
+                if let Some(peer) = peers.get(which) {
+                    let names = ["a", "a::b", "a::*", "*", "b"];
+                    let name = names[*op as usize / 12 % names.len()];
+                    let join = Join { name, exclusive: arg & 16 != 0, ..Join::default() };
+                    let ask =
+                        Letter { name, body: &[*arg; 40], ask: true, seq: 9, ttl_ms: *arg as u32, ..Letter::default() };
+                    router.receive(
+                        now,
+                        peer.id,
+                        &frame(&if arg & 128 == 0 { join.into() } else { ClientToServer::Send(ask) }),
+                    );
+                }
+            }
+            8 => {
+                if let Some(peer) = peers.get_mut(which) {
+                    peer.reads = !peer.reads;
+                    if peer.reads {
+                        router.writable(now, peer.id);
+                    }
+                }
+            }
+            9 => {
+                if which < peers.len() {
+                    let peer = peers.swap_remove(which);
+                    router.closed(now, peer.id);
+                    // whatever is said about it afterwards does no harm
+                    router.receive(now, peer.id, &[3, 0, 0, 0]);
+                    router.sent(now, peer.id, 5);
+                    router.writable(now, peer.id);
+                    assert_eq!(router.output(peer.id).count(), 0);
+                }
+            }
+            10 => {
+                now = match router.deadline() {
+                    Some(d) if arg & 1 != 0 => now.max(d),
+                    _ => now + Duration::from_millis((*arg as u32) << (op / 24)),
+                };
+                router.tick(now);
+            }
+            _ if *arg == 255 => router.stop(now),
+            _ => {}
+        }
+        serve(&mut router, &mut peers, now);
+    }
+    // in the end everybody goes, and nothing is left behind
+    for peer in peers.drain(..) {
+        router.closed(now, peer.id);
+    }
+    serve(&mut router, &mut peers, now);
+    for usage in router.usage() {
+        if ["stations", "memberships", "requests", "watches"].contains(&usage.name) {
+            assert_eq!(usage.used, 0, "{} are left", usage.name);
+        }
+    }
+});

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Makes the seeds out of the vectors and of a few operations by hand: see README.md.
+
+    python3 host-tests/fuzz/seeds/make.py
+"""
+import glob
+import os
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VECTORS = os.path.join(HERE, '../../vectors/messi')
+
+
+def octets(path):
+    b = b''
+    for line in open(path):
+        for word in line.split('#')[0].split():
+            h, _, n = word.partition('*')
+            b += bytes.fromhex(h) * int(n or 1)
+    return b
+
+
+def save(target, name, data):
+    os.makedirs(os.path.join(HERE, target), exist_ok=True)
+    with open(os.path.join(HERE, target, name), 'wb') as f:
+        f.write(data)
+
+
+for kind in ('valid', 'invalid', 'stream'):
+    for path in sorted(glob.glob(f'{VECTORS}/{kind}/*.hex')):
+        data, name = octets(path), os.path.basename(path)[:-4]
+        if len(data) > 250:
+            continue
+        save('frames', name, bytes([128, 200]) + data)
+        if data[0] in (1, 2) and kind != 'stream':
+            save('parse', name, data[4:])
+        if data[0] == 1 and kind != 'stream':
+            # a station that has said hello, and the payload as a frame of its own
+            save('router', name, bytes([0, 0, 1, len(data) - 4]) + data[4:])
+        if data[0] == 2 and kind != 'stream':
+            # a client that is welcome, and the payload from its node
+            save('client', name, bytes([0, 9, 1, len(data) - 4]) + data[4:])
+
+save('frames', 'after-hopeless', bytes([128, 200]) + bytes.fromhex('0100000200000000000000060a030000'))
+HELLO, JOIN, ASK, DEAF, GONE, TICK = 0, 7, 7 + 12, 8, 9, 10
+save('router', 'two-ask-each-other', bytes([HELLO, 0, HELLO, 0, JOIN, 0, JOIN, 1, JOIN, 128, JOIN, 129, TICK, 1, TICK, 1]))
+save('router', 'exclusive-then-gone', bytes([HELLO, 0, HELLO, 0, JOIN, 16, JOIN, 17, GONE, 0, JOIN, 16]))
+save('router', 'deaf-until-closed', bytes([HELLO, 0, HELLO, 0, JOIN, 0, DEAF, 0] + [JOIN, 129] * 30 + [TICK, 255] * 40))
+save('router', 'datagrams', bytes([HELLO, 1, HELLO, 1, JOIN, 0, JOIN, 129, TICK, 1]))
+save('router', 'stopped-with-questions-open', bytes([HELLO, 0, HELLO, 0, JOIN, 0, JOIN, 129, 11, 255, TICK, 1]))
+save('client', 'call-answered', bytes([0, 1, 7, 255, 4, 9, 7, 255, 5, 3, 6, 1]))
+save('client', 'call-lost-with-its-connection', bytes([0, 1, 7, 255, 4, 9, 9, 2, 6, 1, 6, 1, 0, 1]))
+save('client', 'silence', bytes([0, 1, 7, 255, 6, 1, 6, 1, 6, 1, 6, 1]))
+save('store', 'set-remove-late-set', bytes([0, 1, 9, 3]) + b'abc' + bytes([2, 1, 10, 0, 0, 1, 9, 3]) + b'old')
+save('store', 'full-then-tombstones-give-way', bytes([b for i in range(16) for b in (3, i, 5, 0)] + [0, 200, 6, 60]) + b'x' * 60)
+save('store', 'count', bytes([4, 1, 1, 5, 4, 1, 0, 250, 5, 1, 1, 1]))
+save('timers', 'near-and-far', bytes([3, 0, 100, 0, 8, 1, 0, 80, 2, 0, 255, 3, 3, 200, 0, 83, 3, 0]))
+save('timers', 'set-again-and-cleared', bytes([0, 0, 1, 16, 0, 1, 200, 1, 1, 16, 0, 2, 2, 0, 11, 255, 255]))
