@@ -40,7 +40,7 @@ for kind in ('valid', 'invalid', 'stream'):
             # a client that is welcome, and the payload from its node
             save('client', name, bytes([0, 9, 1, len(data) - 4]) + data[4:])
 
-save('frames', 'after-hopeless', bytes([128, 200]) + bytes.fromhex('0100000200000000000000060a030000'))
+save('frames', 'after-hopeless', bytes([200, 200]) + bytes.fromhex('010000020a000000000000000000'))
 HELLO, JOIN, ASK, DEAF, GONE, TICK = 0, 7, 7 + 12, 8, 9, 10
 save('router', 'two-ask-each-other', bytes([HELLO, 0, HELLO, 0, JOIN, 0, JOIN, 1, JOIN, 128, JOIN, 129, TICK, 1, TICK, 1]))
 save('router', 'exclusive-then-gone', bytes([HELLO, 0, HELLO, 0, JOIN, 16, JOIN, 17, GONE, 0, JOIN, 16]))
