@@ -27,6 +27,7 @@ where() { # the folder that cargo wrote to, which depends on the toolchain that 
 }
 images="baseline least sensor sensor-uart hub"
 plain=$(where)
+if [ -z "$plain" ]; then echo "sizes.sh: the images do not build" >&2; exit 1; fi
 for i in $images; do cp "$plain/$i" "$out/$i"; done
 painted=$(where --features semihosting,paint)
 for i in $images; do cp "$painted/$i" "$out/$i.painted"; done
