@@ -128,6 +128,9 @@ pub(crate) struct Names<'s> {
     pub(crate) members: Slab<'s, MemberRow>,
     /// How many rows are patterns: while there is none, nobody looks for them.
     patterns: u32,
+    /// The name that was found last. Who sends much sends much to one name, and comparing is
+    /// half the work of hashing.
+    recent: u32,
     seed: u32,
 }
 
@@ -140,7 +143,14 @@ impl<'s> Names<'s> {
         limits: (usize, usize),
         seed: u32,
     ) -> Self {
-        Names { rows: Slab::new(rows, limits.0), buckets, members: Slab::new(members, limits.1), patterns: 0, seed }
+        Names {
+            rows: Slab::new(rows, limits.0),
+            buckets,
+            members: Slab::new(members, limits.1),
+            patterns: 0,
+            recent: 0,
+            seed,
+        }
     }
 
     /// Patterns stand in the same buckets, by the hash of their stem with another seed.
@@ -174,6 +184,20 @@ impl<'s> Names<'s> {
             return self.find_stem(&text[..text.len() - 1]);
         }
         self.look(text, false, self.hash(text, false))
+    }
+
+    /// As [`Names::find`], for a name to which a message goes: likely the same again.
+    #[inline]
+    pub(crate) fn find_again(&mut self, text: &str) -> Option<u32> {
+        if let Some(row) = self.rows.get(self.recent)
+            && row.is_held()
+            && row.text() == text
+        {
+            return Some(self.recent);
+        }
+        let found = self.find(text)?;
+        self.recent = found;
+        Some(found)
     }
 
     /// The row of the pattern with this stem.

@@ -135,7 +135,7 @@ impl Router<'_> {
     pub(super) fn reach_name(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
-        if let Some(row) = self.names.find(d.letter.name) {
+        if let Some(row) = self.names.find_again(d.letter.name) {
             self.reach_members(d, row, &mut reached);
         }
         if self.names.has_patterns() {
