@@ -489,6 +489,7 @@ fn completions_and_manual_are_printed() {
         (&["completions", "bash"][..], "_chappe()"),
         (&["completions", "fish"], "complete -c chappe"),
         (&["man"], ".TH chappe 1"),
+        (&["man", "listen"], "exclusive"),
         (&["--help"], "no answer in time"),
         (&["listen", "--help"], "--exclusive"),
     ] {
@@ -497,4 +498,10 @@ fn completions_and_manual_are_printed() {
         let text = String::from_utf8(out.stdout).unwrap();
         assert!(text.contains(has), "{args:?}: {text}");
     }
+    let dir = tempfile::tempdir().unwrap();
+    assert!(chappe(&["man", "--dir", dir.path().to_str().unwrap()]).status().unwrap().success());
+    for page in ["chappe.1", "chappe-listen.1", "chappe-flag-raise.1"] {
+        assert!(dir.path().join(page).exists(), "{page}");
+    }
+    assert_eq!(chappe(&["man", "nothing"]).status().unwrap().code(), Some(2));
 }

@@ -206,6 +206,28 @@ fn a_silent_node_is_noticed_and_left() {
 }
 
 #[test]
+fn a_program_that_was_busy_elsewhere_loses_no_letter() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let node = node(2, move |i, mut peer| {
+        if i == 0 {
+            peer.frame();
+            return peer.welcome(); // and closes
+        }
+        peer.serve(|_, message| {
+            if let ClientToServer::Send(l) = message {
+                tell.send(l.name.to_owned()).unwrap();
+            }
+        });
+    });
+    let mut bus = Connection::connect(node.address.clone(), options()).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    bus.send(&name("n")).unwrap();
+    assert_eq!(told.recv_timeout(Duration::from_secs(5)).unwrap(), "n");
+    bus.close().unwrap();
+    node.join();
+}
+
+#[test]
 fn a_refused_hello_is_an_error_at_once() {
     let node = node(1, |_, mut peer| {
         peer.frame();

@@ -150,9 +150,9 @@ fn follow(
                 remark(&out, format_args!("{}: {text}; again in {}", bus.address(), span(*again_in)));
             }
             Event::Ready(w) => remark(&out, format_args!("connected again to {}", plain(&w.node, false))),
-            Event::Closing { text, code } => {
-                remark(&out, format_args!("the node closes: {}: {}", code.text(), plain(text, false)))
-            }
+            // That it closes is told when it has; what the node adds is told here.
+            Event::Closing { text, code } if text.is_empty() || text == code.text() => {}
+            Event::Closing { text, .. } => remark(&out, format_args!("the node says: {}", plain(text, false))),
             Event::Failed(outcome) => remark(&out, format_args!("{outcome}")),
             Event::JoinFailed { name, outcome } => {
                 out.flush()?;

@@ -24,6 +24,7 @@ mod show;
 mod values;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chappe_linux::daemon::{self, CheckArgs, ServeArgs};
@@ -94,8 +95,14 @@ enum Command {
         /// Which shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page of chappe or of one of its commands
+    Man {
+        /// Of which command
+        command: Option<String>,
+        /// Write the pages of all commands into this folder instead
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Does what the command line says.
@@ -122,7 +129,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => listen::watch(args, global),
         Command::Bench(args) => bench::run(args, global),
         Command::Completions { shell } => completions(*shell),
-        Command::Man => man(),
+        Command::Man { command, dir } => man(command.as_deref(), dir.as_deref()),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -144,20 +151,22 @@ fn completions(shell: Shell) -> Result<(), Failure> {
     print(&text)
 }
 
-/// The page of `chappe` and, behind it, of each of its commands.
-fn man() -> Result<(), Failure> {
-    let failed = |e| Failure::io("cannot make the manual page", &e);
+fn man(of: Option<&str>, dir: Option<&Path>) -> Result<(), Failure> {
     let mut command = Cli::command();
-    command.build();
-    let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut text).map_err(failed)?;
-    for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
-        let man = clap_mangen::Man::new(sub.clone());
-        man.render_name_section(&mut text).map_err(failed)?;
-        man.render_synopsis_section(&mut text).map_err(failed)?;
-        man.render_description_section(&mut text).map_err(failed)?;
-        man.render_options_section(&mut text).map_err(failed)?;
+    if let Some(dir) = dir {
+        return clap_mangen::generate_to(command, dir)
+            .map_err(|e| Failure::io(format_args!("cannot write manual pages into {}", dir.display()), &e));
     }
+    command.build();
+    let page = match of {
+        None => command,
+        Some(of) => match command.find_subcommand(of) {
+            Some(sub) => sub.clone(),
+            None => return Err(Failure::usage(format_args!("{of:?} is no command: see `chappe --help`"))),
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(|e| Failure::io("cannot make the manual page", &e))?;
     print(&text)
 }
 

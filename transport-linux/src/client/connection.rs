@@ -19,6 +19,9 @@ use crate::address::Address;
 
 const TOKEN: Token = Token(0);
 
+/// After this long without a look at the socket, nothing is sent without one.
+const STALE: Duration = Duration::from_millis(100);
+
 /// What could not be kept.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
@@ -44,6 +47,8 @@ pub struct Connection {
     /// What was joined or watched: its number is the place in here, plus one.
     joined: Vec<String>,
     welcome: Welcome,
+    /// When the socket was last looked at.
+    looked: Instant,
 }
 
 /// What a wait has come to.
@@ -69,6 +74,7 @@ impl Connection {
             dropped: 0,
             joined: Vec::new(),
             welcome: Welcome::default(),
+            looked: Instant::now(),
         };
         let mut last = core::Why::Unreachable;
         let found = connection.wait(Some(options.timeout), |_, event| match event {
@@ -369,6 +375,12 @@ impl Connection {
         mut what: impl FnMut(&mut Client<'static>, chappe_core::time::Instant) -> Result<T, SendError>,
     ) -> Result<T, Error> {
         let until = Instant::now() + self.timeout;
+        // A program that was busy elsewhere may have missed the end of its connection: what is
+        // written into it then would be lost without a word.
+        if self.looked.elapsed() > STALE {
+            self.sleep(Some(Instant::now()))?;
+            self.turn()?;
+        }
         loop {
             let now = self.link.now();
             match what(self.link.client(), now) {
@@ -484,12 +496,14 @@ impl Connection {
         };
         // The core counts whole milliseconds: a little late rather than twice.
         let timeout = next.map(|n| n.saturating_duration_since(Instant::now()) + Duration::from_micros(900));
+        let timeout = if until.is_some_and(|u| u <= Instant::now()) { Some(Duration::ZERO) } else { timeout };
         let timeout = if self.link.is_pending() { Some(Duration::ZERO) } else { timeout };
         match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(Error::Poll(e)),
         }
+        self.looked = Instant::now();
         for event in &self.events {
             self.link.ready(event);
         }

@@ -5,6 +5,11 @@
 //! they are given; there is no other thread. [`Link`] is the same without the waiting, for
 //! programs with an event loop of their own (on mio).
 //!
+//! A connection lives only while the program is in one of its calls: who is busy elsewhere
+//! for longer than `welcome().silence` is taken for gone by the node, and finds itself
+//! connecting again at the next call. Call [`Connection::next_event`], with a timeout of zero
+//! if need be, at least three times in that span.
+//!
 //! Owns: sockets and waiting. Does not own the protocol, nor when to connect again: that is
 //! `chappe_core::client`, the same code that runs on a microcontroller.
 //!
