@@ -98,7 +98,7 @@ fn a_silent_peer_is_closed_and_one_that_pings_is_not() {
     });
     assert_eq!(silent.closing(), Some(Code::Silent));
     let took = begin.elapsed();
-    assert!(took >= Duration::from_millis(900) && took < Duration::from_millis(2000), "{took:?}");
+    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
     pinging.join().unwrap();
     assert_eq!(daemon.event("connection.closed")["reason"], "silent");
 }
@@ -142,7 +142,7 @@ fn a_slow_reader_is_closed_with_a_reason_and_others_are_undisturbed() {
         sent += 1;
     }
     assert!(sent > 1000, "{sent} messages in two seconds");
-    assert!(longest < Duration::from_millis(500), "the good one waited {longest:?}");
+    assert!(longest < Duration::from_secs(1), "the good one waited {longest:?}");
     let closed = daemon.event("connection.closed");
     assert_eq!(closed["reason"], "slow");
     assert!(count("chappe_dropped_outbox_full_total") > 0);
@@ -201,7 +201,7 @@ fn one_flooder_does_not_keep_others_from_being_served() {
         assert!(good.is_alive());
         longest = longest.max(at.elapsed());
     }
-    assert!(longest < Duration::from_millis(300), "a pong took {longest:?}");
+    assert!(longest < Duration::from_secs(1), "a pong took {longest:?}");
     flooding.join().unwrap();
 }
 

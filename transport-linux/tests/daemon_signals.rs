@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use chappe_core::dialect::messi::repr::{Code, Hello};
+use chappe_core::dialect::messi::repr::{Code, Hello, Letter};
 use support::{CHAPPE, Daemon, Station, until};
 
 #[test]
@@ -82,13 +82,32 @@ fn sighup_takes_the_new_configuration_and_disturbs_nobody() {
 
     daemon.write_config(&format!("[limits]\nhello_within_ms = 200\n{}", user("berta", "abracadabra")));
     daemon.signal("HUP");
-    assert_eq!(daemon.event("config.reloaded")["users"], 1);
+    let line = daemon.event("config.reloaded");
+    assert_eq!((&line["users"], &line["needs_restart"]), (&1.into(), &"".into()));
     assert!(anna.is_alive());
     daemon.connect().hello_as(hello("berta", "abracadabra")).unwrap();
     assert_eq!(daemon.connect().hello_as(hello("anna", "sesame-open")), Err(Code::BadCredentials));
     let begin = Instant::now();
     assert_eq!(daemon.connect().closing(), Some(Code::NotIntroduced));
     assert!(begin.elapsed() < Duration::from_secs(5), "the new limit is in force");
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_named_and_strangers_rights_can() {
+    let listener = "[[listeners]]\naddress = \"unix://FOLDER/s\"\n";
+    let mut daemon = Daemon::start(listener);
+    let path = daemon.folder.path().join("s");
+    let send = |code: Code| {
+        let mut station = Station::unix(&path);
+        station.hello("stranger");
+        station.say(Letter { seq: 2, name: "nobody", ..Letter::default() });
+        assert_eq!(station.outcome(), code);
+    };
+    send(Code::NoRecipient);
+    daemon.write_config(&format!("[limits]\nbacklog = 17\n{listener}anonymous = [\"read\"]\n"));
+    daemon.signal("HUP");
+    assert_eq!(daemon.event("config.reloaded")["needs_restart"], "limits.backlog");
+    send(Code::Refused);
 }
 
 #[test]

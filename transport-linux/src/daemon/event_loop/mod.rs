@@ -6,10 +6,11 @@
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
-//! 3. Each ready station is read once into the one buffer (less of each if there are many), each ready listener accepts a
-//!    stated number. Nothing is written meanwhile, so that what many say to one goes out
-//!    as one piece; but if much has come in, the outboxes are emptied in between, because
-//!    an outbox that overflows only for want of a write would lose messages.
+//! 3. Each ready station is read once into the one buffer (less of each if there are many),
+//!    each ready listener accepts a stated number. Nothing is written meanwhile, so that what
+//!    many say to one goes out as one piece; but if much has come in, the outboxes are emptied
+//!    in between, because an outbox that overflows only for want of a write would lose
+//!    messages.
 //! 4. The router is ticked if its deadline has passed.
 //! 5. Each station with output is written once.
 //! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
