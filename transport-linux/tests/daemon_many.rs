@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chappe_core::dialect::messi::repr::{Code, Hello, Join};
 use socket2::SockRef;
-use support::{Daemon, PING, Station, Stream, frame};
+use support::{Daemon, METRICS, PING, Station, Stream, counters, frame};
 
 // The same code as the daemon's.
 #[path = "../src/sys.rs"]
@@ -60,6 +60,39 @@ fn ten_thousand_idle_stations_cost_two_kilobytes_each_at_most() {
     ping.send("x", b"through the crowd");
     assert_eq!(stations[many / 2].hear(), b"through the crowd");
     println!("{many} stations, {each} bytes each, longest pong {longest:?}");
+}
+
+#[test]
+fn a_request_costs_one_read_and_one_write() {
+    let mut daemon = Daemon::start(METRICS);
+    let count = counters(&mut daemon);
+    let mut station = daemon.station("s");
+    let names = ["chappe_reads_total", "chappe_writes_total"];
+    let before = names.map(&count);
+    for _ in 0..200 {
+        assert!(station.is_alive());
+    }
+    assert_eq!(names.map(&count), before.map(|n| n + 200));
+}
+
+#[test]
+fn what_many_say_to_one_in_a_turn_goes_out_as_one_write() {
+    let mut daemon = Daemon::start(METRICS);
+    let count = counters(&mut daemon);
+    let mut reader = daemon.station("reader");
+    reader.join("x");
+    let mut senders: Vec<Station> = (0..100).map(|_| daemon.station("sender")).collect();
+    let before = count("chappe_writes_total");
+    // Stopped, so that all have written when it looks again.
+    daemon.signal("STOP");
+    for sender in &mut senders {
+        sender.send("x", b"1");
+    }
+    daemon.signal("CONT");
+    for _ in 0..100 {
+        assert_eq!(reader.hear(), b"1");
+    }
+    assert_eq!(count("chappe_writes_total"), before + 1);
 }
 
 #[test]

@@ -401,3 +401,27 @@ impl Station {
         while self.next().is_some() {}
     }
 }
+
+/// The counters' page, as name and value.
+pub fn counters(daemon: &mut Daemon) -> impl Fn(&str) -> u64 + use<> {
+    let address = daemon.event("metrics.listening")["address"].as_str().unwrap().to_owned();
+    let host = address.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    move |name| {
+        let page = get(&host, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        let line = page.lines().find(|l| l.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// What an HTTP server answers.
+pub fn get(host: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A configuration with a counters' page.
+pub const METRICS: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
