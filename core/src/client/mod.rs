@@ -110,11 +110,16 @@ use crate::time::{Duration, Instant};
 use backoff::Backoff;
 use calls::Calls;
 use outbox::Outbox;
-use script::{Entry, Kind, Script};
+use script::Script;
 
 /// The first number that a client gives by itself: those from 1 to here are free for the
 /// application's own `seq` in joins, watches and letters.
 pub const FIRST_SEQ: u32 = 256;
+
+// Members of `ClientToServer` that the script holds.
+const JOIN: u8 = 2;
+const WATCH: u8 = 7;
+const DECLARE: u8 = 10;
 
 /// How much longer than the node a client waits for an answer, in milliseconds: normally it
 /// is the node that says "timed out", and its word needs a moment to arrive.
@@ -127,8 +132,8 @@ pub struct Memory<'b> {
     /// octets and its texts) and the longest frame to be sent: what does not fit is refused
     /// with [`SendError::Full`] or [`SendError::TooBig`].
     pub outbox: &'b mut [u8],
-    /// Joins, watches and declarations, which are said again on each connection: 8 octets
-    /// each and their names and instances.
+    /// Joins, watches and declarations, which are said again on each connection: 16 octets
+    /// each and their names and instances suffice.
     pub script: &'b mut [u8],
     /// One for each call or request that may be under way at once.
     pub calls: &'b mut [Call],
@@ -616,12 +621,12 @@ impl<'b> Client<'b> {
 
     /// As much of the script as there is room for.
     fn replay(&mut self) {
-        while let Some((entry, next)) = self.script.entry(self.replayed) {
+        while let Some(entry) = self.script.entry(self.replayed) {
             // One that the node does not take is left out, so that the others are heard.
-            if say(&mut self.outbox, &entry) == Err(SendError::Full) {
+            if self.outbox.put_encoded(entry.number, entry.message) == Err(SendError::Full) {
                 return;
             }
-            self.replayed = next;
+            self.replayed = entry.next;
         }
     }
 
@@ -631,24 +636,19 @@ impl<'b> Client<'b> {
     /// or 0: only failures are told) comes back in an [`Event::Outcome`] each time.
     /// Joined again, the newer instance of the same join counts.
     pub fn join(&mut self, join: &Join<'_>) -> Result<(), SendError> {
-        self.remember(&Entry {
-            kind: Kind::Join,
-            bits: join.exclusive as u8,
-            seq: join.seq,
-            name: join.name,
-            instance: join.instance,
-        })
+        check_name(join.name)?;
+        self.remember(JOIN, join, join.name, join.instance)
     }
 
     /// Ends a join. Without a connection it is only taken out of the script.
     pub fn leave(&mut self, leave: &Leave<'_>) -> Result<(), SendError> {
-        self.forget(Kind::Join, leave.name, leave.instance, 3, leave)
+        self.forget(JOIN, leave.name, leave.instance, 3, leave)
     }
 
     /// Takes a join out of the script without a word to the node: one that it has refused and
     /// that shall not be tried again.
     pub fn forget_join(&mut self, name: &str, instance: &str) {
-        if let Some((at, n)) = self.script.find(&Entry { kind: Kind::Join, bits: 0, seq: 0, name, instance }) {
+        if let Some((at, n)) = self.script.find(JOIN, name, instance) {
             self.cut(at, n);
         }
     }
@@ -660,61 +660,75 @@ impl<'b> Client<'b> {
                 self.outbox.put(7, watch)?;
             }
             let mut at = 0;
-            while let Some((entry, next)) = self.script.entry(at) {
-                if entry.kind == Kind::Watch {
-                    self.cut(at, next - at);
+            while let Some(entry) = self.script.entry(at) {
+                if entry.number == WATCH {
+                    let n = entry.next - at;
+                    self.cut(at, n);
                 } else {
-                    at = next;
+                    at = entry.next;
                 }
             }
             return Ok(());
         }
-        let bits = watch.stations as u8 | (watch.members as u8) << 1 | (watch.flags as u8) << 2;
-        self.remember(&Entry { kind: Kind::Watch, bits, seq: watch.seq, name: watch.name, instance: "" })
+        if !watch.name.is_empty() {
+            check_name(watch.name)?;
+        }
+        self.remember(WATCH, watch, watch.name, "")
     }
 
     /// Declares a name for which mail may wait, now and on every later connection (the node
     /// may have been restarted); `forget` takes it back.
     pub fn declare(&mut self, declare: &Declare<'_>) -> Result<(), SendError> {
         if declare.forget {
-            return self.forget(Kind::Declare, declare.name, "", 10, declare);
+            return self.forget(DECLARE, declare.name, "", DECLARE.into(), declare);
         }
-        self.remember(&Entry { kind: Kind::Declare, bits: 0, seq: declare.seq, name: declare.name, instance: "" })
+        check_name(declare.name)?;
+        self.remember(DECLARE, declare, declare.name, "")
     }
 
-    fn remember(&mut self, entry: &Entry<'_>) -> Result<(), SendError> {
-        let no_name = entry.kind == Kind::Watch && entry.name.is_empty();
-        if !no_name && !name::is_valid(entry.name) {
-            return Err(SendError::BadName);
+    fn remember<'m, M: Message<'m>>(
+        &mut self,
+        number: u8,
+        message: &M,
+        name: &str,
+        instance: &str,
+    ) -> Result<(), SendError> {
+        let n = message.len();
+        self.make_room(number, n, name, instance)?;
+        self.script.put(number, message, n);
+        if self.phase == Phase::Ready {
+            self.replay();
         }
-        self.script.check(entry)?;
-        // All fields and their tags; one that could never be said again is not taken.
-        if !self.outbox.fits(entry.name.len() + entry.instance.len() + 16) {
-            return Err(SendError::TooBig);
+        Ok(())
+    }
+
+    /// Makes room in the script for a message of `n` octets. On a connection where the script
+    /// is said already, there is room in the outbox too.
+    fn make_room(&mut self, number: u8, n: usize, name: &str, instance: &str) -> Result<(), SendError> {
+        let old = self.script.find(number, name, instance);
+        self.script.check(n, old.map_or(0, |(_, n)| n))?;
+        // One that could never be said is not taken.
+        let full = self.outbox.room_for(n);
+        if full == Err(SendError::TooBig)
+            || full.is_err() && self.phase == Phase::Ready && self.replayed == self.script.len()
+        {
+            return full;
         }
-        let up_to_date = self.replayed == self.script.len();
-        if self.phase == Phase::Ready && up_to_date {
-            say(&mut self.outbox, entry)?;
-        }
-        if let Some((at, n)) = self.script.find(entry) {
+        if let Some((at, n)) = old {
             self.cut(at, n);
-        }
-        self.script.put(entry);
-        if self.phase == Phase::Ready && up_to_date {
-            self.replayed = self.script.len();
         }
         Ok(())
     }
 
     fn forget<'m, M: Message<'m>>(
         &mut self,
-        kind: Kind,
+        known_as: u8,
         name: &str,
         instance: &str,
         number: u32,
         message: &M,
     ) -> Result<(), SendError> {
-        let known = self.script.find(&Entry { kind, bits: 0, seq: 0, name, instance });
+        let known = self.script.find(known_as, name, instance);
         if self.phase == Phase::Ready && known.is_none_or(|(at, _)| at < self.replayed) {
             self.outbox.put(number, message)?;
         }
@@ -892,17 +906,4 @@ fn check_name(text: &str) -> Result<(), SendError> {
 /// A letter goes to a name, unless it goes to a station or to everyone.
 fn check_to(letter: &Letter<'_>) -> Result<(), SendError> {
     if letter.station != 0 || letter.everyone { Ok(()) } else { check_name(letter.name) }
-}
-
-/// Puts what an entry of the script says.
-fn say(outbox: &mut Outbox<'_>, entry: &Entry<'_>) -> Result<(), SendError> {
-    let &Entry { kind, bits, seq, name, instance } = entry;
-    match kind {
-        Kind::Join => outbox.put(2, &Join { seq, name, instance, exclusive: bits & 1 != 0 }),
-        Kind::Watch => {
-            let (stations, members, flags) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
-            outbox.put(7, &Watch { seq, name, stations, members, flags, off: false })
-        }
-        Kind::Declare => outbox.put(10, &Declare { seq, name, forget: false }),
-    }
 }

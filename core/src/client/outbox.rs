@@ -75,21 +75,33 @@ impl<'b> Outbox<'b> {
         }
     }
 
-    /// Whether a frame with a member of `len` octets would fit if all else were gone.
-    pub(super) fn fits(&self, len: usize) -> bool {
-        HEADER + TAG + varint_len(len as u64) + len <= self.buf.len()
+    /// As [`Outbox::put`], with the octets of the message.
+    pub(super) fn put_encoded(&mut self, number: u8, message: &[u8]) -> Result<(), SendError> {
+        self.open(number.into(), message.len())?.copy_from_slice(message);
+        Ok(())
     }
 
-    fn reserve(&mut self, n: usize) -> Result<&mut [u8], SendError> {
+    /// Whether a frame with a member of `len` octets would be taken now.
+    pub(super) fn room_for(&self, len: usize) -> Result<(), SendError> {
+        self.place(HEADER + TAG + varint_len(len as u64) + len).map(drop)
+    }
+
+    /// Where `n` octets in one piece may go: at the tail, or, if `true`, at the start.
+    fn place(&self, n: usize) -> Result<bool, SendError> {
         if n > self.buf.len().min(self.limit).min(HEADER + MAX_PAYLOAD) {
             return Err(SendError::TooBig);
         }
         let end = if self.wrap.is_some() { self.head } else { self.buf.len() };
-        if n > end - self.tail {
+        match n <= end - self.tail {
+            true => Ok(false),
             // From the start, unless that is where frames are already.
-            if self.wrap.is_some() || n > self.head {
-                return Err(SendError::Full);
-            }
+            false if self.wrap.is_none() && n <= self.head => Ok(true),
+            false => Err(SendError::Full),
+        }
+    }
+
+    fn reserve(&mut self, n: usize) -> Result<&mut [u8], SendError> {
+        if self.place(n)? {
             self.wrap = Some(self.tail);
             self.tail = 0;
         }

@@ -1,42 +1,46 @@
 //! What is said again on every new connection: joins, watches and declarations.
 //!
-//! Owns: the entries, packed into the caller's slice, and their order. Does not own when
-//! they are said (`mod.rs`).
+//! Owns: these messages, encoded, in the caller's slice, and their order. Does not own when
+//! they are said (`mod.rs`). Encoded, so that a firmware that only joins links no more than
+//! that.
 
 use super::SendError;
+use crate::dialect::messi::repr::Message;
+use crate::dialect::messi::wire::{Wire, Writer, field};
 
-/// Octets of an entry besides its name and instance.
-pub(super) const ENTRY: usize = 8;
-
-/// What an entry says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Join = 0,
-    Watch = 1,
-    Declare = 2,
-}
-
-/// One entry. Kind, name and instance are its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry<'s> {
-    pub(super) kind: Kind,
-    /// Join: 1 exclusive. Watch: 1 stations, 2 members, 4 flags.
-    pub(super) bits: u8,
-    pub(super) seq: u32,
-    pub(super) name: &'s str,
-    pub(super) instance: &'s str,
-}
-
-impl Entry<'_> {
-    fn len(&self) -> usize {
-        ENTRY + self.name.len() + self.instance.len()
-    }
-}
+/// Octets of an entry besides its message: length 2, little endian, and the number of the
+/// member of `ClientToServer`.
+const HEAD: usize = 3;
 
 #[derive(Debug)]
 pub(super) struct Script<'b> {
     buf: &'b mut [u8],
     len: usize,
+}
+
+/// One message to be said again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry<'s> {
+    /// Of the member of `ClientToServer`.
+    pub(super) number: u8,
+    pub(super) message: &'s [u8],
+    /// Where the next entry is.
+    pub(super) next: usize,
+}
+
+impl Entry<'_> {
+    /// Whether its name and instance, fields 2 and 3 of all these messages, are those.
+    fn is(&self, number: u8, name: &str, instance: &str) -> bool {
+        let mut text: [&[u8]; 2] = [&[]; 2];
+        let mut left = self.message;
+        while let Ok((rest, (field, wire))) = field(left) {
+            if let (2 | 3, Wire::Len(bytes)) = (field, wire) {
+                text[field as usize & 1] = bytes;
+            }
+            left = rest;
+        }
+        self.number == number && text == [name.as_bytes(), instance.as_bytes()]
+    }
 }
 
 impl<'b> Script<'b> {
@@ -53,53 +57,48 @@ impl<'b> Script<'b> {
         self.len
     }
 
-    /// The entry at `at` and the place of the next one. `at` is 0 or came from here.
-    pub(super) fn entry(&self, at: usize) -> Option<(Entry<'_>, usize)> {
-        let bytes = self.buf.get(at..self.len)?;
-        let (&[kind, bits, n, i, a, b, c, d], text) = bytes.split_first_chunk::<ENTRY>()?;
-        let (n, i) = (n as usize, i as usize);
-        let kind = match kind {
-            0 => Kind::Join,
-            1 => Kind::Watch,
-            _ => Kind::Declare,
-        };
-        let name = core::str::from_utf8(text.get(..n)?).ok()?;
-        let instance = core::str::from_utf8(text.get(n..n + i)?).ok()?;
-        Some((Entry { kind, bits, seq: u32::from_le_bytes([a, b, c, d]), name, instance }, at + ENTRY + n + i))
+    /// The entry at `at`, which is 0 or came from here.
+    pub(super) fn entry(&self, at: usize) -> Option<Entry<'_>> {
+        let (&[a, b, number], rest) = self.buf.get(at..self.len)?.split_first_chunk::<HEAD>()?;
+        let n = u16::from_le_bytes([a, b]) as usize;
+        Some(Entry { number, message: rest.get(..n)?, next: at + HEAD + n })
     }
 
-    /// The place of the entry with the same key, and its length.
-    pub(super) fn find(&self, key: &Entry<'_>) -> Option<(usize, usize)> {
+    /// The place of the entry with this key, and its length.
+    pub(super) fn find(&self, number: u8, name: &str, instance: &str) -> Option<(usize, usize)> {
         let mut at = 0;
-        while let Some((e, next)) = self.entry(at) {
-            if e.kind == key.kind && e.name == key.name && e.instance == key.instance {
-                return Some((at, next - at));
+        while let Some(e) = self.entry(at) {
+            if e.is(number, name, instance) {
+                return Some((at, e.next - at));
             }
-            at = next;
+            at = e.next;
         }
         None
     }
 
-    /// Whether [`Script::put`] of it would succeed.
-    pub(super) fn check(&self, e: &Entry<'_>) -> Result<(), SendError> {
-        if e.name.len() > u8::MAX as usize || e.instance.len() > u8::MAX as usize {
-            return Err(SendError::BadName);
+    /// Whether a message of `n` octets fits when `old` octets are gone.
+    pub(super) fn check(&self, n: usize, old: usize) -> Result<(), SendError> {
+        if n > u16::MAX as usize || self.len - old + HEAD + n > self.buf.len() {
+            Err(SendError::ScriptFull)
+        } else {
+            Ok(())
         }
-        let old = self.find(e).map_or(0, |(_, n)| n);
-        if self.len - old + e.len() > self.buf.len() { Err(SendError::ScriptFull) } else { Ok(()) }
     }
 
-    /// Appends what was [checked](Script::check) and is not in it.
-    pub(super) fn put(&mut self, e: &Entry<'_>) {
-        let n = e.len();
-        let Some(out) = self.buf.get_mut(self.len..self.len + n) else { return };
-        let (head, text) = out.split_at_mut(ENTRY);
-        let [a, b, c, d] = e.seq.to_le_bytes();
-        head.copy_from_slice(&[e.kind as u8, e.bits, e.name.len() as u8, e.instance.len() as u8, a, b, c, d]);
-        let (name, instance) = text.split_at_mut(e.name.len());
-        name.copy_from_slice(e.name.as_bytes());
-        instance.copy_from_slice(e.instance.as_bytes());
-        self.len += n;
+    /// Appends what was [checked](Script::check).
+    pub(super) fn put<'m, M: Message<'m>>(&mut self, number: u8, message: &M, n: usize) {
+        if let Some(out) = self.open(number, n) {
+            message.write(&mut Writer::new(out));
+        }
+    }
+
+    fn open(&mut self, number: u8, n: usize) -> Option<&mut [u8]> {
+        let (head, rest) = self.buf.get_mut(self.len..)?.split_first_chunk_mut::<HEAD>()?;
+        let out = rest.get_mut(..n)?;
+        let [a, b] = (n as u16).to_le_bytes();
+        *head = [a, b, number];
+        self.len += HEAD + n;
+        Some(out)
     }
 
     /// Removes `n` octets at `at`, as [`Script::find`] gave them.
@@ -112,40 +111,54 @@ impl<'b> Script<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::messi::repr::{Join, Watch};
 
-    fn join(name: &str) -> Entry<'_> {
-        Entry { kind: Kind::Join, bits: 1, seq: 0x01020304, name, instance: "x" }
+    fn put(s: &mut Script<'_>, name: &str) -> Result<(), SendError> {
+        let join = Join { seq: 300, name, instance: "x", exclusive: true };
+        s.check(join.len(), 0)?;
+        s.put(2, &join, join.len());
+        Ok(())
     }
 
     #[test]
     fn entries_keep_their_order_and_leave_no_gap() {
-        let mut buf = [0; 64];
+        let mut buf = [0xa5; 64];
         let mut s = Script::new(&mut buf);
         for n in ["a", "bb", "ccc"] {
-            s.check(&join(n)).unwrap();
-            s.put(&join(n));
+            put(&mut s, n).unwrap();
         }
-        let (at, n) = s.find(&join("bb")).unwrap();
+        let (at, n) = s.find(2, "bb", "x").unwrap();
         s.remove(at, n);
-        assert_eq!(s.find(&join("bb")), None);
-        let (first, next) = s.entry(0).unwrap();
-        assert_eq!(first, join("a"));
-        let (second, end) = s.entry(next).unwrap();
-        assert_eq!(second, join("ccc"));
-        assert_eq!(end, s.len());
-        assert_eq!(s.entry(end), None);
+        assert_eq!(s.find(2, "bb", "x"), None);
+        let first = s.entry(0).unwrap();
+        assert_eq!(Join::read(first.message).unwrap(), Join { seq: 300, name: "a", instance: "x", exclusive: true });
+        let second = s.entry(first.next).unwrap();
+        assert_eq!(Join::read(second.message).unwrap().name, "ccc");
+        assert_eq!(second.next, s.len());
+        assert_eq!(s.entry(second.next), None);
     }
 
     #[test]
-    fn the_same_key_again_needs_no_more_room() {
-        let mut buf = [0; ENTRY + 4];
+    fn kind_name_and_instance_are_the_key() {
+        let mut buf = [0; 64];
         let mut s = Script::new(&mut buf);
-        s.check(&join("abc")).unwrap();
-        s.put(&join("abc"));
-        assert_eq!(s.check(&join("abc")), Ok(()));
-        assert_eq!(s.check(&join("d")), Err(SendError::ScriptFull));
-        assert_eq!(s.check(&Entry { kind: Kind::Watch, ..join("abc") }), Err(SendError::ScriptFull));
-        let long = [b'x'; 256];
-        assert_eq!(s.check(&join(core::str::from_utf8(&long).unwrap())), Err(SendError::BadName));
+        put(&mut s, "a").unwrap();
+        for (number, name, instance) in [(7, "a", "x"), (2, "b", "x"), (2, "a", ""), (2, "a", "y"), (2, "", "a")] {
+            assert_eq!(s.find(number, name, instance), None);
+        }
+        let watch = Watch { stations: true, flags: true, ..Default::default() };
+        s.put(7, &watch, watch.len());
+        assert!(s.find(7, "", "").is_some(), "a watch of everything");
+    }
+
+    #[test]
+    fn it_is_full_when_it_is() {
+        let mut buf = [0; 16];
+        let mut s = Script::new(&mut buf);
+        // 3 of its own, seq 3, name 4, instance 3, exclusive 2
+        put(&mut s, "ab").unwrap();
+        assert_eq!(put(&mut s, "a"), Err(SendError::ScriptFull));
+        assert_eq!(s.check(70_000, 0), Err(SendError::ScriptFull));
+        assert_eq!(s.check(12, 15), Ok(()), "in place of the old one");
     }
 }
