@@ -106,3 +106,17 @@ fn d8_a_shared_name_cannot_become_exclusive() {
     w.join_as(b, &other);
     assert_eq!(w.outcomes(b, 2)[0].0, Code::NameTaken);
 }
+
+#[test]
+fn joining_again_is_no_harm_and_changes_nothing() {
+    let mut w = World::default();
+    let (a, b) = (w.station("a"), w.station("b"));
+    let join = Join { name: "s", exclusive: true, seq: 1, ..Join::default() };
+    w.join_as(a, &join);
+    w.join_as(a, &Join { exclusive: false, seq: 2, ..join });
+    w.join_as(b, &Join { exclusive: false, ..join });
+    assert_eq!((w.outcomes(a, 2)[0].0, w.outcomes(b, 1)[0].0), (Code::Ok, Code::NameTaken));
+    w.join(b, "t");
+    w.join_as(b, &Join { name: "t", seq: 3, ..join });
+    assert_eq!(w.outcomes(b, 3)[0].0, Code::NameTaken, "it holds it, but not alone for sure");
+}
