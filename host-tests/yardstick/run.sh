@@ -145,24 +145,34 @@ args() { # the options of a workload
   esac
 }
 
-one() { # peer workload repetition
-  local best= bestn=99 line n i gcpu=$GCPU
+measure() { # peer workload repetition: the quietest run so far is in BEST; true if it was quiet
+  local line n gcpu=$GCPU
   case $2 in *s) gcpu=$SCPU ;; esac # server and generator on one CPU
   [ "$gcpu" = any ] || gcpu="--cpu $gcpu"
   [ "$gcpu" = any ] && gcpu=
+  quiet
+  line=$(timeout 180 "$bench" load $(args "$2") --label "$2" --peer "$1${SUFFIX:-}" --rep "$3" --proto "$PROTO" \
+    --addr "$ADDR" --pid "$PID" --secs "$SECS" $gcpu)
+  [ -n "$line" ] || { echo "$1 $2 $3: failed" >&2; return 1; }
+  n=$(sed -n 's/.*[[:space:]]noise=\([0-9.]*\).*/\1/p' <<<"$line")
+  awk "BEGIN{exit !($n < $NOISE)}" && BEST=$line NOISE=$n
+  awk "BEGIN{exit !($n < $QUIET)}"
+}
+
+one() { # peer workload repetition
+  BEST= NOISE=99
+  local i
   for i in $(seq "$TRIES"); do
-    quiet
-    line=$(timeout 180 "$bench" load $(args "$2") --label "$2" --peer "$1${SUFFIX:-}" --rep "$3" --proto "$PROTO" \
-      --addr "$ADDR" --pid "$PID" --secs "$SECS" $gcpu)
-    [ -n "$line" ] || { echo "$1 $2 $3: failed" >&2; return 1; }
-    n=$(sed -n 's/.*[[:space:]]noise=\([0-9.]*\).*/\1/p' <<<"$line")
-    [ -n "$n" ] || { best=$line; break; }
-    awk "BEGIN{exit !($n < $bestn)}" && best=$line bestn=$n
-    awk "BEGIN{exit !($n < $QUIET)}" && break
-    case $2 in W5* | W6*) break ;; esac
+    case $2 in
+    W5* | W6*) # each run with a server of its own
+      start "$1" && measure "$@" && { stop; break; }
+      stop ;;
+    *) measure "$@" && break ;;
+    esac
   done
-  echo "$best" >>"$out"
-  echo "$best" | cut -f1-6 >&2
+  [ -n "$BEST" ] || return 1
+  echo "$BEST" >>"$out"
+  cut -f1-6 <<<"$BEST" >&2
 }
 
 # Repetitions outermost, so that a noisy quarter of an hour touches every peer.
@@ -176,9 +186,6 @@ for r in $(seq "$reps"); do
       start "$p" && for w in $rest; do one "$p" "$w" "$r"; done
       stop
     fi
-    for w in $fresh; do # a server of its own
-      start "$p" && one "$p" "$w" "$r"
-      stop
-    done
+    for w in $fresh; do one "$p" "$w" "$r"; done
   done
 done
