@@ -297,7 +297,8 @@ pub struct Client<'b> {
     ping_at: Instant,
     /// The next ping found no room.
     ping_owed: bool,
-    ready_since: Instant,
+    /// When a connection that is ready will have lasted long enough to count as a good one.
+    steady_from: Instant,
     station: Option<StationId>,
     seq: u32,
     counts: Counts,
@@ -320,7 +321,7 @@ impl<'b> Client<'b> {
             heard: now,
             ping_at: now,
             ping_owed: false,
-            ready_since: now,
+            steady_from: now,
             station: None,
             seq: FIRST_SEQ,
             counts: Counts::default(),
@@ -379,7 +380,7 @@ impl<'b> Client<'b> {
             Phase::Over { why: why @ (Why::Refused | Why::HelloTooBig) } => (why, 0, self.backoff.longest()),
             phase @ (Phase::Greeting { .. } | Phase::Ready | Phase::Over { .. }) => {
                 let why = if let Phase::Over { why } = phase { why } else { Why::Lost };
-                if self.station.is_some() && now - self.ready_since >= self.backoff.max() {
+                if self.station.is_some() && now >= self.steady_from {
                     self.backoff.reset();
                 }
                 (why, self.outbox.letters(), self.backoff.next())
@@ -483,7 +484,7 @@ impl<'b> Client<'b> {
                     0 => self.options.silence,
                     ms => Duration::from_millis(ms),
                 };
-                self.ready_since = now;
+                self.steady_from = now + self.backoff.max();
                 self.ping_at = now + self.ping_every();
                 self.counts.ready = self.counts.ready.wrapping_add(1);
                 self.replay();
