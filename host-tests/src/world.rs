@@ -57,6 +57,11 @@ impl Default for World {
 }
 
 impl World {
+    /// As by default, but a wire carries at most `piece` octets at once.
+    pub fn in_pieces(piece: usize) -> Self {
+        World { piece, ..World::default() }
+    }
+
     /// A node without stations, with `change` made to the default settings.
     pub fn new(change: impl FnOnce(&mut Settings<'static>)) -> Self {
         World::with_gate(&OPEN, change)

@@ -45,6 +45,9 @@ static ALLOCATOR: Strict = Strict;
 
 static OPEN: Open = Open;
 
+/// Outbox, script, inbox and calls of a client.
+type Buffers = ([u8; 2048], [u8; 512], [u8; 1024], [Call; 8]);
+
 #[derive(Default)]
 struct Heard {
     messages: u32,
@@ -131,8 +134,7 @@ fn note(heard: &mut Heard, event: &Event<'_>) {
 fn a_whole_scenario_without_a_single_allocation() {
     let mut storage = Box::new(<Storage>::new());
     let router = storage.router(Settings::new("n", "0", &OPEN), Instant::ZERO).unwrap();
-    let mut buffers: [([u8; 2048], [u8; 512], [u8; 1024], [Call; 8]); 2] =
-        std::array::from_fn(|_| ([0; 2048], [0; 512], [0; 1024], [Call::default(); 8]));
+    let mut buffers: [Buffers; 2] = std::array::from_fn(|_| ([0; 2048], [0; 512], [0; 1024], [Call::default(); 8]));
     let clients = buffers.each_mut().map(|(outbox, script, inbox, calls)| {
         let memory = Memory { outbox, script, calls };
         let options = Options { name: "c", ..Options::default() };

@@ -10,8 +10,7 @@ use chappe_host_tests::world::World;
 #[test]
 fn d1_order_holds_across_names_patterns_and_addresses_however_the_wires_cut() {
     for piece in [1, 2, 7, 100, usize::MAX] {
-        let mut w = World::default();
-        w.piece = piece;
+        let mut w = World::in_pieces(piece);
         let (a, b) = (w.station("a"), w.station("b"));
         for name in ["x", "y::1", "y::*", "z"] {
             w.join(b, name);

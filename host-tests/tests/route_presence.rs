@@ -102,7 +102,7 @@ fn d8_a_shared_name_cannot_become_exclusive() {
     w.join(a, "s");
     w.join_as(b, &Join { name: "s", exclusive: true, seq: 1, ..Join::default() });
     assert_eq!(w.outcomes(b, 1)[0].0, Code::NameTaken);
-    let other = Join { name: "s", instance: "own", exclusive: true, seq: 2, ..Join::default() };
+    let other = Join { name: "s", instance: "own", exclusive: true, seq: 2 };
     w.join_as(b, &other);
     assert_eq!(w.outcomes(b, 2)[0].0, Code::NameTaken);
 }

@@ -37,8 +37,7 @@ fn quick() -> Options<'static> {
 
 fn simulate(seed: u64) {
     let mut random = Random::new(seed);
-    let mut w = World::default();
-    w.piece = 1 + random.below(300);
+    let mut w = World::in_pieces(1 + random.below(300));
     let stations: Vec<usize> = (0..5).map(|_| w.station_with(quick(), Rights::ALL)).collect();
     let watcher = w.station("watcher");
     w.watch(watcher, &Watch { members: true, ..Watch::default() });
