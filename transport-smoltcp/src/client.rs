@@ -19,8 +19,8 @@ use smoltcp::wire::IpEndpoint;
 
 use crate::pump;
 
-/// The ports that RFC 6335 leaves to clients: 49152 to 65535.
-const FIRST_PORT: u16 = 49152;
+/// The ports that RFC 6335 leaves to clients are those with these two bits: 49152 to 65535.
+const FIRST_PORT: u16 = 0b11 << 14;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
@@ -49,15 +49,7 @@ impl<'b> TcpClient<'b> {
     /// start of the board: the first local port comes of it, and after a reset the node must not take the new
     /// connection for the old one.
     pub fn new(client: Client<'b>, inbox: &'b mut [u8], socket: SocketHandle, remote: IpEndpoint, seed: u64) -> Self {
-        let spread = (seed ^ seed >> 32) as u32;
-        TcpClient {
-            client,
-            inbox: Inbox::new(inbox),
-            socket,
-            remote,
-            port: FIRST_PORT + ((spread ^ spread >> 16) & 0x3fff) as u16,
-            link: Link::Down,
-        }
+        TcpClient { client, inbox: Inbox::new(inbox), socket, remote, port: seed as u16, link: Link::Down }
     }
 
     /// The core's client: what the application joins, sends and asks goes there.
@@ -111,77 +103,40 @@ impl<'b> TcpClient<'b> {
         mut each: impl FnMut(&mut Client<'b>, Event<'_>),
     ) {
         let socket = sockets.get_mut::<tcp::Socket<'_>>(self.socket);
-        self.follow::<W>(now, socket, &mut each);
+        self.follow(now, socket);
+        if self.link == Link::Up {
+            self.read::<W>(now, socket, &mut each);
+        }
         loop {
             pump::tick(&mut self.client, now, &mut each);
-            match self.client.wish(now) {
-                Wish::Connect if self.link == Link::Down => {
-                    if !self.connect(interface, socket) {
-                        self.client.disconnected(now);
-                        continue;
-                    }
-                    self.client.connecting(now);
-                }
-                Wish::Connect | Wish::Stay => {}
-                Wish::Close => {
-                    // Not a polite close: the peer is silent or talks nonsense, and this port is to be free.
-                    socket.abort();
-                    self.link = Link::Down;
-                    self.client.disconnected(now);
-                    continue;
-                }
-                Wish::Stop => {
-                    if self.link != Link::Down {
-                        socket.close();
-                        self.link = Link::Down;
-                    }
-                }
+            let over = match self.client.wish(now) {
+                Wish::Connect if self.link == Link::Down => !self.connect(interface, socket),
+                Wish::Connect | Wish::Stay => false,
+                Wish::Close => true,
+                Wish::Stop => self.link != Link::Down,
+            };
+            if !over {
+                break;
             }
-            break;
+            // Not a polite close: the peer is silent or talks nonsense, and this port is to be free.
+            socket.abort();
+            self.link = Link::Down;
+            self.client.disconnected(now);
         }
         if self.link == Link::Up {
             self.write(socket);
         }
     }
 
-    /// What the socket has to tell.
+    /// Whether a connection has come about, or cannot.
     #[inline(never)]
-    fn follow<W: Wants>(
-        &mut self,
-        now: Instant,
-        socket: &mut tcp::Socket<'_>,
-        each: &mut impl FnMut(&mut Client<'b>, Event<'_>),
-    ) {
+    fn follow(&mut self, now: Instant, socket: &tcp::Socket<'_>) {
         if self.link == Link::Trying {
             if socket.may_send() {
                 self.link = Link::Up;
                 self.inbox.clear();
                 self.client.connected(now);
-                pump::tick(&mut self.client, now, each);
             } else if !socket.is_active() {
-                self.link = Link::Down;
-                self.client.disconnected(now);
-            }
-        }
-        if self.link == Link::Up {
-            // A ring is read in two pieces.
-            for _ in 0..2 {
-                // Answers need room. A peer that does not take what it asked for waits until it does: TCP's window
-                // closes, and nothing of this is lost.
-                self.write(socket);
-                if !socket.can_recv() || (!self.client.output().is_empty() && socket.may_send()) {
-                    break;
-                }
-                let (client, inbox) = (&mut self.client, &mut self.inbox);
-                // It can only fail where there is nothing to receive.
-                let _ = socket.recv(|bytes| {
-                    pump::receive::<W>(client, inbox, now, bytes, each);
-                    (bytes.len(), ())
-                });
-            }
-            if !socket.may_recv() {
-                // Sends our side's end, or nothing after a reset.
-                socket.close();
                 self.link = Link::Down;
                 self.client.disconnected(now);
             }
@@ -189,9 +144,39 @@ impl<'b> TcpClient<'b> {
     }
 
     #[inline(never)]
+    fn read<W: Wants>(
+        &mut self,
+        now: Instant,
+        socket: &mut tcp::Socket<'_>,
+        each: &mut impl FnMut(&mut Client<'b>, Event<'_>),
+    ) {
+        // At most what the socket holds: it gets nothing new meanwhile.
+        loop {
+            // Answers need room. A peer that does not take what it asked for waits until it does: TCP's window closes,
+            // and nothing of this is lost.
+            self.write(socket);
+            if !socket.can_recv() || (!self.client.output().is_empty() && socket.may_send()) {
+                break;
+            }
+            let (client, inbox) = (&mut self.client, &mut self.inbox);
+            // It can only fail where there is nothing to receive.
+            let _ = socket.recv(|bytes| {
+                pump::receive::<W>(client, inbox, now, bytes, each);
+                (bytes.len(), ())
+            });
+        }
+        if !socket.may_recv() {
+            // Sends our side's end, or nothing after a reset.
+            socket.close();
+            self.link = Link::Down;
+            self.client.disconnected(now);
+        }
+    }
+
+    #[inline(never)]
     fn write(&mut self, socket: &mut tcp::Socket<'_>) {
-        // Both ends of it are rings: three pieces at most.
-        for _ in 0..3 {
+        // At most what the socket has room for.
+        loop {
             let output = self.client.output();
             // An error means that it is not connected, where nothing can be written either.
             let written = socket.send(|room| {
@@ -209,11 +194,9 @@ impl<'b> TcpClient<'b> {
     /// Whether it has begun. If not there is no route or no address yet.
     #[inline(never)]
     fn connect(&mut self, interface: &mut Interface, socket: &mut tcp::Socket<'_>) -> bool {
-        if socket.is_open() {
-            // The end of the connection before, which the node has not confirmed.
-            socket.abort();
-        }
-        self.port = if self.port == u16::MAX { FIRST_PORT } else { self.port + 1 };
+        // The connection before may not have ended: the node has not confirmed that.
+        socket.abort();
+        self.port = self.port.wrapping_add(1) | FIRST_PORT;
         // Small messages that each matter: none waits for the next one, and no acknowledgement for more data.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);

@@ -35,7 +35,8 @@ use smoltcp::iface::{Interface, SocketSet};
 
 /// smoltcp's time for ours.
 pub fn to_smoltcp(now: Instant) -> smoltcp::time::Instant {
-    smoltcp::time::Instant::from_millis(i64::try_from(now.millis()).unwrap_or(i64::MAX))
+    // 292 million years fit
+    smoltcp::time::Instant::from_millis(now.millis() as i64)
 }
 
 /// Our time for smoltcp's, rounded up: who sleeps until then does not wake too early.

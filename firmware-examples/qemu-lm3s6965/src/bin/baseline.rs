@@ -3,10 +3,10 @@
 #![no_std]
 #![no_main]
 
-use chappe_qemu_lm3s6965::board::Lm3s6965;
-use chappe_qemu_lm3s6965::ethernet::Frames;
-use chappe_qemu_lm3s6965::{info, semihosting, settings};
 use cortex_m_rt::entry;
+use lm3s6965_board::board::Lm3s6965;
+use lm3s6965_board::ethernet::Frames;
+use lm3s6965_board::{info, semihosting, settings};
 use sensor_app::Board;
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -38,7 +38,7 @@ fn main() -> ! {
 
     loop {
         let now = Instant::from_millis(board.clock.millis() as i64);
-        interface.poll(now, &mut device, &mut sockets);
+        device.poll(now, &mut interface, &mut sockets);
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         if socket.can_recv() {
             let warm = board.temperature() > 3400;

@@ -7,11 +7,11 @@
 use chappe_core::router::{Counter, Newcomer, Open, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::Instant;
-use chappe_qemu_lm3s6965::board::Lm3s6965;
-use chappe_qemu_lm3s6965::ethernet::Frames;
-use chappe_qemu_lm3s6965::{info, semihosting, settings};
 use chappe_smoltcp::hub::{Hub, Slot};
 use cortex_m_rt::entry;
+use lm3s6965_board::board::Lm3s6965;
+use lm3s6965_board::ethernet::Frames;
+use lm3s6965_board::{info, semihosting, settings};
 use sensor_app::Board;
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -65,9 +65,9 @@ fn main() -> ! {
     let mut before = (0, hub.counts());
     loop {
         let now = Instant::from_millis(board.clock.millis());
-        let moved = interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        let moved = device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
         let wake = hub.poll(now, &mut sockets);
-        interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
 
         let passed = hub.router().counters().get(Counter::Deliveries);
         if passed != before.0 {

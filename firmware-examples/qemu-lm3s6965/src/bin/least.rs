@@ -4,14 +4,14 @@
 #![no_std]
 #![no_main]
 
-use chappe_core::client::{Call, Client, Event, Memory, Options};
+use chappe_core::client::{Call, Client, Event, Memory, Options, SendError};
 use chappe_core::dialect::messi::repr::{Answer, Flag, Join, Letter, Store, StoreOp};
 use chappe_core::time::{Duration, Instant};
-use chappe_qemu_lm3s6965::board::Lm3s6965;
-use chappe_qemu_lm3s6965::ethernet::Frames;
-use chappe_qemu_lm3s6965::{info, semihosting, settings};
 use chappe_smoltcp::client::TcpClient;
 use cortex_m_rt::entry;
+use lm3s6965_board::board::Lm3s6965;
+use lm3s6965_board::ethernet::Frames;
+use lm3s6965_board::{info, semihosting, settings};
 use sensor_app::{Board, Used};
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -19,28 +19,24 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
 const NAME: &str = "least";
 
-fn event(now: Instant, warm: bool, client: &mut Client<'_>, event: Event<'_>) {
+fn event(now: Instant, warm: bool, client: &mut Client<'_>, event: Event<'_>) -> Result<(), SendError> {
     let reading: &[u8] = if warm { b"1" } else { b"0" };
-    let done = match event {
-        Event::Ready(_) => client
-            .store(now, &Store { op: StoreOp::Get, name: NAME, ..Store::default() })
-            .and_then(|_| client.call(now, &Letter { name: "operator", verb: "HERE", ..Letter::default() }))
-            .map(|_| ()),
-        Event::Message(letter) if letter.ask_id != 0 => client
-            .answer(&Answer { ask_id: letter.ask_id, body: reading, ..Answer::default() })
-            .and_then(|()| client.send(&Letter { name: "readings", verb: "SET", body: reading, ..Letter::default() }))
-            .and_then(|()| {
-                client.store_blindly(&Store { op: StoreOp::Set, name: NAME, value: reading, ..Store::default() })
-            })
-            .and_then(|()| {
-                let flag = Flag { raise: warm, unit: "least", section: "x", name: "warm", ..Flag::default() };
-                client.flag(now, &flag).map(|_| ())
-            }),
-        _ => Ok(()),
-    };
-    if done.is_err() {
-        info!("no room");
+    match event {
+        Event::Ready(_) => {
+            client.store(now, &Store { op: StoreOp::Get, name: NAME, ..Store::default() })?;
+            client.call(now, &Letter { name: "operator", verb: "HERE", ..Letter::default() })?;
+        }
+        Event::Message(letter) if letter.ask_id != 0 => {
+            client.answer(&Answer { ask_id: letter.ask_id, body: reading, ..Answer::default() })?;
+            // published and kept
+            let store = Store { op: StoreOp::Set, name: NAME, value: reading, announce: true, ..Store::default() };
+            client.store_blindly(&store)?;
+            let flag = Flag { raise: warm, unit: "least", section: "x", name: "warm", ..Flag::default() };
+            client.flag(now, &flag)?;
+        }
+        _ => {}
     }
+    Ok(())
 }
 
 #[entry]
@@ -70,15 +66,21 @@ fn main() -> ! {
     let memory = Memory { outbox: OUTBOX, script: SCRIPT, calls: CALLS };
     let now = Instant::from_millis(board.clock.millis());
     let mut link = TcpClient::new(Client::new(memory, options, now), INBOX, socket, settings::remote(&line), seed);
-    link.client().join(&Join { name: NAME, ..Join::default() }).expect("the script has room for one join");
+    if link.client().join(&Join { name: NAME, ..Join::default() }).is_err() {
+        info!("no room in the script");
+    }
 
     loop {
         let now = Instant::from_millis(board.clock.millis());
-        interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
         let warm = board.temperature() > 3400;
         board.set_led(warm);
-        link.poll_only::<Used>(now, &mut interface, &mut sockets, |client, e| event(now, warm, client, e));
-        interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        link.poll_only::<Used>(now, &mut interface, &mut sockets, |client, e| {
+            if let Err(what) = event(now, warm, client, e) {
+                info!("not sent: {=str}", what.text());
+            }
+        });
+        device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
         board.sleep_until_frame(&device);
     }
 }

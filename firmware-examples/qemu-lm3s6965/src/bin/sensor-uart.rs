@@ -6,10 +6,10 @@
 
 use chappe_core::client::{Call, Client, Memory, Options};
 use chappe_core::time::{Duration, Instant};
-use chappe_qemu_lm3s6965::board::Lm3s6965;
-use chappe_qemu_lm3s6965::{info, report, semihosting, settings};
 use chappe_smoltcp::stream::{Line, STRIKES, StreamClient};
 use cortex_m_rt::entry;
+use lm3s6965_board::board::Lm3s6965;
+use lm3s6965_board::{info, report, semihosting, settings};
 use sensor_app::{Identity, Sensor, Used};
 
 #[entry]

@@ -6,11 +6,11 @@
 
 use chappe_core::client::{Call, Client, Memory, Options};
 use chappe_core::time::{Duration, Instant};
-use chappe_qemu_lm3s6965::board::Lm3s6965;
-use chappe_qemu_lm3s6965::ethernet::Frames;
-use chappe_qemu_lm3s6965::{info, report, semihosting, settings};
 use chappe_smoltcp::client::TcpClient;
 use cortex_m_rt::entry;
+use lm3s6965_board::board::Lm3s6965;
+use lm3s6965_board::ethernet::Frames;
+use lm3s6965_board::{info, report, semihosting, settings};
 use sensor_app::{Identity, Sensor, Used};
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
@@ -58,14 +58,14 @@ fn main() -> ! {
 
     loop {
         let now = Instant::from_millis(board.clock.millis());
-        interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
         sensor.poll(now, &mut board, link.client());
         link.poll_only::<Used>(now, &mut interface, &mut sockets, |client, event| {
             report(&event);
             sensor.event(now, &mut board, client, event);
         });
         // What was written just now goes out before the sleep.
-        interface.poll(chappe_smoltcp::to_smoltcp(now), &mut device, &mut sockets);
+        device.poll(chappe_smoltcp::to_smoltcp(now), &mut interface, &mut sockets);
         // At most 10 ms, which is sooner than any deadline needs.
         board.sleep_until_frame(&device);
     }

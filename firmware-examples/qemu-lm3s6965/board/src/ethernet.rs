@@ -3,6 +3,7 @@
 //! Owns: the MAC's two FIFOs and one frame buffer for each direction. QEMU does not model the PHY's registers; the
 //! link is taken to be up.
 
+use smoltcp::iface::{Interface, PollResult, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
 
@@ -73,6 +74,12 @@ impl Ethernet {
     pub fn address(&self) -> [u8; 6] {
         let (low, high) = (rd(IA0).to_le_bytes(), rd(IA1).to_le_bytes());
         [low[0], low[1], low[2], low[3], high[0], high[1]]
+    }
+
+    /// `Interface::poll`, instantiated here: see this package's manifest.
+    #[inline(never)]
+    pub fn poll(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'_>) -> PollResult {
+        interface.poll(now, self, sockets)
     }
 
     /// Whether a frame waits. If not, the next one ends a sleep.
