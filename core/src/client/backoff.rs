@@ -17,8 +17,10 @@ pub(super) struct Backoff {
 impl Backoff {
     pub(super) fn new(min: Duration, max: Duration, seed: u64) -> Self {
         let min = min.millis().max(1);
-        // xorshift stays at 0 for ever
-        let random = ((seed >> 32) as u32 ^ seed as u32).max(1);
+        // Seeds may be small and alike (a board's number), so they are spread over all bits
+        // first; and xorshift stays at 0 for ever.
+        let random = ((seed >> 32) as u32 ^ seed as u32).wrapping_mul(0x9e37_79b1);
+        let random = (random ^ (random >> 15)).wrapping_mul(0x85eb_ca6b).max(1);
         Backoff { min, max: max.millis().max(min), step: min, random }
     }
 

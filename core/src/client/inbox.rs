@@ -52,6 +52,10 @@ impl<'b> Inbox<'b> {
     pub fn take<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'a>>, Hopeless> {
         loop {
             let have = self.head_len as usize;
+            // nothing can follow such an octet, however often somebody asks
+            if have > 0 && self.head[0] == 0 {
+                return Err(Hopeless::Header);
+            }
             if have < HEADER {
                 let (now, rest) = input.split_at((HEADER - have).min(input.len()));
                 self.head[have..have + now.len()].copy_from_slice(now);

@@ -395,9 +395,7 @@ impl<'b> Client<'b> {
         self.station = None;
         self.ping_owed = false;
         self.orphaned = true;
-        // One that the caller has not collected is not forgotten.
-        let before = self.report.map_or(0, |(_, lost, _)| lost);
-        self.report = Some((why, before.saturating_add(lost), again_in));
+        self.report = Some((why, lost, again_in));
     }
 
     /// What the peer sends cannot be cut into frames: see [`Inbox::take`].
