@@ -187,7 +187,7 @@ pub struct Router<'s> {
     scratch: &'s mut [u8],
     counters: Counters,
     /// Number of the message being delivered, for D2.
-    stamp: u32,
+    stamp: u64,
     /// Microseconds since 1970 at `Instant::ZERO`, if the shell knows.
     epoch: u64,
     /// First of the doomed stations; 0: none. Empty between calls.

@@ -71,7 +71,7 @@ pub struct Station {
     /// Since when its outbox refuses messages.
     pub(crate) full_since: Option<Instant>,
     /// Number of the last message it was given, for D2.
-    pub(crate) stamp: u32,
+    pub(crate) stamp: u64,
     pub(crate) name: heapless::String<MAX_STATION_NAME, u8>,
 }
 

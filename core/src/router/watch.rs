@@ -60,15 +60,19 @@ impl Router<'_> {
             return;
         }
         let station = self.stations.id(about).number();
+        // two watches of one station may cover the same change; it is told once
+        self.next_stamp();
         for w in 1..=self.watches.made() {
             let Some(&watch) = self.watches.get(w) else { continue };
             let wanted = match change {
                 Change::Joined | Change::Left => watch.members && (watch.name == 0 || watch.name == name),
                 _ => watch.stations,
             };
-            if !wanted || watch.station == about || !self.stations[watch.station].lives() {
+            let watcher = &mut self.stations[watch.station];
+            if !wanted || watch.station == about || !watcher.lives() || watcher.stamp == self.stamp {
                 continue;
             }
+            watcher.stamp = self.stamp;
             let news = Presence {
                 change,
                 station,
