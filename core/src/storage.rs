@@ -3,7 +3,7 @@
 //! Owns: [`Storage`], all of it in one object for a microcontroller's `static`; [`Tables`], the
 //! part whose rows are the core's own; and [`Parts`], what a router borrows, which is the same
 //! for every size, so its code exists once. Does not own what limits mean (`limits.rs`, and
-//! [`Settings`](crate::router::Settings)).
+//! [`Settings`]).
 
 use crate::router::flags::RaisedFlag;
 use crate::router::mailbox::MailRow;

@@ -2,7 +2,7 @@
 //! there are.
 //!
 //! Owns: [`Dialect`], and the dispatch of what every dialect must offer: cutting a stream
-//! into frames and understanding them ([`Session`]), and saying things ([`Wording`]). A
+//! into frames and understanding them (`Session`), and saying things (`Wording`). A
 //! dialect sees slices, never the router's tables nor another dialect; the router calls
 //! only what is here.
 
