@@ -192,7 +192,6 @@ impl<'b> TcpClient<'b> {
     }
 
     /// Whether it has begun. If not there is no route or no address yet.
-    #[inline(never)]
     fn connect(&mut self, interface: &mut Interface, socket: &mut tcp::Socket<'_>) -> bool {
         // The connection before may not have ended: the node has not confirmed that.
         socket.abort();
@@ -200,10 +199,7 @@ impl<'b> TcpClient<'b> {
         // Small messages that each matter: none waits for the next one, and no acknowledgement for more data.
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(None);
-        let begun = socket.connect(interface.context(), self.remote, self.port).is_ok();
-        if begun {
-            self.link = Link::Trying;
-        }
-        begun
+        self.link = Link::Trying;
+        socket.connect(interface.context(), self.remote, self.port).is_ok()
     }
 }
