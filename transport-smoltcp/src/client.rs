@@ -129,7 +129,6 @@ impl<'b> TcpClient<'b> {
     }
 
     /// Whether a connection has come about, or cannot.
-    #[inline(never)]
     fn follow(&mut self, now: Instant, socket: &tcp::Socket<'_>) {
         if self.link == Link::Trying {
             if socket.may_send() {

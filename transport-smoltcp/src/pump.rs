@@ -4,7 +4,6 @@ use chappe_core::client::{Client, Event, Inbox, Wants};
 use chappe_core::time::Instant;
 
 /// Hands received bytes to the client, frame by frame, and its events to the application.
-#[inline(never)]
 pub(crate) fn receive<'b, W: Wants>(
     client: &mut Client<'b>,
     inbox: &mut Inbox<'_>,
@@ -26,7 +25,6 @@ pub(crate) fn receive<'b, W: Wants>(
 }
 
 /// Tells the client the time until it has nothing more to say about it.
-#[inline(never)]
 pub(crate) fn tick<'b>(client: &mut Client<'b>, now: Instant, each: &mut impl FnMut(&mut Client<'b>, Event<'_>)) {
     while let Some(event) = client.tick(now) {
         each(client, event);
