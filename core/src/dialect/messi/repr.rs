@@ -6,7 +6,7 @@
 //! default (0, empty, false), as proto3 has it; unknown fields are skipped; a field of the
 //! wrong wire type counts as unknown.
 
-use super::wire::{Malformed, Wire, Writer, field, varint_len};
+use super::wire::{Malformed, Wire, Writer, field};
 use crate::limits::MAX_PARAMS;
 
 /// Where a field is kept. Reading goes through this instead of code of its own for every
@@ -95,18 +95,7 @@ impl<'f> Slot<'_, 'f> {
 }
 
 impl Part<'_> {
-    /// Octets of the field, tag included; none for a default, which is not written.
-    #[inline]
-    fn len(&self, number: u32) -> usize {
-        match self {
-            Part::Number(0) | Part::Bytes([]) => 0,
-            Part::Number(v) => tag_len(number) + varint_len(*v),
-            Part::Bytes(b) => tag_len(number) + varint_len(b.len() as u64) + b.len(),
-            Part::Params(p) => p.len(number),
-        }
-    }
-
-    /// Writes what `len` measured.
+    /// Writes the field with its tag; nothing for a default.
     #[inline]
     fn write(&self, number: u32, out: &mut Writer<'_>) {
         match self {
@@ -123,11 +112,6 @@ impl Part<'_> {
             Part::Params(p) => p.write(number, out),
         }
     }
-}
-
-#[inline]
-const fn tag_len(number: u32) -> usize {
-    if number < 16 { 1 } else { 2 }
 }
 
 /// A message as numbered fields that can be read. Apart from [`Parts`], so that firmware
@@ -158,15 +142,21 @@ fn fill<'f>(m: &mut dyn Slots<'f>, bytes: &'f [u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Exact octets of a message: it is written to nowhere and counted, so that there is one
+/// description of how it is written, and no second one of how long that is.
 fn len(m: &dyn Parts<'_>) -> usize {
-    (1..=m.last()).map(|n| m.part(n).map_or(0, |p| p.len(n))).sum()
+    let mut nowhere = Writer::new(&mut []);
+    write(m, &mut nowhere);
+    nowhere.written()
 }
 
 fn write(m: &dyn Parts<'_>, out: &mut Writer<'_>) {
-    for n in 1..=m.last() {
+    let mut n = 1;
+    while n <= m.last() {
         if let Some(p) = m.part(n) {
             p.write(n, out);
         }
+        n += 1;
     }
 }
 
@@ -271,17 +261,6 @@ impl<'f> Params<'f> {
         }
         *self = Params::Received { whole, number, count };
         Ok(())
-    }
-
-    fn len(&self, number: u32) -> usize {
-        if self.count() == 0 {
-            return 0;
-        }
-        let one = |(key, value)| {
-            let n = Param { key, value }.len();
-            tag_len(number) + varint_len(n as u64) + n
-        };
-        self.iter().map(one).sum()
     }
 
     fn write(&self, number: u32, out: &mut Writer<'_>) {
@@ -525,13 +504,9 @@ macro_rules! oneof {
 
             /// Octets of the payload.
             pub fn len(&self) -> usize {
-                match self.member() {
-                    None => 0,
-                    Some((number, m)) => {
-                        let n = len(m);
-                        tag_len(number) + varint_len(n as u64) + n
-                    }
-                }
+                let mut nowhere = Writer::new(&mut []);
+                self.write(&mut nowhere);
+                nowhere.written()
             }
 
             /// Whether there is nothing in it.

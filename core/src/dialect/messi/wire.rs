@@ -102,17 +102,20 @@ pub fn varint(input: &[u8]) -> Parsed<'_, u64> {
 }
 
 fn long_varint(input: &[u8]) -> Parsed<'_, u64> {
-    let mut value = 0u64;
-    for (i, &b) in input.iter().enumerate() {
-        if i == 10 {
+    let (mut value, mut rest) = (0u64, input);
+    let mut shift = 0;
+    while let [b, behind @ ..] = rest {
+        value |= ((b & 0x7f) as u64) << shift;
+        rest = behind;
+        if *b < 0x80 {
+            return Ok((rest, value));
+        }
+        shift += 7;
+        if shift == 70 {
             return Err(Malformed::LongVarint);
         }
-        value |= ((b & 0x7f) as u64) << (7 * i);
-        if b < 0x80 {
-            return Ok((&input[i + 1..], value));
-        }
     }
-    Err(if input.len() >= 10 { Malformed::LongVarint } else { Malformed::Truncated })
+    Err(Malformed::Truncated)
 }
 
 /// What a field holds, as far as the wire tells.
@@ -234,6 +237,11 @@ impl<'o> Writer<'o> {
     #[inline]
     pub fn tag(&mut self, number: u32, wire_type: u8) {
         self.varint((number as u64) << 3 | wire_type as u64);
+    }
+
+    /// How many octets were written so far, whether they fitted or not.
+    pub fn written(&self) -> usize {
+        self.at
     }
 
     /// How many octets were written, or `None` if they did not fit.
