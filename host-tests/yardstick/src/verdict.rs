@@ -208,7 +208,7 @@ pub fn print(files: &[String], socket: &str) -> bool {
             of.join(" : "),
             match verdict {
                 Result::Pass => "pass",
-                Result::Near => "pass, by less than 10 %, which is no difference",
+                Result::Near => "missed by less than 10 %, which counts as no difference",
                 Result::Fail => "**FAIL**",
                 Result::Missing => "**not measured**",
             }
