@@ -13,6 +13,7 @@
 
 pub mod daemon;
 pub mod event;
+pub mod qemu;
 pub mod random;
 pub mod show;
 pub mod vectors;
