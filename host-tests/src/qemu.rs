@@ -76,7 +76,13 @@ fn step(command: &mut Command) -> String {
     }
     let ran = command.stdin(Stdio::null()).output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
     let out = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success(), "{command:?} failed:\n{out}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let what = command.get_args().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    assert!(
+        ran.status.success(),
+        "{} {what} failed:\n{out}\n{}",
+        command.get_program().display(),
+        String::from_utf8_lossy(&ran.stderr)
+    );
     out
 }
 

@@ -379,7 +379,11 @@ fn qemu_serial_sensor_recovers_from_noise() {
         assert_eq!(chappe.until(&["call", "sensor::u2/LED"], |out| Some(out.to_owned())), "0");
         board.assert_runs();
     }
-    // nobody else was disturbed
+    // it was noise that hurts
+    let counters = chappe.good(&["--json", "ls", "counters", "closed_"]);
+    let closed = |why: &str| member(&counters, why).parse::<u32>().expect("a count is a number");
+    assert!(closed("closed_malformed") + closed("closed_silent") > 0, "{counters}");
+    // and nobody else was disturbed
     assert!(!listening.remarks().contains("again"), "{}", listening.remarks());
     values_are_current(&chappe, "u2");
 }
