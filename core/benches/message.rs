@@ -128,7 +128,17 @@ impl Node {
     /// What happens when bytes come: all is handled, and all that is to be written is taken.
     /// Returns how many octets that was.
     fn hear(&mut self, from: StationId, bytes: &[u8]) -> usize {
-        self.router.receive(NOW, from, bytes);
+        let mut n = 0;
+        let mut left = bytes;
+        while !left.is_empty() {
+            let taken = self.router.receive(NOW, from, left);
+            left = &left[taken..];
+            n += self.write();
+        }
+        n
+    }
+
+    fn write(&mut self) -> usize {
         let mut n = 0;
         while let Some(action) = self.router.next_action(NOW) {
             match action {

@@ -34,6 +34,12 @@ pub const MAX_FLAG_TAGS: usize = 64;
 /// Highest priority of a flag.
 pub const MAX_FLAG_PRIORITY: u32 = 100;
 
+/// Shortest `Hello.max_frame`: what a station must be able to take to be told anything.
+pub const MIN_PEER_FRAME: u32 = 160;
+
+/// Shortest `Hello.max_frame` of a station that watches: news carries names whole.
+pub const MIN_WATCHER_FRAME: u32 = 512;
+
 /// Shortest silence a station may ask for, in milliseconds: below this, jitter of an
 /// ordinary network closes healthy connections.
 pub const MIN_SILENCE_MS: u32 = 1000;

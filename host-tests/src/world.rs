@@ -9,7 +9,7 @@ use crate::event::{Mail, Seen};
 use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
 use chappe_core::id::StationId;
 use chappe_core::model::{Answer, Code, Join, Letter, Watch};
-use chappe_core::router::{Action, Gate, Newcomer, Open, Reason, Rights, Router, Settings};
+use chappe_core::router::{Action, FRAME_MARGIN, Gate, Newcomer, Open, Reason, Rights, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::{Duration, Instant};
 
@@ -74,6 +74,8 @@ impl World {
         settings.max_frame = 4096;
         settings.outbox = 16384;
         change(&mut settings);
+        // an outbox holds any frame
+        settings.max_frame = settings.max_frame.min(settings.outbox - FRAME_MARGIN);
         let now = Instant::from_millis(1_000_003);
         let router = storage.router(settings, now).expect("the test's settings are valid");
         World { router, now, stations: Vec::new(), piece: usize::MAX }
@@ -259,10 +261,8 @@ impl World {
         if let Some(id) = station.id {
             let n = station.client.output().len().min(piece);
             if n > 0 {
-                if !station.cut {
-                    self.router.receive(now, id, &station.client.output()[..n]);
-                }
-                station.client.sent(n);
+                let taken = if station.cut { n } else { self.router.receive(now, id, &station.client.output()[..n]) };
+                station.client.sent(taken);
                 busy = true;
             }
         }

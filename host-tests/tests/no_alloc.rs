@@ -82,8 +82,11 @@ impl Node<'_, '_> {
                     // in uneven pieces, so that half frames are kept
                     while !client.output().is_empty() {
                         let n = client.output().len().min(13);
-                        self.router.receive(self.now, id, &client.output()[..n]);
-                        client.sent(n);
+                        let taken = self.router.receive(self.now, id, &client.output()[..n]);
+                        client.sent(taken);
+                        if taken < n {
+                            break;
+                        }
                     }
                 }
             }

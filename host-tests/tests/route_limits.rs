@@ -91,7 +91,7 @@ fn d12_too_many_flags_are_answered_with_full() {
 fn d12_a_client_that_takes_short_frames_is_not_sent_long_ones() {
     let mut w = World::default();
     let a = w.station("a");
-    let b = w.station_with(Options { max_frame: 128, ..Options::default() }, Rights::ALL);
+    let b = w.station_with(Options { max_frame: 160, ..Options::default() }, Rights::ALL);
     w.join(b, "x");
     w.send(a, &Letter { name: "x", body: &[1; 300], ..Letter::default() });
     w.send(a, &Letter { name: "x", body: &[2; 30], ..Letter::default() });
@@ -114,7 +114,7 @@ impl Raw {
     }
 
     fn say(&mut self, w: &mut World, bytes: &[u8]) -> Vec<String> {
-        w.router.receive(w.now, self.id, bytes);
+        assert_eq!(w.router.receive(w.now, self.id, bytes), bytes.len());
         w.router.check().unwrap();
         self.hear(&mut w.router, w.now)
     }
@@ -231,7 +231,7 @@ fn a_port_scanner_s_bytes_are_hopeless_at_once() {
     let mut w = World::default();
     let mut raw = Raw::new(&mut w);
     // the old framing's header with a type that does not exist
-    w.router.receive(w.now, raw.id, &[0, 0x47, 0x45, 0x54, 0x20, 0x2f, 0x20, 0x48]);
+    assert_eq!(w.router.receive(w.now, raw.id, &[0, 0x47, 0x45, 0x54, 0x20, 0x2f, 0x20, 0x48]), 8);
     while let Some(action) = w.router.next_action(w.now) {
         match action {
             Action::Write(id) => w.router.sent(w.now, id, usize::MAX),
@@ -250,7 +250,7 @@ fn old_framings_are_spoken_from_their_first_octet_on() {
         let mut w = World::default();
         let id = w.router.admit(w.now, Newcomer::default()).unwrap();
         for octet in ping {
-            w.router.receive(w.now, id, &[octet]);
+            assert_eq!(w.router.receive(w.now, id, &[octet]), 1);
         }
         assert_eq!(w.router.next_action(w.now), Some(Action::Write(id)));
         assert_eq!(w.router.output(id).flatten().copied().collect::<Vec<u8>>(), pong);

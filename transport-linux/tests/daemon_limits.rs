@@ -98,7 +98,7 @@ fn a_peer_that_never_says_hello_is_closed() {
 
 #[test]
 fn a_slow_reader_is_closed_with_a_reason_and_others_are_undisturbed() {
-    let limits = "[limits]\noutbox = 65536\nslow_after_ms = 500\nlinger_ms = 200\n";
+    let limits = "[limits]\noutbox = 69632\nslow_after_ms = 500\nlinger_ms = 200\n";
     let mut daemon = Daemon::start(&format!("{limits}{METRICS}"));
     let count = counters(&mut daemon);
     let mut slow = daemon.station("slow");

@@ -180,11 +180,9 @@ impl<'s> Hub<'s> {
         let socket = sockets.get_mut::<tcp::Socket<'_>>(slot.socket);
         if socket.can_recv() {
             let router = &mut self.router;
-            // It can only fail where there is nothing to receive.
-            let _ = socket.recv(|bytes| {
-                router.receive(now, id, bytes);
-                (bytes.len(), ())
-            });
+            // It can only fail where there is nothing to receive. What the router does not take
+            // before others have read stays in the socket.
+            let _ = socket.recv(|bytes| (router.receive(now, id, bytes), ()));
         }
         if !socket.may_recv() {
             self.router.closed(now, id);

@@ -136,7 +136,7 @@ impl Bench {
             self.station = Some(router.admit(now, Newcomer::default()).unwrap());
         }
         if let Some(id) = self.station {
-            router.receive(now, id, &bytes);
+            assert_eq!(router.receive(now, id, &bytes), bytes.len());
         }
         if router.deadline().is_some_and(|at| at <= now) {
             router.tick(now);
@@ -249,7 +249,7 @@ fn a_restarted_board_is_found_again_also_inside_a_frame() {
         let part: Vec<u8> = b.board.client().output()[..cut.min(rest)].to_vec();
         assert_eq!(b.sent + part.len(), stop.min(b.sent + rest));
         let id = b.station.unwrap();
-        b.router.as_mut().unwrap().receive(now, id, &part);
+        assert_eq!(b.router.as_mut().unwrap().receive(now, id, &part), part.len());
         b.board = board(now);
         b.uart.from_board.clear();
         b.heard.clear();

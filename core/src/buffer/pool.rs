@@ -70,6 +70,12 @@ impl<'s> Pool<'s> {
         ((self.blocks - self.used) as usize) << self.shift
     }
 
+    /// Octets in all blocks.
+    #[inline]
+    pub fn all_bytes(&self) -> usize {
+        (self.blocks as usize) << self.shift
+    }
+
     /// Blocks that somebody holds, and how many there are.
     pub fn usage(&self) -> (u32, u32) {
         (self.used, self.blocks)

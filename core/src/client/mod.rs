@@ -494,9 +494,7 @@ impl<'b> Client<'b> {
             Event::Ready(_) => return Verdict::Ignore,
             _ if self.phase != Phase::Ready => return Verdict::Ignore,
             Event::Reply(a) if !self.calls.take(a.seq, true) => return Verdict::Stray,
-            Event::Value(v) => {
-                self.calls.take(v.seq, false);
-            }
+            Event::Value(v) if !self.calls.take(v.seq, false) && v.seq >= FIRST_SEQ => return Verdict::Stray,
             // A call that the node could not even pass on.
             Event::Outcome(o) if self.calls.holds(o.seq, true) => {
                 if o.code == Code::Ok {

@@ -2,7 +2,7 @@
 //!
 //! Owns: that each question is answered exactly once: by who was asked, or by the node.
 
-use super::policy::Class;
+use super::policy::{Class, Denied};
 use super::route::Delivery;
 use super::stations::Life;
 use super::{Counter, Router};
@@ -72,10 +72,10 @@ impl Router<'_> {
             *why = Code::Full;
             return;
         }
-        if self.hand_anew(delivery, to).is_err() {
+        if let Err(denied) = self.hand_anew(delivery, to) {
             let debt = self.stations[to].debts.last;
             self.requests.forgive(&mut self.stations, debt);
-            *why = Code::RecipientBusy;
+            *why = if denied == Denied::TooBig { Code::TooBig } else { Code::RecipientBusy };
         }
     }
 

@@ -2,12 +2,12 @@
 //!
 //! Owns: half frames, hello, and what a connection may get wrong before it is closed.
 
-use super::policy::{Class, admit};
+use super::policy::{Class, Fill, admit};
 use super::stations::Life;
 use super::{Counter, Grant, Reason, Router};
-use crate::dialect::{Cut, Said, Session};
+use crate::dialect::{Cut, Said};
 use crate::id::StationId;
-use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_SILENCE_MS};
+use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_PEER_FRAME, MIN_SILENCE_MS};
 use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Welcome};
 use crate::name::no_controls;
 use crate::time::{Duration, Instant};
@@ -16,22 +16,34 @@ use crate::time::{Duration, Instant};
 const MAX_HELLO: usize = 512;
 
 impl Router<'_> {
-    /// Bytes have come from a station: all whole frames among them are handled now, the rest
-    /// is kept. Work is bounded by the number of bytes; a shell that reads a bounded piece of
-    /// each connection in turn is fair to all. Bytes of an address that is nobody's, or that
-    /// is being let go of, are ignored.
-    pub fn receive(&mut self, now: Instant, id: StationId, bytes: &[u8]) {
+    /// Bytes have come from a station: whole frames among them are handled now, a beginning
+    /// of one is kept. Returns how many octets were taken: all of them, unless what they
+    /// caused fills somebody's outbox that its transport was not offered yet. Then do what
+    /// [`Router::next_action`] wants before offering the rest, or what others wait for would
+    /// be lost though they read. At least one frame is taken by each call.
+    ///
+    /// Work is bounded by the number of octets; a shell that reads a bounded piece of each
+    /// connection in turn is fair to all. Octets of an address that is nobody's, or that is
+    /// being let go of, are taken and ignored.
+    #[must_use = "octets that were not taken have to be offered again, after writing"]
+    pub fn receive(&mut self, now: Instant, id: StationId, bytes: &[u8]) -> usize {
         self.clock(now);
-        let Some(n) = self.stations.find(id) else { return };
-        self.counters.add(Counter::BytesIn, bytes.len() as u64);
+        let Some(n) = self.stations.find(id) else { return bytes.len() };
         let mut input = bytes;
-        while !input.is_empty() && self.stations[n].lives() {
+        self.pressed = false;
+        while !input.is_empty() && self.stations[n].lives() && !self.pressed {
             self.next_frame(n, &mut input);
         }
-        if self.stations[n].datagram {
+        if !self.stations[n].lives() {
+            input = &[];
+        }
+        if input.is_empty() && self.stations[n].datagram {
             self.end_of_datagram(n);
         }
         self.reap();
+        let taken = bytes.len() - input.len();
+        self.counters.add(Counter::BytesIn, taken as u64);
+        taken
     }
 
     #[inline]
@@ -61,6 +73,7 @@ impl Router<'_> {
                 self.pool.copy(&st.stash, &mut whole[..have]);
                 whole[have..size].copy_from_slice(part);
                 self.pool.clear(&mut st.stash);
+                st.half_since = None;
                 self.frame(n, &whole[..size]);
                 self.assembly = whole;
             }
@@ -98,9 +111,19 @@ impl Router<'_> {
     /// The beginning of a frame waits for the rest.
     fn keep_half(&mut self, n: u32, part: &[u8]) {
         let st = &mut self.stations[n];
-        let room = admit(st.stash.len(), part.len(), Class::Signal, usize::MAX / 2, self.pool.free_bytes());
-        if room.is_err() || !self.pool.push(&mut st.stash, part) {
-            self.doom(n, Reason::NoMemory);
+        let fill = Fill {
+            have: st.stash.len(),
+            blocked: true,
+            limit: usize::MAX / 8,
+            free: self.pool.free_bytes(),
+            pool: self.pool.all_bytes(),
+        };
+        if admit(part.len(), Class::Signal, fill).is_err() || !self.pool.push(&mut st.stash, part) {
+            return self.doom(n, Reason::NoMemory);
+        }
+        if st.half_since.is_none() {
+            st.half_since = Some(self.now);
+            self.arm(n);
         }
     }
 
@@ -110,7 +133,8 @@ impl Router<'_> {
         if !st.session.is_inside() && st.skip == 0 {
             return;
         }
-        st.session = Session::new(st.session.dialect());
+        st.session.skipped();
+        st.half_since = None;
         st.skip = 0;
         self.pool.clear(&mut st.stash);
         if st.lives() {
@@ -190,6 +214,10 @@ impl Router<'_> {
                 return self.strike(n, h.seq, Code::BadName, "a station's name has at most 48 bytes, no controls");
             }
         };
+        if (1..MIN_PEER_FRAME).contains(&h.max_frame) {
+            self.counters.one(Counter::BadRequest);
+            return self.strike(n, h.seq, Code::BadRequest, "max_frame below 160: it could be told nothing");
+        }
         let anonymous = h.user.is_empty() && h.token.is_empty();
         let grant = if anonymous { Some(self.stations[n].grant) } else { self.settings.gate.check(h.user, h.token) };
         let grant: Grant = match grant {

@@ -6,7 +6,7 @@
 
 use super::Counter;
 use super::Router;
-use super::policy::{Class, admit};
+use super::policy::{Class, Fill, admit};
 use super::route::Delivery;
 use crate::model::{Code, Letter, Message, Raw, encode_letter};
 
@@ -44,43 +44,66 @@ impl Router<'_> {
         Code::Ok
     }
 
-    /// Keeps a letter that found nobody. Says how that went.
+    /// Whether mail may wait for a name.
+    pub(super) fn is_declared(&self, name: &str) -> bool {
+        self.names.find(name).is_some_and(|row| self.names.row(row).declared)
+    }
+
+    /// Keeps a letter to a declared name that found no member of it. Says how that went.
     pub(super) fn keep(&mut self, n: u32, l: &Letter<'_>) -> Code {
-        let Some(row) = self.names.find(l.name).filter(|row| self.names.row(*row).declared) else {
-            self.counters.one(Counter::NoRecipient);
-            return Code::NoRecipient;
+        let full = |router: &mut Self| {
+            router.counters.one(Counter::TableFull);
+            Code::Full
         };
-        let kept = Letter { from: self.stations.id(n).number(), keep: false, seq: 0, ttl_ms: 0, ..*l };
-        let Some(len) = encode_letter(&kept, self.encode) else {
+        let Some(row) = self.names.find(l.name) else { return full(self) };
+        let from = self.stations.id(n).number();
+        let kept = Letter { from, keep: false, seq: 0, ttl_ms: 0, ..*l };
+        let Some(len) = encode_letter(&kept, self.encode).filter(|len| *len <= self.settings.max_frame) else {
             self.counters.one(Counter::TableFull);
             return Code::TooBig;
         };
-        match self.mail.keep(&mut self.names, &mut self.pool, row, &self.encode[..len]) {
-            Some(k) => {
-                self.counters.one(Counter::MailKept);
-                let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
-                self.wheel.set(self.mail_timer(k), self.now + within);
-                Code::Kept
-            }
-            None => {
-                self.counters.one(Counter::TableFull);
-                Code::Full
-            }
+        let instance = match l.instance {
+            "" | "*" => Some(0),
+            i if !crate::name::is_valid(i) => return Code::BadName,
+            i => self.names.hold(i),
+        };
+        let Some(instance) = instance else { return full(self) };
+        let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, &self.encode[..len]);
+        if instance != 0 {
+            self.names.release(instance);
         }
+        let Some(k) = k else { return full(self) };
+        self.counters.one(Counter::MailKept);
+        let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
+        self.wheel.set(self.mail_timer(k), self.now + within);
+        Code::Kept
     }
 
     /// Brings station `n` the mail of the names it has joined, as far as its outbox has room.
     pub(super) fn bring_mail(&mut self, n: u32) {
         self.stations[n].mail_waits = false;
+        let id = self.stations.id(n).number();
         let mut m = self.stations[n].memberships.first;
-        while m != 0 && self.stations[n].lives() {
-            let row = self.names.members[m].name;
-            let k = self.names.row(row).mail.first;
-            if k == 0 {
-                m = self.names.members[m].next_of_station();
-            } else if !self.bring(n, k) {
-                self.stations[n].mail_waits = true;
-                return;
+        while m != 0 {
+            let member = &self.names.members[m];
+            m = member.next_of_station();
+            let instance = member.instance;
+            let mut k = self.names.row(member.name).mail.first;
+            while let Some(mail) = self.mail.row(k) {
+                let this = k;
+                k = mail.next_of_name();
+                // as `reach_members` has it; and never to who sent it
+                let is_for_it = instance == 0 || instance == mail.instance;
+                if !is_for_it || mail.from == id {
+                    continue;
+                }
+                if !self.stations[n].lives() {
+                    return;
+                }
+                if !self.bring(n, this) {
+                    self.stations[n].mail_waits = true;
+                    return;
+                }
             }
         }
     }
@@ -90,10 +113,17 @@ impl Router<'_> {
         let Some(mail) = self.mail.row(k) else { return true };
         let chain = mail.letter;
         let st = &self.stations[n];
-        let free = self.pool.free_bytes();
         let size = chain.len() + super::FRAME_MARGIN;
-        let room = admit(st.out.len(), size, Class::Signal, self.settings.outbox, free);
-        if room.is_err() || size > free {
+        let fill = Fill {
+            have: st.out.len(),
+            blocked: st.blocked,
+            limit: self.settings.outbox,
+            free: self.pool.free_bytes(),
+            pool: self.pool.all_bytes(),
+        };
+        // What fits into no outbox and no memory is tried all the same once nothing else waits:
+        // then it is dropped and counted, instead of holding up what comes after it.
+        if admit(size, Class::Signal, fill).is_err() && !st.out.is_empty() {
             return false;
         }
         let bytes = core::mem::take(&mut self.scratch);

@@ -16,10 +16,16 @@ const LOOK: u32 = 4096;
 /// Text of a number.
 pub(super) type Digits = heapless::String<24, u8>;
 
+/// Text of two numbers.
+type Place = heapless::String<40, u8>;
+
 impl Router<'_> {
     pub(super) fn list(&mut self, n: u32, l: &List<'_>) {
         if !self.stations[n].grant.rights.has(Rights::READ) {
             return self.refuse(n, l.seq, Code::Refused, "no grant to read");
+        }
+        if l.what == What::Stations && self.stations[n].grant.restricted {
+            return self.refuse(n, l.seq, Code::Refused, "no grant to list stations");
         }
         if matches!(l.what, What::Unknown(_)) {
             return self.refuse(n, l.seq, Code::BadRequest, "an unknown kind of list");
@@ -63,23 +69,17 @@ impl Router<'_> {
         self.say(n, &ServerToClient::Outcome(Outcome { seq, code: Code::Ok, text: "", next, count }));
     }
 
-    /// Whether another row may go into the outbox of station `n`. The first always may.
+    /// Whether another row may go into the outbox of station `n`. If not even one may, the
+    /// page is empty and its cursor the one that came: ask again when what waits is read.
     fn has_room(&self, n: u32) -> bool {
         let st = &self.stations[n];
         st.lives() && st.out.len() <= self.settings.outbox / 2
     }
 
-    pub(super) fn put_row(&mut self, n: u32, len: Option<usize>) {
-        match len {
-            Some(len) => _ = self.post(n, len, super::policy::Class::Owed),
-            None => self.counters.one(Counter::DroppedTooBig),
-        }
-    }
-
     /// Looks at one row at or behind `at`. `None`: there is none. Otherwise where to go on,
     /// and whether it was shown.
     fn list_station(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
-        let s = at + 1;
+        let s = at.checked_add(1)?;
         if s > self.stations.made() {
             return None;
         }
@@ -100,12 +100,12 @@ impl Router<'_> {
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(&ServerToClient::Item(item), self.encode);
-        self.put_row(n, len);
+        self.put_row(n, l.seq, len);
         Some((s, true))
     }
 
     fn list_name(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
-        let r = at + 1;
+        let r = at.checked_add(1)?;
         if r > self.names.made() {
             return None;
         }
@@ -124,7 +124,7 @@ impl Router<'_> {
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(&ServerToClient::Item(item), self.encode);
-        self.put_row(n, len);
+        self.put_row(n, l.seq, len);
         Some((r, true))
     }
 
@@ -133,27 +133,21 @@ impl Router<'_> {
         self.covers(n, Rights::READ, name)
     }
 
-    /// Members of one name. The cursor is the address behind which to go on: members are
-    /// kept in the order in which they joined, and whoever joins later comes later.
+    /// Members of one name, in the order in which they joined. The cursor is the number of the
+    /// membership behind which to go on, and where it stood: if it has ended since, all that
+    /// began later are still behind it.
     fn list_members(&mut self, n: u32, l: &List<'_>) {
         if !self.may_see(n, l.name) {
             return self.refuse(n, l.seq, Code::Refused, "no grant to read that name");
         }
-        let Ok(after) = (if l.after.is_empty() { Ok(0) } else { l.after.parse::<u32>() }) else {
-            return self.refuse(n, l.seq, Code::BadRequest, "after is not a cursor of this list");
+        let (row, after) = match l.after.split_once('-').map(|(row, after)| (row.parse(), after.parse())) {
+            None if l.after.is_empty() => (0, 0),
+            Some((Ok(row), Ok(after))) => (row, after),
+            _ => return self.refuse(n, l.seq, Code::BadRequest, "after is not a cursor of this list"),
         };
-        let mut m = self.names.find(l.name).map_or(0, |row| self.names.row(row).members.first);
-        if after != 0 {
-            // a membership that has ended since begins the list anew
-            let mut found = m;
-            while found != 0 && found != after {
-                found = self.names.members[found].next_of_name();
-            }
-            if found != 0 {
-                m = self.names.members[found].next_of_name();
-            }
-        }
-        let (mut rows, mut last) = (0, 0);
+        let name = self.names.find(l.name).unwrap_or(0);
+        let mut m = self.names.member_behind(name, row, after);
+        let (mut rows, mut last) = (0u32, (row, after));
         while m != 0 && rows < self.settings.page && self.has_room(n) {
             let member = &self.names.members[m];
             let item = Item {
@@ -165,22 +159,23 @@ impl Router<'_> {
                 exclusive: member.exclusive,
                 ..Item::default()
             };
-            (last, m) = (m, member.next_of_name());
+            last = (m, member.serial);
+            m = member.next_of_name();
             let wording = self.stations[n].session.wording();
             let len = wording.say(&ServerToClient::Item(item), self.encode);
-            self.put_row(n, len);
+            self.put_row(n, l.seq, len);
             rows += 1;
         }
-        let mut next = Digits::new();
+        let mut next = Place::new();
         if m != 0 {
-            let _ = write!(next, "{last}");
+            let _ = write!(next, "{}-{}", last.0, last.1);
         }
         self.end_of_page(n, l.seq, &next, rows);
     }
 
     fn list_flag(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
         let (next, flag) = self.flags.next(at)?;
-        if !flag.full_name().starts_with(l.name) {
+        if !flag.full_name().starts_with(l.name) || !self.may_see(n, flag.full_name()) {
             return Some((next, false));
         }
         let item = Item {
@@ -197,7 +192,7 @@ impl Router<'_> {
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(&ServerToClient::Item(item), self.encode);
-        self.put_row(n, len);
+        self.put_row(n, l.seq, len);
         Some((next, true))
     }
 

@@ -14,14 +14,24 @@ use heapless::vec::VecView;
 pub struct MailRow {
     /// Row of the name; 0: the row is free.
     pub(crate) name: u32,
+    /// Row of the instance it is for, held; 0 is `*`.
+    pub(crate) instance: u32,
+    /// Who sent it: it does not come back to him.
+    pub(crate) from: u64,
     pub(crate) letter: Chain,
     of_name: Link,
 }
 
 impl Row for MailRow {
-    const EMPTY: MailRow = MailRow { name: 0, letter: Chain::EMPTY, of_name: Link::NONE };
+    const EMPTY: MailRow = MailRow { name: 0, instance: 0, from: 0, letter: Chain::EMPTY, of_name: Link::NONE };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.of_name.next
+    }
+}
+
+impl MailRow {
+    pub(crate) fn next_of_name(&self) -> u32 {
+        self.of_name.next
     }
 }
 
@@ -37,17 +47,27 @@ impl Linked<OfName> for MailRow {
 #[derive(Debug)]
 pub(crate) struct Mailbox<'s> {
     rows: Slab<'s, MailRow>,
+    /// Blocks of the pool that waiting messages hold.
+    blocks: u64,
 }
 
 impl<'s> Mailbox<'s> {
     pub(crate) fn new(rows: &'s mut VecView<MailRow>, limit: usize) -> Self {
-        Mailbox { rows: Slab::new(rows, limit) }
+        Mailbox { rows: Slab::new(rows, limit), blocks: 0 }
     }
 
-    /// Keeps a letter for the name in row `n`, which is held. `None`: no row or no memory.
-    pub(crate) fn keep(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, n: u32, letter: &[u8]) -> Option<u32> {
-        // mail may take half of the common memory at most, for the reasons of policy.rs
-        if letter.len() > pool.free_bytes() / 2 {
+    /// Keeps a letter for the name and instance in rows `n` and `instance` (0: `*`). `None`: no
+    /// row or no memory; mail may hold half of the common memory.
+    pub(crate) fn keep(
+        &mut self,
+        names: &mut Names<'_>,
+        pool: &mut Pool<'_>,
+        (n, instance): (u32, u32),
+        from: u64,
+        letter: &[u8],
+    ) -> Option<u32> {
+        let need = letter.len().div_ceil(pool.block()) as u64;
+        if self.blocks + need > pool.usage().1 as u64 / 2 || letter.len() > pool.free_bytes() / 2 {
             return None;
         }
         let k = self.rows.take()?;
@@ -56,19 +76,27 @@ impl<'s> Mailbox<'s> {
             self.rows.give(k);
             return None;
         }
-        self.rows[k] = MailRow { name: n, letter: chain, of_name: Link::NONE };
+        self.blocks += pool.held(&chain);
+        self.rows[k] = MailRow { name: n, instance, from, letter: chain, of_name: Link::NONE };
         append::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
         names.hold_row(n);
+        if instance != 0 {
+            names.hold_row(instance);
+        }
         Some(k)
     }
 
     /// Drops a waiting message, delivered or not.
     pub(crate) fn drop(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
-        let n = self.rows[k].name;
+        let (n, instance) = (self.rows[k].name, self.rows[k].instance);
         remove::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
+        self.blocks -= pool.held(&self.rows[k].letter);
         pool.clear(&mut self.rows[k].letter);
         self.rows[k].name = 0;
         self.rows.give(k);
+        if instance != 0 {
+            names.release(instance);
+        }
         names.release(n);
     }
 
@@ -95,7 +123,7 @@ impl<'s> Mailbox<'s> {
                 }
             }
         }
-        if used != self.rows.used() {
+        if used != self.rows.used() || held != self.blocks {
             return Err("mail: rows are counted wrongly");
         }
         Ok(held)

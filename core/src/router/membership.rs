@@ -76,7 +76,10 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.memberships = mine;
         st.joins -= 1;
-        self.forgive_debts(n, row);
+        // it may have joined the name with another instance, too
+        if !self.names.is_member(mine, row) {
+            self.forgive_debts(n, row);
+        }
         self.tell(Change::Left, n, row, instance, Code::Ok);
         if instance != 0 {
             self.names.release(instance);

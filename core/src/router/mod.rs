@@ -40,7 +40,13 @@
 //! let now = Instant::from_millis(1);
 //! let station = router.admit(now, Newcomer::default()).expect("a free place");
 //! // bytes have come
-//! router.receive(now, station, &[3, 0, 0, 0]);
+//! let mut bytes: &[u8] = &[3, 0, 0, 0];
+//! while !bytes.is_empty() {
+//!     let taken = router.receive(now, station, bytes);
+//!     bytes = &bytes[taken..];
+//!     // if it did not take all: write first (as below), then offer the rest
+//! #   break;
+//! }
 //! // after each batch: do what is wanted
 //! while let Some(action) = router.next_action(now) {
 //!     match action {
@@ -57,6 +63,8 @@
 
 pub mod action;
 mod ask;
+#[cfg(test)]
+mod attacks;
 mod check;
 pub mod counters;
 pub mod flags;
@@ -98,7 +106,6 @@ use names::Names;
 use presence::Watches;
 use requests::Requests;
 use stations::{Life, Stations};
-use store::Stamp;
 use timers::Wheel;
 
 /// How a connection carries bytes.
@@ -147,6 +154,8 @@ pub enum ConfigError {
     Tables,
     /// `max_frame` is below 256 or above what the frame buffers hold.
     Frame,
+    /// An outbox would not hold a frame of `max_frame` and its margin.
+    Outbox,
     /// The node's name is empty, longer than 48 bytes or has control characters.
     Node,
 }
@@ -192,6 +201,8 @@ pub struct Router<'s> {
     epoch: u64,
     /// First of the doomed stations; 0: none. Empty between calls.
     doomed: u32,
+    /// Somebody has much waiting that no transport was offered yet.
+    pressed: bool,
     stopping: bool,
 }
 
@@ -235,6 +246,7 @@ impl<'s> Router<'s> {
             stamp: 0,
             epoch: 0,
             doomed: 0,
+            pressed: false,
             stopping: false,
         };
         router.set(settings)?;
@@ -243,15 +255,26 @@ impl<'s> Router<'s> {
 
     /// Other settings from here on. Stations that are there keep the silence they were told.
     pub fn set(&mut self, settings: Settings<'s>) -> Result<(), ConfigError> {
-        let buffers = self.assembly.len().min(self.encode.len());
-        if settings.max_frame < 256 || settings.max_frame + FRAME_MARGIN > buffers {
+        let buffers = self.assembly.len().min(self.encode.len()).min(self.scratch.len());
+        let framed = settings.max_frame.saturating_add(FRAME_MARGIN);
+        if settings.max_frame < 256 || framed > buffers {
             return Err(ConfigError::Frame);
+        }
+        if settings.outbox < framed {
+            return Err(ConfigError::Outbox);
         }
         let node = settings.node;
         if node.is_empty() || node.len() > crate::limits::MAX_STATION_NAME || !crate::name::no_controls(node) {
             return Err(ConfigError::Node);
         }
-        self.settings = settings;
+        // One station alone never fills a table that others need too.
+        let share = |wish: u32, rows: usize| wish.min((rows / 2).max(1) as u32);
+        self.settings = Settings {
+            joins: share(settings.joins, self.names.members.limit()),
+            asks: share(settings.asks, self.requests.limit()),
+            watches: share(settings.watches, self.watches.limit()),
+            ..settings
+        };
         Ok(())
     }
 
@@ -351,10 +374,17 @@ impl<'s> Router<'s> {
         if st.out.len() <= self.settings.outbox / 2 {
             st.full_since = None;
         }
-        if !st.out.is_empty() {
+        if st.out.is_empty() {
+            st.stalled = None;
+            if matches!(st.life, Life::Closing(_)) {
+                self.stations.enqueue(n);
+            }
+        } else {
             st.blocked = true;
-        } else if matches!(st.life, Life::Closing(_)) {
-            self.stations.enqueue(n);
+            if bytes > 0 || st.stalled.is_none() {
+                st.stalled = Some(self.now);
+                self.arm(n);
+            }
         }
         if self.stations[n].mail_waits {
             self.bring_mail(n);
@@ -397,7 +427,7 @@ impl<'s> Router<'s> {
                 self.mail_due(t - stations - requests + 1);
             }
         }
-        let calendar = Stamp::from_micros(self.epoch + now.millis() * 1000);
+        let calendar = self.stamp_now();
         self.store.get_mut().expire_tombstones(calendar);
         self.reap();
     }
@@ -463,11 +493,15 @@ impl<'s> Router<'s> {
         let when = match st.life {
             Life::New => st.connected + self.settings.hello_within,
             Life::Ready => {
-                let silent = st.heard + st.silence;
-                match st.full_since {
-                    Some(since) => silent.min(since + self.settings.slow_after),
-                    None => silent,
-                }
+                let slow = self.settings.slow_after;
+                [
+                    st.full_since.map(|t| t + slow),
+                    st.stalled.map(|t| t + slow),
+                    st.half_since.map(|t| t + self.settings.frame_within),
+                ]
+                .into_iter()
+                .flatten()
+                .fold(st.heard + st.silence, Instant::min)
             }
             // `heard` is when its end began
             Life::Closing(_) => st.heard + self.settings.linger,
@@ -483,7 +517,12 @@ impl<'s> Router<'s> {
                 self.doom(n, Reason::NotIntroduced);
             }
             Life::Ready if st.heard + st.silence <= self.now => self.doom(n, Reason::Silent),
-            Life::Ready if st.full_since.is_some_and(|t| t + self.settings.slow_after <= self.now) => {
+            Life::Ready if st.half_since.is_some_and(|t| t + self.settings.frame_within <= self.now) => {
+                self.doom(n, Reason::Silent);
+            }
+            Life::Ready
+                if [st.full_since, st.stalled].iter().flatten().any(|t| *t + self.settings.slow_after <= self.now) =>
+            {
                 self.doom(n, Reason::Slow);
             }
             Life::Closing(_) if st.heard + self.settings.linger <= self.now => {

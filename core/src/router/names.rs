@@ -72,13 +72,22 @@ pub struct MemberRow {
     /// Row of the instance's text; 0 is `*`.
     pub(crate) instance: u32,
     pub(crate) exclusive: bool,
+    /// Counts memberships: later ones have larger numbers.
+    pub(crate) serial: u64,
     of_name: Link,
     of_station: Link,
 }
 
 impl Row for MemberRow {
-    const EMPTY: MemberRow =
-        MemberRow { station: 0, name: 0, instance: 0, exclusive: false, of_name: Link::NONE, of_station: Link::NONE };
+    const EMPTY: MemberRow = MemberRow {
+        station: 0,
+        name: 0,
+        instance: 0,
+        exclusive: false,
+        serial: 0,
+        of_name: Link::NONE,
+        of_station: Link::NONE,
+    };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.station
     }
@@ -131,6 +140,7 @@ pub(crate) struct Names<'s> {
     /// The name that was found last. Who sends much sends much to one name, and comparing is
     /// half the work of hashing.
     recent: u32,
+    serial: u64,
     seed: u32,
 }
 
@@ -149,6 +159,7 @@ impl<'s> Names<'s> {
             members: Slab::new(members, limits.1),
             patterns: 0,
             recent: 0,
+            serial: 0,
             seed,
         }
     }
@@ -309,12 +320,41 @@ impl<'s> Names<'s> {
             self.release(n);
             return Err(JoinError::MembersFull);
         };
-        self.members[m] = MemberRow { station, name: n, instance, exclusive, ..MemberRow::EMPTY };
+        self.serial += 1;
+        let serial = self.serial;
+        self.members[m] = MemberRow { station, name: n, instance, exclusive, serial, ..MemberRow::EMPTY };
         append::<OfName, _>(&mut self.members, &mut self.rows[n].members, m);
         append::<OfStation, _>(&mut self.members, mine, m);
         self.rows[n].count += 1;
         self.rows[n].exclusive |= exclusive;
         Ok(m)
+    }
+
+    /// The first membership of row `n` (0: none) behind the one with number `serial`, which
+    /// stood in row `m` (0 and 0: the first of all).
+    pub(crate) fn member_behind(&self, n: u32, m: u32, serial: u64) -> u32 {
+        if n == 0 {
+            return 0;
+        }
+        if let Some(row) = self.members.get(m)
+            && (row.name, row.serial) == (n, serial)
+        {
+            return row.next_of_name();
+        }
+        let mut m = self.rows[n].members.first;
+        while m != 0 && self.members[m].serial <= serial {
+            m = self.members[m].next_of_name();
+        }
+        m
+    }
+
+    /// Whether a station with these memberships has joined row `n`.
+    pub(crate) fn is_member(&self, mine: Ends, n: u32) -> bool {
+        let mut m = mine.first;
+        while m != 0 && self.members[m].name != n {
+            m = self.members[m].next_of_station();
+        }
+        m != 0
     }
 
     /// Ends membership `m`. The rows of its name and instance go with it if nothing else
@@ -323,6 +363,7 @@ impl<'s> Names<'s> {
         let MemberRow { name: n, instance, exclusive, .. } = self.members[m];
         remove::<OfName, _>(&mut self.members, &mut self.rows[n].members, m);
         remove::<OfStation, _>(&mut self.members, mine, m);
+        self.members[m].serial = 0;
         self.members.give(m);
         self.rows[n].count -= 1;
         if exclusive {

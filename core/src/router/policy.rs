@@ -5,9 +5,11 @@
 //! | table of stations | the newcomer is refused (`stations_refused_full`) |
 //! | any other table, or a station's share of it | the request is answered by `FULL` |
 //! | a station's outbox, for a message | the copy is dropped and counted; an asker is told `RECIPIENT_BUSY` |
-//! | a station's outbox, for what it asked for itself (answers, outcomes, pongs, presence) | a quarter more is allowed; beyond that it is closed as slow, because silence would be a lie (D5, D7) |
-//! | a station's outbox, for longer than `slow_after` | it is closed as slow |
-//! | memory common to all | as the outbox: no station may hold more than half of what is left |
+//! | a station's outbox, for what it asked for itself (answers, outcomes, pongs, presence) | a quarter more is allowed; beyond that, if its transport takes nothing, it is closed as slow, because silence would be a lie (D5, D7); if its transport was not offered the bytes yet, the input that causes them has to wait (`Router::receive`) |
+//! | a station's outbox, for longer than `slow_after`, or its transport takes nothing for that long | it is closed as slow |
+//! | memory common to all, for a message | as the outbox: nobody may hold more than is left for all others, and an eighth is kept back |
+//! | memory common to all, for what is owed | whoever holds most and takes nothing is closed, not who is told |
+//! | memory common to all, for mail | `FULL` when mail holds half of it |
 //!
 //! Owns: that arithmetic. Does not own the tables.
 
@@ -33,48 +35,74 @@ pub(crate) enum Denied {
     Order,
 }
 
-/// Whether `add` octets may join the `have` octets of an outbox. `limit` is that of an
-/// outbox; `free` what is left in common memory.
+/// What is known of a recipient and of memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fill {
+    /// Octets in its outbox.
+    pub(crate) have: usize,
+    /// Its transport would block.
+    pub(crate) blocked: bool,
+    /// Octets that an outbox may hold.
+    pub(crate) limit: usize,
+    /// Octets of common memory that nobody holds, and all of it.
+    pub(crate) free: usize,
+    pub(crate) pool: usize,
+}
+
+/// Whether `add` octets may join an outbox.
 ///
 /// The share of common memory shrinks as it fills, so that a few that do not read cannot
-/// take the memory of all others: each may hold at most as much as is left for everybody
-/// else. What is owed may go beyond, since it ends with closing.
+/// take the memory of all others.
 #[inline]
-pub(crate) fn admit(have: usize, add: usize, class: Class, limit: usize, free: usize) -> Result<(), Denied> {
+pub(crate) fn admit(add: usize, class: Class, f: Fill) -> Result<(), Denied> {
+    let want = f.have + add;
     let limit = match class {
-        Class::Signal => limit,
-        Class::Owed => limit + limit / 4,
+        Class::Signal => f.limit,
+        Class::Owed if f.blocked => f.limit + f.limit / 4,
+        // The transport was not offered it yet: see `pressed`.
+        Class::Owed => f.limit.saturating_mul(4),
     };
-    let want = have + add;
     if want > limit {
         return Err(Denied::Outbox);
     }
-    let fair = match class {
-        Class::Signal => free,
-        Class::Owed => free.saturating_mul(8),
+    let left = match class {
+        Class::Signal => f.free.saturating_sub(f.pool / 8),
+        Class::Owed => f.free,
     };
-    if want > fair && have > 0 {
-        return Err(Denied::Memory);
-    }
-    Ok(())
+    let share = if f.have == 0 || (class == Class::Owed && !f.blocked) { add } else { want };
+    if share > left { Err(Denied::Memory) } else { Ok(()) }
+}
+
+/// Whether a station that its transport has not blocked has more waiting than it may hold
+/// for long: then it is time to write before more is taken in.
+#[inline]
+pub(crate) fn pressed(have: usize, limit: usize) -> bool {
+    have > limit / 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const F: Fill = Fill { have: 90, blocked: true, limit: 100, free: 1000, pool: 1000 };
+
     #[test]
     fn messages_have_less_room_than_answers() {
-        assert_eq!(admit(90, 10, Class::Signal, 100, 1000), Ok(()));
-        assert_eq!(admit(91, 10, Class::Signal, 100, 1000), Err(Denied::Outbox));
-        assert_eq!(admit(91, 10, Class::Owed, 100, 1000), Ok(()));
-        assert_eq!(admit(120, 10, Class::Owed, 100, 1000), Err(Denied::Outbox));
+        assert_eq!(admit(10, Class::Signal, F), Ok(()));
+        assert_eq!(admit(11, Class::Signal, F), Err(Denied::Outbox));
+        assert_eq!(admit(35, Class::Owed, F), Ok(()));
+        assert_eq!(admit(36, Class::Owed, F), Err(Denied::Outbox));
+        assert_eq!(admit(300, Class::Owed, Fill { blocked: false, ..F }), Ok(()), "not offered to the transport yet");
     }
 
     #[test]
-    fn who_holds_nothing_always_gets_a_first_frame() {
-        assert_eq!(admit(0, 50, Class::Signal, 100, 10), Ok(()));
-        assert_eq!(admit(50, 10, Class::Signal, 100, 40), Err(Denied::Memory));
-        assert_eq!(admit(50, 10, Class::Owed, 100, 40), Ok(()));
+    fn nobody_holds_more_than_is_left_and_messages_leave_a_reserve() {
+        let f = Fill { have: 50, free: 200, ..F };
+        assert_eq!(admit(10, Class::Signal, f), Ok(()));
+        assert_eq!(admit(30, Class::Signal, f), Err(Denied::Memory));
+        assert_eq!(admit(70, Class::Owed, f), Ok(()));
+        let short = Fill { have: 0, free: 120, ..F };
+        assert_eq!(admit(10, Class::Signal, short), Err(Denied::Memory));
+        assert_eq!(admit(10, Class::Owed, short), Ok(()));
     }
 }

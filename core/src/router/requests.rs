@@ -12,7 +12,7 @@ use heapless::vec::VecView;
 /// An open question.
 #[derive(Debug)]
 pub struct RequestRow {
-    generation: u32,
+    generation: u64,
     /// Row of the asker; 0: the row is free.
     pub(crate) asker: u32,
     pub(crate) seq: u32,
@@ -95,7 +95,7 @@ impl<'s> Requests<'s> {
     /// A new question. `None`: the table is full.
     pub(crate) fn open(&mut self, stations: &mut Stations<'_>, asker: u32, seq: u32, name: u32) -> Option<u32> {
         let r = self.rows.take()?;
-        let generation = self.rows[r].generation.wrapping_add(1).max(1);
+        let generation = self.rows[r].generation + 1;
         self.rows[r] = RequestRow { generation, asker, seq, name, ..RequestRow::EMPTY };
         append::<OfAsker, _>(&mut self.rows, &mut stations[asker].asked, r);
         stations[asker].asks += 1;

@@ -58,7 +58,7 @@ impl Router<'_> {
 
     /// Tells it why, if it can still be told, and asks the shell to write and close.
     fn last_words(&mut self, n: u32, why: Reason) {
-        if why != Reason::Goodbye {
+        if why != Reason::Goodbye && !self.stations[n].cut {
             let closing = Closing { code: why.code(), text: why.text() };
             let wording = self.stations[n].session.wording();
             if let Some(len) = wording.say(&ServerToClient::Closing(closing), self.encode) {

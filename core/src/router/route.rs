@@ -37,6 +37,10 @@ pub(super) struct Reached {
     pub(super) handed: u32,
     /// Recipients whose outbox did not.
     pub(super) denied: u32,
+    /// Of those, who cannot take frames that long.
+    pub(super) too_big: u32,
+    /// How many of both are members of the very name, not of a pattern.
+    pub(super) members: u32,
 }
 
 impl Router<'_> {
@@ -63,7 +67,7 @@ impl Router<'_> {
         } else {
             self.reach_station(&mut delivery)
         };
-        if reached.handed > 0 && l.seq == 0 {
+        if reached.handed > 0 && l.seq == 0 && !l.keep {
             return;
         }
         self.sent_report(n, l, reached);
@@ -71,20 +75,22 @@ impl Router<'_> {
 
     /// What the sender is told, and what happens to a letter that reached nobody.
     fn sent_report(&mut self, n: u32, l: &Letter<'_>, reached: Reached) {
-        let Reached { handed, denied } = reached;
+        let Reached { handed, denied, too_big, members } = reached;
         let code = match (handed, denied) {
+            // who listens to a pattern hears it, but is not whom mail waits for
+            _ if l.keep && members == 0 && self.is_declared(l.name) => {
+                let code = self.keep(n, l);
+                return self.outcome(n, l.seq, code, code.text());
+            }
             // only valid names have rows, so only those without need be looked at
             (0, 0) if !l.name.is_empty() && !name::is_valid(l.name) => {
                 return self.refuse(n, l.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
-            }
-            (0, 0) if l.keep => {
-                let code = self.keep(n, l);
-                return self.outcome(n, l.seq, code, code.text());
             }
             (0, 0) => {
                 self.counters.one(Counter::NoRecipient);
                 Code::NoRecipient
             }
+            (0, _) if too_big == denied => Code::TooBig,
             (0, _) => Code::RecipientBusy,
             _ => Code::Ok,
         };
@@ -119,10 +125,8 @@ impl Router<'_> {
         }
         let grant = self.stations[n].grant;
         let needed = if l.everyone { Rights::MANAGE } else { Rights::WRITE };
-        let covered = !grant.restricted
-            || (!l.name.is_empty() && self.settings.gate.allows(grant, needed, l.name))
-            // whoever was written to may write back
-            || l.station != 0;
+        // addresses are not names: a grant for certain names covers none
+        let covered = !grant.restricted || (!l.name.is_empty() && self.settings.gate.allows(grant, needed, l.name));
         if !grant.rights.has(needed) || !covered {
             return Err((Code::Refused, "no grant to send there"));
         }
@@ -137,6 +141,7 @@ impl Router<'_> {
         let mut reached = Reached::default();
         if let Some(row) = self.names.find_again(d.letter.name) {
             self.reach_members(d, row, &mut reached);
+            reached.members = reached.handed + reached.denied;
         }
         if self.names.has_patterns() {
             for stem in name::stems(d.letter.name) {
@@ -203,7 +208,10 @@ impl Router<'_> {
         st.stamp = self.stamp;
         match self.hand_anew(d, to) {
             Ok(()) => reached.handed += 1,
-            Err(_) => reached.denied += 1,
+            Err(why) => {
+                reached.denied += 1;
+                reached.too_big += (why == Denied::TooBig) as u32;
+            }
         }
     }
 

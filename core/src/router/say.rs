@@ -3,7 +3,8 @@
 //! Owns: what is counted and who is doomed when a frame does not fit. The arithmetic is
 //! `policy.rs`'s.
 
-use super::policy::{Class, Denied, admit};
+use super::policy::{Class, Denied, Fill, admit, pressed};
+use super::stations::Life;
 use super::{Counter, Reason, Router};
 use crate::model::{Answer, Code, Outcome, ServerToClient};
 
@@ -11,28 +12,74 @@ impl Router<'_> {
     /// Puts the first `len` octets of the encode buffer into the outbox of station `n`.
     #[inline]
     pub(super) fn post(&mut self, n: u32, len: usize, class: Class) -> Result<(), Denied> {
-        let st = &mut self.stations[n];
-        let mut put = if len > st.max_frame as usize {
-            Err(Denied::TooBig)
-        } else {
-            admit(st.out.len(), len, class, self.settings.outbox, self.pool.free_bytes())
-        };
-        if put.is_ok() && !self.pool.push(&mut st.out, &self.encode[..len]) {
-            put = Err(Denied::Memory);
-        }
-        match put {
+        match self.put(n, len, class) {
             Ok(()) => {
+                let st = &self.stations[n];
                 if !st.blocked {
+                    self.pressed |= pressed(st.out.len(), self.settings.outbox);
                     self.stations.enqueue(n);
                 }
                 self.counters.one(Counter::FramesOut);
                 Ok(())
             }
-            Err(why) => {
-                self.denied(n, class, why);
-                Err(why)
+            Err(why) => self.post_denied(n, len, class, why),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, n: u32, len: usize, class: Class) -> Result<(), Denied> {
+        let st = &mut self.stations[n];
+        if len > st.max_frame as usize {
+            return Err(Denied::TooBig);
+        }
+        let fill = Fill {
+            have: st.out.len(),
+            blocked: st.blocked,
+            limit: self.settings.outbox,
+            free: self.pool.free_bytes(),
+            pool: self.pool.all_bytes(),
+        };
+        admit(len, class, fill)?;
+        if self.pool.push(&mut st.out, &self.encode[..len]) { Ok(()) } else { Err(Denied::Memory) }
+    }
+
+    /// The second try, for what is owed to somebody who reads while others hold the memory.
+    #[cold]
+    fn post_denied(&mut self, n: u32, len: usize, class: Class, mut why: Denied) -> Result<(), Denied> {
+        while why == Denied::Memory && class == Class::Owed && !self.stations[n].blocked && self.relieve() {
+            match self.put(n, len, class) {
+                Ok(()) => {
+                    self.stations.enqueue(n);
+                    self.counters.one(Counter::FramesOut);
+                    return Ok(());
+                }
+                Err(again) => why = again,
             }
         }
+        self.denied(n, class, why);
+        Err(why)
+    }
+
+    /// Takes the memory of whoever holds most of it and takes nothing: he goes, not who is to
+    /// be told. `false`: there is nobody of that kind.
+    fn relieve(&mut self) -> bool {
+        let held = |n: &u32| {
+            let st = &self.stations[*n];
+            let idle = st.blocked && st.life != Life::Free;
+            (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
+        };
+        let Some(n) = (1..=self.stations.made()).max_by_key(held).filter(|n| held(n) > 0) else { return false };
+        let st = &mut self.stations[n];
+        if st.blocked {
+            self.pool.clear(&mut st.out);
+            st.cut = true;
+        }
+        self.pool.clear(&mut st.stash);
+        if matches!(st.life, Life::Closing(_)) {
+            self.stations.enqueue(n);
+        }
+        self.doom(n, Reason::NoMemory);
+        true
     }
 
     /// A frame did not go into an outbox.
@@ -44,7 +91,7 @@ impl Router<'_> {
             Denied::TooBig => Counter::DroppedTooBig,
             Denied::Order => Counter::DroppedOrder,
         });
-        if why == Denied::TooBig {
+        if why == Denied::TooBig || why == Denied::Order {
             return;
         }
         if class == Class::Owed {
@@ -65,6 +112,18 @@ impl Router<'_> {
         match wording.say(what, self.encode) {
             Some(len) => _ = self.post(n, len, Class::Owed),
             None => self.counters.one(Counter::DroppedTooBig),
+        }
+    }
+
+    /// A frame that station `n` waits for, and that stands in the encode buffer if it is
+    /// `Some`, is put into its outbox. If it can take none that long, it is told so.
+    pub(super) fn put_row(&mut self, n: u32, seq: u32, len: Option<usize>) {
+        let put = match len {
+            Some(len) => self.post(n, len, Class::Owed),
+            None => Err(Denied::TooBig),
+        };
+        if put == Err(Denied::TooBig) {
+            self.outcome(n, seq, Code::TooBig, "longer than a frame to this station may be");
         }
     }
 

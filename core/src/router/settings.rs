@@ -17,7 +17,8 @@ pub struct Settings<'s> {
     /// Longest frame taken from a station, header included. At most the length of the
     /// storage's frame buffers less 64.
     pub max_frame: usize,
-    /// Octets that may wait for one station; a quarter more for what it asked for itself.
+    /// Octets that may wait for one station; a quarter more for what it asked for itself. At
+    /// least `max_frame` and [`FRAME_MARGIN`](super::FRAME_MARGIN).
     pub outbox: usize,
     /// After how long without a frame a station is closed, if it does not say.
     pub silence: Duration,
@@ -25,8 +26,11 @@ pub struct Settings<'s> {
     pub max_silence: Duration,
     /// How long a connection may take to say hello.
     pub hello_within: Duration,
-    /// How long an outbox may refuse messages before its station is closed.
+    /// How long an outbox may refuse messages, or its transport take nothing of it, before the
+    /// station is closed.
     pub slow_after: Duration,
+    /// How long a frame that has begun may take to be whole.
+    pub frame_within: Duration,
     /// How long the last words to a station that is let go of may take.
     pub linger: Duration,
     /// How long an answer may take, if the asker does not say.
@@ -39,11 +43,11 @@ pub struct Settings<'s> {
     pub max_keep: Duration,
     /// Rows of one page of a list.
     pub page: u32,
-    /// Memberships that one station may have.
+    /// Memberships that one station may have; never more than half of all there may be.
     pub joins: u32,
-    /// Questions that one station may have open.
+    /// Questions that one station may have open; never more than half of all.
     pub asks: u32,
-    /// Watches that one station may have.
+    /// Watches that one station may have; never more than half of all.
     pub watches: u32,
     /// Frames that one connection may get wrong before it is closed.
     pub strikes: u8,
@@ -63,6 +67,7 @@ impl<'s> Settings<'s> {
             max_silence: Duration::from_secs(3600),
             hello_within: Duration::from_secs(5),
             slow_after: Duration::from_secs(10),
+            frame_within: Duration::from_secs(30),
             linger: Duration::from_secs(2),
             ask: Duration::from_secs(10),
             max_ask: Duration::from_secs(600),

@@ -34,7 +34,7 @@ pub(crate) enum Life {
 #[derive(Debug)]
 pub struct Station {
     pub(crate) life: Life,
-    pub(crate) generation: u32,
+    pub(crate) generation: u64,
     /// Next in the queue of those with something to write, or next free row.
     next: u32,
     queued: bool,
@@ -48,6 +48,8 @@ pub struct Station {
     /// Told that hello was refused, malformed and the like; too many end it.
     pub(crate) strikes: u8,
     pub(crate) session: Session,
+    /// Its output was cut inside a frame: not a word more.
+    pub(crate) cut: bool,
     /// Octets of an oversize frame still to be stepped over.
     pub(crate) skip: u32,
     /// The beginning of a frame.
@@ -70,6 +72,10 @@ pub struct Station {
     pub(crate) silence: Duration,
     /// Since when its outbox refuses messages.
     pub(crate) full_since: Option<Instant>,
+    /// Since when its transport has taken nothing although something waits.
+    pub(crate) stalled: Option<Instant>,
+    /// Since when the beginning of a frame waits for the rest.
+    pub(crate) half_since: Option<Instant>,
     /// Number of the last message it was given, for D2.
     pub(crate) stamp: u64,
     pub(crate) name: heapless::String<MAX_STATION_NAME, u8>,
@@ -87,6 +93,7 @@ impl Row for Station {
         datagram: false,
         strikes: 0,
         session: Session::new(Dialect::Messi),
+        cut: false,
         skip: 0,
         stash: Chain::EMPTY,
         out: Chain::EMPTY,
@@ -103,6 +110,8 @@ impl Row for Station {
         heard: Instant::ZERO,
         silence: Duration::ZERO,
         full_since: None,
+        stalled: None,
+        half_since: None,
         stamp: 0,
         name: heapless::String::new(),
     };
@@ -138,7 +147,7 @@ impl<'s> Stations<'s> {
     /// A fresh row with an address of its own.
     pub(crate) fn take(&mut self) -> Option<u32> {
         let n = self.rows.take()?;
-        let generation = self.rows[n].generation.wrapping_add(1).max(1);
+        let generation = self.rows[n].generation + 1;
         self.rows[n] = Station { generation, ..Station::EMPTY };
         Some(n)
     }

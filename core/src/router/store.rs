@@ -1167,7 +1167,8 @@ mod tests {
             let removed = (stamp, origin, None);
             match random() % 8 {
                 0..=3 => {
-                    let value: Vec<u8> = (0..(random() % 104) >> (random() % 5)).map(|i| i as u8 ^ step as u8).collect();
+                    let value: Vec<u8> =
+                        (0..(random() % 104) >> (random() % 5)).map(|i| i as u8 ^ step as u8).collect();
                     let change = (stamp, origin, Some(value.clone()));
                     match s.set(&name, &value, at(stamp), origin) {
                         Ok(Applied::Done) => {

@@ -99,6 +99,16 @@ fn random_frame(r: &mut Rng, known_ids: &[u64], asks: &[u64]) -> Vec<u8> {
     }
 }
 
+/// Offers all bytes; between the pieces nothing is written, so not all may be taken.
+fn feed(router: &mut Router<'_>, t: Instant, id: StationId, bytes: &[u8]) {
+    let mut left = bytes;
+    while !left.is_empty() {
+        let taken = router.receive(t, id, left);
+        assert!(taken > 0, "each call takes something");
+        left = &left[taken..];
+    }
+}
+
 struct Peer {
     id: StationId,
     read: Vec<u8>,
@@ -145,7 +155,7 @@ fn run(seed: u64, steps: usize) {
             0 => {
                 if let Ok(id) = router.admit(t, Newcomer::default()) {
                     if !r.one_in(8) {
-                        router.receive(t, id, &frame(Hello { seq: 1, name: "p", ..Hello::default() }));
+                        feed(&mut router, t, id, &frame(Hello { seq: 1, name: "p", ..Hello::default() }));
                     }
                     peers.push(Peer { id, read: Vec::new(), reads: !r.one_in(4) });
                 }
@@ -159,9 +169,9 @@ fn run(seed: u64, steps: usize) {
                 let i = r.below(peers.len() as u64) as usize;
                 let bytes = random_frame(&mut r, &ids, &asks);
                 let cut = r.below(bytes.len() as u64 + 1) as usize;
-                router.receive(t, peers[i].id, &bytes[..cut]);
+                feed(&mut router, t, peers[i].id, &bytes[..cut]);
                 if !r.one_in(30) {
-                    router.receive(t, peers[i].id, &bytes[cut..]);
+                    feed(&mut router, t, peers[i].id, &bytes[cut..]);
                 }
             }
             _ => {}

@@ -12,8 +12,8 @@ use crate::name;
 
 impl Router<'_> {
     /// The time of a change: by the calendar if the shell has told it.
-    fn stamp_now(&self) -> Stamp {
-        Stamp::from_micros(self.epoch + self.now.millis() * 1000)
+    pub(super) fn stamp_now(&self) -> Stamp {
+        Stamp::from_micros(self.epoch.saturating_add(self.now.millis().saturating_mul(1000)))
     }
 
     /// Longest value that is taken.
@@ -56,7 +56,7 @@ impl Router<'_> {
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(&ServerToClient::Value(value), self.encode);
-        self.put_row(n, len);
+        self.put_row(n, s.seq, len);
     }
 
     fn set_value(&mut self, n: u32, s: &Store<'_>) {
@@ -154,7 +154,7 @@ impl Router<'_> {
         let wording = self.stations[n].session.wording();
         let len = wording.say(&ServerToClient::Item(item), self.encode);
         if shown {
-            self.put_row(n, len);
+            self.put_row(n, l.seq, len);
         }
         Some((next, shown))
     }

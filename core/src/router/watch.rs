@@ -7,6 +7,7 @@ use super::flags::{FlagError, Raise, Raised};
 use super::policy::Class;
 use super::presence::WatchRow;
 use super::{Counter, Rights, Router};
+use crate::limits::MIN_WATCHER_FRAME;
 use crate::model::{Change, Code, Flag, FlagChange, Presence, ServerToClient, Watch};
 use crate::name;
 
@@ -29,6 +30,9 @@ impl Router<'_> {
         let grant = self.stations[n].grant;
         if !self.covers(n, Rights::READ, w.name) || (w.name.is_empty() && grant.restricted) {
             return self.refuse(n, w.seq, Code::Refused, "no grant to watch that");
+        }
+        if self.stations[n].max_frame < MIN_WATCHER_FRAME {
+            return self.refuse(n, w.seq, Code::TooBig, "who watches must take frames of 512 octets");
         }
         if self.stations[n].watches >= self.settings.watches {
             return self.refuse(n, w.seq, Code::Full, "this station has as many watches as it may");

@@ -22,6 +22,15 @@ struct Peer {
     heard: Vec<u8>,
 }
 
+/// Offers all of it, without writing in between.
+fn feed(router: &mut Router<'_>, now: Instant, id: StationId, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let taken = router.receive(now, id, bytes);
+        assert!(taken > 0, "each call takes something");
+        bytes = &bytes[taken..];
+    }
+}
+
 fn frame(message: &ClientToServer<'_>) -> Vec<u8> {
     let mut bytes = vec![0; 4 + message.len()];
     bytes[..4].copy_from_slice(&[1, 0, (message.len() >> 8) as u8, message.len() as u8]);
@@ -107,7 +116,7 @@ fuzz_target!(|data: &[u8]| {
                     assert!(peers.iter().all(|p| p.id != id), "an address given twice");
                     peers.push(Peer { id, datagram, reads: true, heard: Vec::new() });
                     if arg & 4 == 0 {
-                        router.receive(now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
+                        feed(&mut router, now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
                     }
                 }
             }
@@ -117,9 +126,9 @@ fuzz_target!(|data: &[u8]| {
                 input = more;
                 if let Some(peer) = peers.get(*op as usize / 12 % peers.len().max(1)) {
                     if op % 12 < 5 {
-                        router.receive(now, peer.id, &[1, 0, 0, bytes.len() as u8]);
+                        feed(&mut router, now, peer.id, &[1, 0, 0, bytes.len() as u8]);
                     }
-                    router.receive(now, peer.id, bytes);
+                    feed(&mut router, now, peer.id, bytes);
                 }
             }
             7 => {
@@ -129,7 +138,8 @@ fuzz_target!(|data: &[u8]| {
                     let join = Join { name, exclusive: arg & 16 != 0, ..Join::default() };
                     let ask =
                         Letter { name, body: &[*arg; 40], ask: true, seq: 9, ttl_ms: *arg as u32, ..Letter::default() };
-                    router.receive(
+                    feed(
+                        &mut router,
                         now,
                         peer.id,
                         &frame(&if arg & 128 == 0 { join.into() } else { ClientToServer::Send(ask) }),
@@ -149,7 +159,7 @@ fuzz_target!(|data: &[u8]| {
                     let peer = peers.swap_remove(which);
                     router.closed(now, peer.id);
                     // whatever is said about it afterwards does no harm
-                    router.receive(now, peer.id, &[3, 0, 0, 0]);
+                    feed(&mut router, now, peer.id, &[3, 0, 0, 0]);
                     router.sent(now, peer.id, 5);
                     router.writable(now, peer.id);
                     assert_eq!(router.output(peer.id).count(), 0);

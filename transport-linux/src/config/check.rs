@@ -5,6 +5,7 @@
 
 use chappe_core::limits::{MAX_STATION_NAME, MAX_TOKEN, MAX_USER, MIN_SILENCE_MS};
 use chappe_core::name;
+use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
 use super::{Config, ConfigError, Endpoint, Limits, Right, Step};
@@ -142,7 +143,7 @@ impl Limits {
     fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
         let day = 86_400_000;
         let mib = 1 << 20;
-        let bounds: [(&str, u64, u64, u64); 24] = [
+        let bounds: [(&str, u64, u64, u64); 25] = [
             ("stations", self.stations.into(), 1, crate::daemon::MAX_STATIONS as u64),
             ("datagram_stations", self.datagram_stations.into(), 0, self.stations.into()),
             ("descriptors", self.descriptors.into(), 0, 1 << 30),
@@ -155,6 +156,7 @@ impl Limits {
             ("silence_ms", self.silence_ms.into(), MIN_SILENCE_MS.into(), day),
             ("max_silence_ms", self.max_silence_ms.into(), MIN_SILENCE_MS.into(), day),
             ("slow_after_ms", self.slow_after_ms.into(), 10, day),
+            ("frame_within_ms", self.frame_within_ms.into(), 100, day),
             ("linger_ms", self.linger_ms.into(), 10, day),
             ("ask_ms", self.ask_ms.into(), 1, day),
             ("max_ask_ms", self.max_ask_ms.into(), 1, day),
@@ -181,7 +183,7 @@ impl Limits {
             ("max_silence_ms", self.max_silence_ms, "silence_ms", self.silence_ms),
             ("max_ask_ms", self.max_ask_ms, "ask_ms", self.ask_ms),
             ("max_keep_ms", self.max_keep_ms, "keep_ms", self.keep_ms),
-            ("outbox", self.outbox, "max_frame", self.max_frame),
+            ("outbox", self.outbox, "max_frame and 64 bytes more", self.max_frame.saturating_add(FRAME_MARGIN as u32)),
             ("max_frame", self.max_frame, "max_value and 256 bytes for its name", self.max_value.saturating_add(256)),
         ] {
             if most < usual {

@@ -69,13 +69,13 @@ field!(Params<'f>, Params, Part::Params);
 
 impl<'f> Slot<'_, 'f> {
     /// Takes an occurrence of the field, number `number` of the message `whole`. One of the
-    /// wrong wire type is an unknown field.
+    /// wrong wire type is an unknown field; returns whether it was of the right one.
     #[inline]
-    fn take(self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<(), Malformed> {
+    fn take(self, number: u32, wire: Wire<'f>, whole: &'f [u8]) -> Result<bool, Malformed> {
         match (self, wire) {
             (Slot::Text(s), Wire::Len(b)) => *s = core::str::from_utf8(b).map_err(|_| Malformed::NotUtf8)?,
             (Slot::Bytes(s), Wire::Len(b)) => *s = b,
-            (Slot::Params(s), Wire::Len(b)) => s.take(number, b, whole)?,
+            (Slot::Params(s), Wire::Len(b)) => return s.take(number, b, whole),
             (slot, Wire::Varint(v)) => match slot {
                 Slot::U32(s) => *s = v as u32,
                 Slot::U64(s) => *s = v,
@@ -86,11 +86,11 @@ impl<'f> Slot<'_, 'f> {
                 Slot::StoreOp(s) => *s = StoreOp::from_number(v as u32),
                 Slot::Change(s) => *s = Change::from_number(v as u32),
                 Slot::What(s) => *s = What::from_number(v as u32),
-                Slot::Text(_) | Slot::Bytes(_) | Slot::Params(_) => {}
+                Slot::Text(_) | Slot::Bytes(_) | Slot::Params(_) => return Ok(false),
             },
-            _ => {}
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -129,17 +129,20 @@ pub trait Parts<'f> {
     fn part(&self, number: u32) -> Option<Part<'f>>;
 }
 
-/// Reads a message.
-fn fill<'f>(m: &mut dyn Slots<'f>, bytes: &'f [u8]) -> Result<(), Malformed> {
-    let mut left = bytes;
+/// Reads a message. Returns whether it is plain: whether every decoder reads it as we do. One
+/// with groups, or with a known field of a wrong wire type, is not: some give their
+/// connection up on it (`wire/messi.md` section 6), so it is not handed on as it is.
+fn fill<'f>(m: &mut dyn Slots<'f>, bytes: &'f [u8]) -> Result<bool, Malformed> {
+    let (mut left, mut plain) = (bytes, true);
     while !left.is_empty() {
         let (rest, (number, wire)) = field(left)?;
-        if let Some(slot) = m.slot(number) {
-            slot.take(number, wire, bytes)?;
-        }
+        plain &= match m.slot(number) {
+            Some(slot) => slot.take(number, wire, bytes)?,
+            None => wire != Wire::Group,
+        };
         left = rest;
     }
-    Ok(())
+    Ok(plain)
 }
 
 /// Exact octets of a message: it is written to nowhere and counted, so that there is one
@@ -253,14 +256,14 @@ impl<'f> Iterator for ParamIter<'f> {
 impl<'f> Params<'f> {
     /// Takes one more, whose bytes are `bytes`, checked here.
     #[inline(never)]
-    fn take(&mut self, number: u32, bytes: &'f [u8], whole: &'f [u8]) -> Result<(), Malformed> {
-        Param::read(bytes)?;
+    fn take(&mut self, number: u32, bytes: &'f [u8], whole: &'f [u8]) -> Result<bool, Malformed> {
+        let plain = Param::default().fill(bytes)?;
         let count = self.count() + 1;
         if count > MAX_PARAMS {
             return Err(Malformed::TooManyParams);
         }
         *self = Params::Received { whole, number, count };
-        Ok(())
+        Ok(plain)
     }
 
     fn write(&self, number: u32, out: &mut Writer<'_>) {
@@ -279,8 +282,9 @@ impl<'f> Params<'f> {
 /// The shape of every message: read, measured, written.
 pub trait Message<'f>: Default {
     /// Takes the fields in the bytes of a message, which are all used. In place, because
-    /// these structs are large to hand around by value.
-    fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed>;
+    /// these structs are large to hand around by value. Returns whether every decoder would
+    /// read the same: whether it is free of groups and of fields of a wrong wire type.
+    fn fill(&mut self, bytes: &'f [u8]) -> Result<bool, Malformed>;
     /// From the bytes of the message.
     fn read(bytes: &'f [u8]) -> Result<Self, Malformed> {
         let mut m = Self::default();
@@ -327,7 +331,7 @@ macro_rules! messages {
         }
 
         impl<'f> Message<'f> for $name<'f> {
-            fn fill(&mut self, bytes: &'f [u8]) -> Result<(), Malformed> {
+            fn fill(&mut self, bytes: &'f [u8]) -> Result<bool, Malformed> {
                 fill(self, bytes)
             }
             fn len(&self) -> usize {
@@ -471,13 +475,14 @@ macro_rules! oneof {
             /// Returned with it: the bytes of that member, as they came.
             pub fn read(payload: &'f [u8]) -> Result<(Self, &'f [u8]), Malformed> {
                 let mut m = $name::Nothing;
-                let body = m.fill(payload)?;
+                let (body, _) = m.fill(payload)?;
                 Ok((m, body))
             }
 
-            /// As `read`, in place.
+            /// As `read`, in place; returned too: whether the member is plain, see
+            /// [`Message::fill`].
             #[allow(clippy::manual_range_patterns, reason = "one pattern a member, whatever the numbers")]
-            pub fn fill(&mut self, payload: &'f [u8]) -> Result<&'f [u8], Malformed> {
+            pub fn fill(&mut self, payload: &'f [u8]) -> Result<(&'f [u8], bool), Malformed> {
                 let mut left = payload;
                 let (mut seen, mut last, mut body) = (0u32, 0u32, &payload[..0]);
                 while !left.is_empty() {
@@ -495,11 +500,11 @@ macro_rules! oneof {
                     $($number => $name::$member($type::default()),)*
                     _ => $name::Nothing,
                 };
-                match self {
-                    $name::Nothing => {}
+                let plain = match self {
+                    $name::Nothing => true,
                     $($name::$member(m) => fill(m, body)?,)*
-                }
-                Ok(body)
+                };
+                Ok((body, plain))
             }
 
             /// Octets of the payload.

@@ -70,7 +70,8 @@ impl Session {
             kind::CLIENT_TO_SERVER => {
                 *said = Said::Model(ClientToServer::Nothing, Raw::None);
                 if let Said::Model(message, raw) = said {
-                    *raw = Raw::Messi(message.fill(frame).map_err(refusal)?);
+                    let (bytes, plain) = message.fill(frame).map_err(refusal)?;
+                    *raw = if plain { Raw::Messi(bytes) } else { Raw::None };
                 }
             }
             kind::PING => *said = Said::Ping,

@@ -36,7 +36,7 @@ pub const MAX_PAYLOAD: usize = 0xff_ffff;
 pub enum Malformed {
     /// Ends inside a field.
     Truncated,
-    /// A varint of more than ten octets.
+    /// A varint of more than ten octets, or of more than 64 bits.
     LongVarint,
     /// Field number 0, or above 2^29 - 1.
     FieldNumber,
@@ -60,7 +60,7 @@ impl Malformed {
     pub const fn text(self) -> &'static str {
         match self {
             Malformed::Truncated => "protobuf ends inside a field",
-            Malformed::LongVarint => "varint of more than 10 octets",
+            Malformed::LongVarint => "varint of more than 64 bits",
             Malformed::FieldNumber => "invalid field number",
             Malformed::WireType => "invalid wire type",
             Malformed::DeepGroup => "groups nested too deep",
@@ -105,15 +105,16 @@ fn long_varint(input: &[u8]) -> Parsed<'_, u64> {
     let (mut value, mut rest) = (0u64, input);
     let mut shift = 0;
     while let [b, behind @ ..] = rest {
+        if shift == 63 && *b > 1 {
+            // more than 64 bits: some decoders cut it, some give up
+            return Err(Malformed::LongVarint);
+        }
         value |= ((b & 0x7f) as u64) << shift;
         rest = behind;
         if *b < 0x80 {
             return Ok((rest, value));
         }
         shift += 7;
-        if shift == 70 {
-            return Err(Malformed::LongVarint);
-        }
     }
     Err(Malformed::Truncated)
 }
@@ -143,7 +144,8 @@ pub fn field(input: &[u8]) -> Parsed<'_, (u32, Wire<'_>)> {
 fn nested_field(input: &[u8], groups: usize) -> Parsed<'_, (u32, Wire<'_>)> {
     let (rest, tag) = varint(input)?;
     let number = (tag >> 3) as u32;
-    if number == 0 || tag >> 3 > 0x1fff_ffff {
+    // a tag is 32 bits, five octets at most
+    if number == 0 || tag >> 3 > 0x1fff_ffff || input.len() - rest.len() > 5 {
         return Err(Malformed::FieldNumber);
     }
     let (rest, wire) = match tag & 7 {

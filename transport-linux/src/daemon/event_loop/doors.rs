@@ -223,7 +223,7 @@ impl EventLoop<'_> {
                 },
             };
             self.gathered += n;
-            self.router.receive(now, id, &self.buffer[..n]);
+            self.hear(now, id, n);
             if self.gathered >= self.gather {
                 self.flush(now);
             }

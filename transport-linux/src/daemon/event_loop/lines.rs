@@ -56,7 +56,7 @@ impl EventLoop<'_> {
         self.counts.reads += 1;
         self.counts.read_bytes += got as u64;
         self.gathered += got;
-        self.router.receive(now, id, &self.buffer[..got]);
+        self.hear(now, id, got);
     }
 
     /// The station is gone, the line is still there.

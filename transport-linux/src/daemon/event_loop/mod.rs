@@ -118,6 +118,8 @@ pub(super) struct EventLoop<'s> {
     gathered: usize,
     gather: usize,
     buffer: Box<[u8]>,
+    /// For what is written or thrown away while the buffer still holds what was read.
+    scratch: Box<[u8]>,
     /// Given up when descriptors run out, so that one can be accepted and told so.
     spare: Option<File>,
     watchdog: Option<(Duration, Instant)>,
@@ -141,6 +143,7 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, limits: &Limits) {
     settings.max_silence = ms(limits.max_silence_ms);
     settings.hello_within = ms(limits.hello_within_ms);
     settings.slow_after = ms(limits.slow_after_ms);
+    settings.frame_within = ms(limits.frame_within_ms);
     settings.linger = ms(limits.linger_ms);
     settings.ask = ms(limits.ask_ms);
     settings.max_ask = ms(limits.max_ask_ms);
@@ -212,6 +215,7 @@ impl<'s> EventLoop<'s> {
             rest_until: None,
             gathered: 0,
             buffer: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
+            scratch: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
             spare: File::open("/dev/null").ok(),
             watchdog,
             leave_by: None,
@@ -318,10 +322,21 @@ impl<'s> EventLoop<'s> {
                 self.counts.reads += 1;
                 self.counts.read_bytes += n as u64;
                 self.gathered += n;
-                self.router.receive(now, id, &self.buffer[..n]);
+                self.hear(now, id, n);
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => self.lose(now, id, &e.to_string()),
+        }
+    }
+
+    /// Hands the router what stands in the buffer. If it will not take more before what that
+    /// caused is written, it is written.
+    #[inline]
+    pub(super) fn hear(&mut self, now: Instant, id: StationId, n: usize) {
+        let mut at = self.router.receive(now, id, &self.buffer[..n]);
+        while at < n {
+            self.flush(now);
+            at += self.router.receive(now, id, &self.buffer[at..n]);
         }
     }
 
@@ -378,8 +393,8 @@ impl<'s> EventLoop<'s> {
         let Some(Listener { source: Door::Udp(socket), .. }) = self.listeners.get(usize::from(listener)) else {
             return self.router.closed(now, id);
         };
-        while let Some(n) = self.router.next_datagram(id, &mut self.buffer[..DATAGRAM]) {
-            match socket.send_to(&self.buffer[..n], to) {
+        while let Some(n) = self.router.next_datagram(id, &mut self.scratch[..DATAGRAM]) {
+            match socket.send_to(&self.scratch[..n], to) {
                 Ok(_) => {
                     self.counts.datagrams_sent += 1;
                     self.counts.written_bytes += n as u64;
@@ -420,7 +435,7 @@ impl<'s> EventLoop<'s> {
         }
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
-            Some(Peer::Stream(connection)) => connection.close(&mut self.buffer),
+            Some(Peer::Stream(connection)) => connection.close(&mut self.scratch),
             Some(Peer::Datagram(listener, from)) => {
                 self.sources[usize::from(listener)].remove(&from);
             }
