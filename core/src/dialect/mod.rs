@@ -134,6 +134,9 @@ pub(crate) enum Wording {
 }
 
 impl Wording {
+    /// The one that most stations have.
+    pub(crate) const USUAL: Wording = Wording::Messi(messi::frame::Framing::Today);
+
     /// Says something of the model. `None`: longer than `out`.
     pub(crate) fn say(self, what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {
         match self {

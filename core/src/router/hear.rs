@@ -34,6 +34,7 @@ impl Router<'_> {
         while !input.is_empty() && self.stations[n].lives() && !self.pressed {
             self.next_frame(n, &mut input);
         }
+        self.end_run();
         if !self.stations[n].lives() {
             input = &[];
         }
@@ -78,6 +79,8 @@ impl Router<'_> {
                 self.assembly = whole;
             }
             Ok(Cut::Skip { size }) => {
+                self.end_run();
+                let st = &mut self.stations[n];
                 // some of it may have come before the limit was lowered
                 st.skip = (size - st.stash.len().min(size)) as u32;
                 self.pool.clear(&mut st.stash);
@@ -91,6 +94,7 @@ impl Router<'_> {
                 self.outcome(n, 0, Code::TooBig, "a frame longer than Welcome.max_frame");
             }
             Err(refusal) => {
+                self.end_run();
                 self.counters.one(Counter::Malformed);
                 self.outcome(n, 0, refusal.code, refusal.text);
                 self.doom(n, Reason::Malformed);
@@ -149,7 +153,14 @@ impl Router<'_> {
         st.heard = self.now;
         self.counters.one(Counter::FramesIn);
         let mut said = Said::Nothing;
-        match st.session.understand(frame, &mut said).map(|()| &said) {
+        let understood = st.session.understand(frame, &mut said).map(|()| &said);
+        if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
+            && st.life == Life::Ready
+        {
+            return self.letter(n, l, *raw);
+        }
+        self.end_run();
+        match understood {
             Ok(Said::Model(said, raw)) => self.said(n, said, *raw),
             Ok(Said::Nothing) => {}
             Ok(Said::Ping) => {
@@ -188,7 +199,8 @@ impl Router<'_> {
             };
         }
         match said {
-            ClientToServer::Send(l) => self.letter(n, l, raw),
+            // letters have been heard by `frame`
+            ClientToServer::Send(_) | ClientToServer::Nothing => {}
             ClientToServer::Answer(a) => self.answer(n, a, raw),
             ClientToServer::Store(s) => self.store_op(n, s),
             ClientToServer::Join(j) => self.join(n, j),
@@ -202,7 +214,6 @@ impl Router<'_> {
                 self.doom(n, Reason::Goodbye);
             }
             ClientToServer::Hello(h) => self.refuse(n, h.seq, Code::BadRequest, "hello is said once a connection"),
-            ClientToServer::Nothing => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::names::JoinError;
 use super::{Rights, Router};
+use crate::dialect::Wording;
 use crate::model::{Change, Code, Declare, Join, Leave};
 use crate::name;
 
@@ -42,6 +43,9 @@ impl Router<'_> {
             Err(JoinError::MembersFull) => self.refuse(n, j.seq, Code::Full, "the node's table of members is full"),
             Ok(m) => {
                 self.stations[n].joins += 1;
+                if self.stations[n].session.wording() != Wording::USUAL {
+                    self.names.mark_odd(m);
+                }
                 self.outcome(n, j.seq, Code::Ok, "");
                 let member = &self.names.members[m];
                 let (row, instance) = (member.name, member.instance);

@@ -80,6 +80,7 @@ pub mod presence;
 pub mod requests;
 mod retire;
 mod route;
+mod run;
 mod say;
 mod settings;
 pub mod stations;
@@ -199,6 +200,7 @@ pub struct Router<'s> {
     stamp: u64,
     /// Microseconds since 1970 at `Instant::ZERO`, if the shell knows.
     epoch: u64,
+    run: run::Run,
     /// First of the doomed stations; 0: none. Empty between calls.
     doomed: u32,
     /// Somebody has much waiting that no transport was offered yet.
@@ -245,6 +247,7 @@ impl<'s> Router<'s> {
             counters: Counters::new(),
             stamp: 0,
             epoch: 0,
+            run: run::Run::default(),
             doomed: 0,
             pressed: false,
             stopping: false,

@@ -21,6 +21,8 @@ pub struct NameRow {
     holds: u32,
     pub(crate) members: Ends,
     pub(crate) count: u32,
+    /// Of these, how many have not the usual wording.
+    pub(crate) odd: u32,
     /// Of these members, one that has it exclusively.
     pub(crate) exclusive: bool,
     pattern: bool,
@@ -37,6 +39,7 @@ impl Row for NameRow {
         holds: 0,
         members: Ends::EMPTY,
         count: 0,
+        odd: 0,
         exclusive: false,
         pattern: false,
         declared: false,
@@ -72,6 +75,7 @@ pub struct MemberRow {
     /// Row of the instance's text; 0 is `*`.
     pub(crate) instance: u32,
     pub(crate) exclusive: bool,
+    pub(crate) odd: bool,
     /// Counts memberships: later ones have larger numbers.
     pub(crate) serial: u64,
     of_name: Link,
@@ -84,6 +88,7 @@ impl Row for MemberRow {
         name: 0,
         instance: 0,
         exclusive: false,
+        odd: false,
         serial: 0,
         of_name: Link::NONE,
         of_station: Link::NONE,
@@ -357,10 +362,18 @@ impl<'s> Names<'s> {
         m != 0
     }
 
+    /// The member of membership `m` has not the usual wording.
+    pub(crate) fn mark_odd(&mut self, m: u32) {
+        self.members[m].odd = true;
+        let n = self.members[m].name;
+        self.rows[n].odd += 1;
+    }
+
     /// Ends membership `m`. The rows of its name and instance go with it if nothing else
     /// holds them, so whoever needs their texts holds them before.
     pub(crate) fn leave(&mut self, mine: &mut Ends, m: u32) {
-        let MemberRow { name: n, instance, exclusive, .. } = self.members[m];
+        let MemberRow { name: n, instance, exclusive, odd, .. } = self.members[m];
+        self.rows[n].odd -= odd as u32;
         remove::<OfName, _>(&mut self.members, &mut self.rows[n].members, m);
         remove::<OfStation, _>(&mut self.members, mine, m);
         self.members[m].serial = 0;
@@ -424,7 +437,7 @@ impl<'s> Names<'s> {
             if self.find(row.text()) != Some(n) {
                 return Err("names: a name does not find its row");
             }
-            let (mut count, mut exclusive, mut m) = (0u32, false, row.members.first);
+            let (mut count, mut odd, mut exclusive, mut m) = (0u32, 0, false, row.members.first);
             while m != 0 {
                 let member = &self.members[m];
                 if member.name != n {
@@ -432,12 +445,13 @@ impl<'s> Names<'s> {
                 }
                 count += 1;
                 exclusive |= member.exclusive;
+                odd += member.odd as u32;
                 m = member.next_of_name();
                 if count > row.count {
                     break;
                 }
             }
-            if count != row.count || exclusive != row.exclusive {
+            if count != row.count || odd != row.odd || exclusive != row.exclusive {
                 return Err("names: members are counted wrongly");
             }
             if count > row.holds {

@@ -47,7 +47,12 @@ impl Router<'_> {
     /// A station sends a letter.
     #[inline]
     pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        if let Err((code, text)) = self.may_send(n, l) {
+        let may = self.may_send(n, l);
+        if may.is_ok() && self.runs(n, l, raw) {
+            return;
+        }
+        self.end_run();
+        if let Err((code, text)) = may {
             if l.ask {
                 self.counters.one(Counter::BadRequest);
                 return self.say(n, &ServerToClient::Reply(failed(l.seq, code, text)));

@@ -7,31 +7,47 @@ use super::policy::{Class, Denied, Fill, admit, pressed};
 use super::stations::Life;
 use super::{Counter, Reason, Router};
 use crate::model::{Answer, Code, Outcome, ServerToClient};
+use core::ops::Range;
 
 impl Router<'_> {
     /// Puts the first `len` octets of the encode buffer into the outbox of station `n`.
     #[inline]
     pub(super) fn post(&mut self, n: u32, len: usize, class: Class) -> Result<(), Denied> {
-        match self.put(n, len, class) {
+        if len > self.stations[n].max_frame as usize {
+            return self.post_denied(n, 0..len, class, Denied::TooBig);
+        }
+        self.post_part(n, 0..len, class)
+    }
+
+    /// As [`Router::post`], with a part of the encode buffer that holds one frame.
+    #[inline]
+    pub(super) fn post_part(&mut self, n: u32, part: Range<usize>, class: Class) -> Result<(), Denied> {
+        match self.put(n, part.clone(), class) {
             Ok(()) => {
-                let st = &self.stations[n];
-                if !st.blocked {
-                    self.pressed |= pressed(st.out.len(), self.settings.outbox);
-                    self.stations.enqueue(n);
-                }
-                self.counters.one(Counter::FramesOut);
+                self.posted(n, 1);
                 Ok(())
             }
-            Err(why) => self.post_denied(n, len, class, why),
+            Err(why) => self.post_denied(n, part, class, why),
         }
     }
 
+    /// Frames have entered an outbox.
     #[inline]
-    fn put(&mut self, n: u32, len: usize, class: Class) -> Result<(), Denied> {
-        let st = &mut self.stations[n];
-        if len > st.max_frame as usize {
-            return Err(Denied::TooBig);
+    pub(super) fn posted(&mut self, n: u32, frames: u64) {
+        let st = &self.stations[n];
+        if !st.blocked {
+            self.pressed |= pressed(st.out.len(), self.settings.outbox);
+            self.stations.enqueue(n);
         }
+        self.counters.add(Counter::FramesOut, frames);
+    }
+
+    /// Puts a part of the encode buffer into an outbox, or does nothing. The caller knows that
+    /// no frame in it is too long if there are several.
+    #[inline]
+    pub(super) fn put(&mut self, n: u32, part: Range<usize>, class: Class) -> Result<(), Denied> {
+        let st = &mut self.stations[n];
+        let bytes = &self.encode[part];
         let fill = Fill {
             have: st.out.len(),
             blocked: st.blocked,
@@ -39,18 +55,17 @@ impl Router<'_> {
             free: self.pool.free_bytes(),
             pool: self.pool.all_bytes(),
         };
-        admit(len, class, fill)?;
-        if self.pool.push(&mut st.out, &self.encode[..len]) { Ok(()) } else { Err(Denied::Memory) }
+        admit(bytes.len(), class, fill)?;
+        if self.pool.push(&mut st.out, bytes) { Ok(()) } else { Err(Denied::Memory) }
     }
 
     /// The second try, for what is owed to somebody who reads while others hold the memory.
     #[cold]
-    fn post_denied(&mut self, n: u32, len: usize, class: Class, mut why: Denied) -> Result<(), Denied> {
+    fn post_denied(&mut self, n: u32, part: Range<usize>, class: Class, mut why: Denied) -> Result<(), Denied> {
         while why == Denied::Memory && class == Class::Owed && !self.stations[n].blocked && self.relieve() {
-            match self.put(n, len, class) {
+            match self.put(n, part.clone(), class) {
                 Ok(()) => {
-                    self.stations.enqueue(n);
-                    self.counters.one(Counter::FramesOut);
+                    self.posted(n, 1);
                     return Ok(());
                 }
                 Err(again) => why = again,

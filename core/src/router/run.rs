@@ -1,0 +1,110 @@
+//! Runs: letters of one station to one name, one after the other, delivered as one piece.
+//!
+//! Owns: when letters are held back for that, and that nobody can tell. A run lives inside
+//! one call of [`Router::receive`] and ends before anything else happens in it, so order
+//! (D1), outboxes and counters are as if each letter had been delivered alone; a recipient
+//! whose outbox has no room for all of it gets what fits, frame by frame (D3). What is saved
+//! is looking at each member for each letter.
+
+use super::policy::{Class, Denied};
+use super::stations::Life;
+use super::{Counter, Router};
+use crate::dialect::Wording;
+use crate::model::{Letter, Raw};
+
+/// Letters that stand encoded at the front of the encode buffer.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Run {
+    /// Row of the name; 0: there is no run.
+    row: u32,
+    sender: u32,
+    len: usize,
+    letters: u32,
+    /// Octets of the longest frame.
+    longest: usize,
+}
+
+impl Router<'_> {
+    /// Takes a letter that may be sent into the run, if it is of the kind that is delivered
+    /// in runs: it asks nothing, nobody waits to hear how it went, and all who get it have
+    /// the usual wording.
+    #[inline]
+    pub(super) fn runs(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
+        let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.name.is_empty());
+        if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
+            return false;
+        }
+        let Some(row) = self.names.find_again(l.name).filter(|row| self.names.row(*row).odd == 0) else {
+            return false;
+        };
+        if self.run.row != row || self.run.sender != n {
+            self.end_run();
+        }
+        let from = self.stations.id(n).number();
+        let mut len = Wording::USUAL.letter(l, raw, from, 0, &mut self.encode[self.run.len..]);
+        if len.is_none() && self.run.len > 0 {
+            self.end_run();
+            len = Wording::USUAL.letter(l, raw, from, 0, self.encode);
+        }
+        let Some(len) = len else { return false };
+        let Run { len: before, letters, longest, .. } = self.run;
+        self.run = Run { row, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
+        true
+    }
+
+    /// Delivers the run, if there is one. To be called before the encode buffer is used, and
+    /// before anything changes.
+    #[inline]
+    pub(super) fn end_run(&mut self) {
+        if self.run.row != 0 {
+            self.deliver_run();
+        }
+    }
+
+    fn deliver_run(&mut self) {
+        let run = core::mem::take(&mut self.run);
+        self.counters.add(Counter::Letters, run.letters as u64);
+        self.next_stamp();
+        let mut reached = false;
+        let mut m = self.names.row(run.row).members.first;
+        while m != 0 {
+            let member = &self.names.members[m];
+            m = member.next_of_name();
+            let (to, instance) = (member.station, member.instance);
+            let st = &mut self.stations[to];
+            if instance != 0 || to == run.sender || st.stamp == self.stamp || st.life != Life::Ready {
+                continue;
+            }
+            st.stamp = self.stamp;
+            reached = true;
+            let whole = !st.mail_waits && run.longest <= st.max_frame as usize;
+            if whole && self.put(to, 0..run.len, Class::Signal).is_ok() {
+                self.posted(to, run.letters as u64);
+                self.counters.add(Counter::Deliveries, run.letters as u64);
+            } else {
+                self.deliver_singly(to, run.len);
+            }
+        }
+        if !reached {
+            self.counters.add(Counter::NoRecipient, run.letters as u64);
+        }
+    }
+
+    /// Each frame of the run alone, for a recipient that cannot take all of it.
+    #[cold]
+    fn deliver_singly(&mut self, to: u32, end: usize) {
+        let mut at = 0;
+        while at < end {
+            let len = Wording::USUAL.frame_size(&self.encode[at..end]).unwrap_or(end - at);
+            let st = &self.stations[to];
+            if st.mail_waits {
+                self.denied(to, Class::Signal, Denied::Order);
+            } else if len > st.max_frame as usize {
+                self.denied(to, Class::Signal, Denied::TooBig);
+            } else if self.post_part(to, at..at + len, Class::Signal).is_ok() {
+                self.counters.one(Counter::Deliveries);
+            }
+            at += len;
+        }
+    }
+}
