@@ -8,11 +8,7 @@ use std::time::Instant;
 pub type Fd = libc::c_int;
 
 fn cvt(r: isize) -> io::Result<usize> {
-    if r < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(r as usize)
-    }
+    if r < 0 { Err(io::Error::last_os_error()) } else { Ok(r as usize) }
 }
 
 #[derive(Clone, Debug)]

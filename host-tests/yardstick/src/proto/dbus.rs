@@ -1,6 +1,6 @@
 //! D-Bus: signals for publish and subscribe, method calls for request and reply.
 
-use super::{text, Kind, Parse, Proto};
+use super::{Kind, Parse, Proto, text};
 
 pub struct Dbus;
 

@@ -153,11 +153,7 @@ pub fn by_name(name: &str, size: usize) -> Option<Box<dyn Proto>> {
 
 pub fn find(hay: &[u8], b: u8) -> Option<usize> {
     let p = unsafe { libc::memchr(hay.as_ptr() as *const _, b as i32, hay.len()) };
-    if p.is_null() {
-        None
-    } else {
-        Some(p as usize - hay.as_ptr() as usize)
-    }
+    if p.is_null() { None } else { Some(p as usize - hay.as_ptr() as usize) }
 }
 
 pub fn number(s: &[u8]) -> Option<usize> {

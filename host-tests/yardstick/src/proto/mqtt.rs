@@ -1,6 +1,6 @@
 //! MQTT 3.1.1, QoS 0.
 
-use super::{text, Kind, Parse, Proto};
+use super::{Kind, Parse, Proto, text};
 
 pub struct Mqtt;
 
