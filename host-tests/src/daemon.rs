@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 /// A running daemon on a free TCP port of this machine. Ends when it is dropped.
@@ -14,7 +14,6 @@ pub struct Daemon {
     child: Child,
     /// `tcp://127.0.0.1:PORT`.
     pub address: String,
-    _stderr: BufReader<ChildStderr>,
 }
 
 /// Where the workspace is.
@@ -66,7 +65,9 @@ impl Daemon {
             }
         }
         assert!(!address.is_empty(), "the daemon did not say where it listens");
-        Daemon { child, address, _stderr: stderr }
+        // whoever logs into a pipe that nobody reads stops when it is full
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        Daemon { child, address }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `show.rs` | messages as one line of text, as vectors expect them |
 //! | `vectors.rs` | finds and reads vectors |
 //! | `daemon.rs` | the `chappe` binary as a process |
+//! | `qemu.rs` | firmware in QEMU, as a process |
 
 #![forbid(unsafe_code)]
 

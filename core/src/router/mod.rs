@@ -45,7 +45,6 @@
 //!     let taken = router.receive(now, station, bytes);
 //!     bytes = &bytes[taken..];
 //!     // if it did not take all: write first (as below), then offer the rest
-//! #   break;
 //! }
 //! // after each batch: do what is wanted
 //! while let Some(action) = router.next_action(now) {

@@ -83,6 +83,8 @@ impl From<Error> for Failure {
             Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"
             }
+            // it is there, and has said why
+            Error::Connect { why: Why::Told(_), .. } => "",
             Error::Connect { .. } => {
                 "\n  is the daemon running? start it with `chappe serve`, or say where it is with --connect or CHAPPE_CONNECT"
             }
