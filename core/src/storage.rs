@@ -209,7 +209,7 @@ impl<
 const TOMBSTONES_KEPT_US: u64 = 86_400_000_000;
 
 /// All the memory of a node, for a `static`. The defaults are a hub for 8 stations and 32
-/// names, in about 24 KiB.
+/// names; with smoltcp, its sockets and the stack it fits 48 KiB (`firmware-examples/sizes.sh`).
 ///
 /// `BUFFER` is the longest frame plus 64; the pool has `BLOCKS` blocks of `BLOCK` octets;
 /// values have `VALUES` rows and `VALUE_BLOCKS` blocks of 32 octets.
