@@ -880,6 +880,11 @@ impl<'b> Client<'b> {
         }
     }
 
+    /// Whether goodbye was said and the connection still stands.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { .. })
+    }
+
     /// Whether letters are taken: the hello is answered and the connection stands.
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Ready

@@ -47,7 +47,7 @@ macro_rules! reasons {
 
 reasons! {
     Goodbye "goodbye" Ok ClosedGoodbye "it said goodbye",
-    Lost "lost" Failed ClosedLost "its connection ended or broke",
+    Lost "lost" Lost ClosedLost "its connection ended or broke",
     Silent "silent" Silent ClosedSilent "nothing was heard from it for longer than agreed",
     NotIntroduced "not_introduced" NotIntroduced ClosedNotIntroduced "it did not say hello in time",
     Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",

@@ -14,7 +14,10 @@ Exit statuses:
   4  no answer in time
   5  refused: wrong user or token, or no permission
   6  cannot connect, or the connection was lost
-  7  a file or the output could not be read or written";
+  7  a file or the output could not be read or written
+Of `serve` and `check-config`:
+  1  an address cannot be opened, or the loop failed
+  78 the configuration is wrong; nothing was started";
 
 /// Exit statuses, see [`HELP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

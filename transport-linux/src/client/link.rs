@@ -119,7 +119,12 @@ impl Link {
 
     /// Whether goodbye was said and done.
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Down) && self.client.wish(self.now()) == Wish::Stop
+        match &self.state {
+            State::Down => self.client.wish(self.now()) == Wish::Stop,
+            // there is no end of a connection to wait for
+            State::Up(socket) => socket.is_datagram() && self.client.is_leaving() && self.is_flushed(),
+            State::Connecting(_) => false,
+        }
     }
 
     /// Frames that came and were longer than `max_frame`.

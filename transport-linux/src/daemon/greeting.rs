@@ -22,7 +22,8 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
          \x20   {program} listen{to} 'hello::*'\n\
          \x20   {program} send{to} hello::world --body 'good morning'\n\
          \x20   {program} ls{to} stations\n\
-         Ctrl-C ends it. Settings: {DEFAULT_FILE}\n",
+         Ctrl-C ends it. Settings: none, as there is no {DEFAULT_FILE}; `{program} check-config`\n\
+         shows what is in force.\n",
     );
     out
 }

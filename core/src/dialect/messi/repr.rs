@@ -415,7 +415,7 @@ enums! {
     Code {
         #[default] 0 Ok, 1 NoRecipient, 2 RecipientLeft, 3 TimedOut, 4 RecipientBusy, 5 Refused, 6 NameTaken,
         7 BadName, 8 BadRequest, 9 Full, 10 TooBig, 11 NotIntroduced, 12 BadCredentials, 13 NotFound,
-        14 NotANumber, 15 Failed, 16 UnknownVerb, 17 Kept, 18 Silent, 19 Stopping, 20 Slow,
+        14 NotANumber, 15 Failed, 16 UnknownVerb, 17 Kept, 18 Silent, 19 Stopping, 20 Slow, 21 Lost,
     }
     /// What the bytes of a body are.
     Encoding { #[default] 0 None, 1 Text, 2 Json, 3 Protobuf, 4 Bytes, }
@@ -452,6 +452,7 @@ impl Code {
             Code::Silent => "silent for too long",
             Code::Stopping => "the node is stopping",
             Code::Slow => "did not read for too long",
+            Code::Lost => "its connection ended or broke",
             Code::Unknown(_) => "a code that this version does not know",
         }
     }
