@@ -505,3 +505,25 @@ fn completions_and_manual_are_printed() {
     }
     assert_eq!(chappe(&["man", "nothing"]).status().unwrap().code(), Some(2));
 }
+
+#[test]
+fn over_udp_a_command_does_not_wait_for_the_end_of_a_connection() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("udp://127.0.0.1:{port}");
+    let mut daemon = chappe(&["serve", "--config", "/dev/null", "--log-level", "error", "--listen", &address])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // whether it listens cannot be seen over UDP but by an answer
+    let mut tries =
+        (0..20).map(|_| chappe(&["--connect", &address, "--timeout", "500ms", "set", "v", "1"]).status().unwrap());
+    let up = tries.any(|status| status.success());
+    let begun = Instant::now();
+    let got = chappe(&["--connect", &address, "--timeout", "60s", "get", "v"]).output().unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(up, "the daemon does not answer");
+    assert_eq!(got.stdout, b"1\n");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for its timeout");
+}

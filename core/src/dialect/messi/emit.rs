@@ -33,8 +33,9 @@ fn frame(framing: Framing, kind: u8, size: usize, out: &mut [u8]) -> Option<Writ
 
 /// Anything of the model.
 pub(crate) fn say(framing: Framing, what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {
-    let mut w = frame(framing, kind::SERVER_TO_CLIENT, what.len(), out)?;
-    what.write(&mut w);
+    let inner = what.inner_len();
+    let mut w = frame(framing, kind::SERVER_TO_CLIENT, what.len_around(inner), out)?;
+    what.write_around(inner, &mut w);
     w.finish().map(|n| n + framing.header())
 }
 

@@ -510,22 +510,44 @@ macro_rules! oneof {
 
             /// Octets of the payload.
             pub fn len(&self) -> usize {
-                let mut nowhere = Writer::new(&mut []);
-                self.write(&mut nowhere);
-                nowhere.written()
+                self.len_around(self.inner_len())
             }
 
             /// Whether there is nothing in it.
             pub fn is_empty(&self) -> bool {
-                self.len() == 0
+                matches!(self, $name::Nothing)
             }
 
             /// Writes `len` octets.
             pub fn write(&self, out: &mut Writer<'_>) {
-                if let Some((number, m)) = self.member() {
-                    out.tag(number, 2);
-                    out.varint(len(m) as u64);
+                self.write_around(self.inner_len(), out);
+            }
+
+            /// Octets of the member alone. Finding them takes as long as writing it, so whoever
+            /// needs them twice keeps them.
+            pub(crate) fn inner_len(&self) -> usize {
+                self.member().map_or(0, |(_, m)| len(m))
+            }
+
+            /// Octets of the payload around a member of `inner` octets.
+            pub(crate) fn len_around(&self, inner: usize) -> usize {
+                let mut nowhere = Writer::new(&mut []);
+                self.begin(inner, &mut nowhere);
+                nowhere.written() + inner
+            }
+
+            /// Writes the payload; the member is known to have `inner` octets.
+            pub(crate) fn write_around(&self, inner: usize, out: &mut Writer<'_>) {
+                self.begin(inner, out);
+                if let Some((_, m)) = self.member() {
                     write(m, out);
+                }
+            }
+
+            fn begin(&self, inner: usize, out: &mut Writer<'_>) {
+                if let Some((number, _)) = self.member() {
+                    out.tag(number, 2);
+                    out.varint(inner as u64);
                 }
             }
 
