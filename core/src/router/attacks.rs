@@ -481,3 +481,24 @@ fn too_big_is_called_busy() {
         assert!(got[0].contains("TooBig"), "{got:?}");
     });
 }
+#[test]
+fn forged_senders_and_questions_are_refused() {
+    node(|r| {
+        let (a, b) = (hello(r), hello(r));
+        told(r, a);
+        told(r, b);
+        for forged in [
+            Letter { station: b.number(), from: 7, seq: 5, ..Letter::default() },
+            Letter { station: b.number(), ask_id: 7, seq: 5, ..Letter::default() },
+        ] {
+            feed(r, t(0), a, &fr(forged));
+            let got = told(r, a);
+            assert!(got.len() == 1 && got[0].contains("BadRequest"), "{got:?}");
+            assert_eq!(told(r, b), [""; 0]);
+        }
+        // and what a sender writes into its own letter does not survive beside the node's
+        feed(r, t(0), a, &fr(Letter { station: b.number(), ask: true, seq: 5, ..Letter::default() }));
+        let got = told(r, b);
+        assert!(got[0].contains(&std::format!("from: {}", a.number())), "{got:?}");
+    });
+}
