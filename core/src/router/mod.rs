@@ -64,6 +64,7 @@ pub mod action;
 mod ask;
 #[cfg(test)]
 mod attacks;
+mod blocks;
 mod check;
 pub mod counters;
 pub mod flags;

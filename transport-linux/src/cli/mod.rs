@@ -154,7 +154,8 @@ fn completions(shell: Shell) -> Result<(), Failure> {
 fn man(of: Option<&str>, dir: Option<&Path>) -> Result<(), Failure> {
     let mut command = Cli::command();
     if let Some(dir) = dir {
-        return clap_mangen::generate_to(command, dir)
+        return std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(command, dir))
             .map_err(|e| Failure::io(format_args!("cannot write manual pages into {}", dir.display()), &e));
     }
     command.build();

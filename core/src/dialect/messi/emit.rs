@@ -60,12 +60,6 @@ fn appended_len(value: u64) -> usize {
     1 + varint_len(value)
 }
 
-#[inline]
-fn append(w: &mut Writer<'_>, number: u32, value: u64) {
-    w.tag(number, 0);
-    w.varint(value);
-}
-
 /// A letter on its way to a recipient.
 #[inline]
 pub(crate) fn letter(
@@ -79,18 +73,9 @@ pub(crate) fn letter(
     let Raw::Messi(bytes) = raw else {
         return say(framing, &ServerToClient::Message(Letter { from, ask_id, ..*letter }), out);
     };
-    let asked = if ask_id == 0 { 0 } else { appended_len(ask_id) };
-    let inner = bytes.len() + appended_len(from) + asked;
-    let size = 1 + varint_len(inner as u64) + inner;
-    let mut w = frame(framing, kind::SERVER_TO_CLIENT, size, out)?;
-    w.tag(MESSAGE, 2);
-    w.varint(inner as u64);
-    w.bytes(bytes);
-    append(&mut w, LETTER_FROM, from);
-    if ask_id != 0 {
-        append(&mut w, LETTER_ASK_ID, ask_id);
-    }
-    w.finish().map(|n| n + framing.header())
+    // of no question, nothing is said: `may_send` has refused one that the sender made up
+    let added = [(LETTER_FROM, from), (LETTER_ASK_ID, ask_id)];
+    hand_on(framing, MESSAGE, bytes, if ask_id == 0 { &added[..1] } else { &added }, out)
 }
 
 /// An answer on its way to who asked.
@@ -106,14 +91,22 @@ pub(crate) fn reply(
     let Raw::Messi(bytes) = raw else {
         return say(framing, &ServerToClient::Reply(Answer { seq, from, ..*answer }), out);
     };
-    let inner = bytes.len() + appended_len(seq as u64) + appended_len(from);
+    hand_on(framing, REPLY, bytes, &[(ANSWER_SEQ, seq as u64), (ANSWER_FROM, from)], out)
+}
+
+/// A member's own bytes with what the node adds behind them.
+#[inline]
+fn hand_on(framing: Framing, member: u32, bytes: &[u8], added: &[(u32, u64)], out: &mut [u8]) -> Option<usize> {
+    let inner = bytes.len() + added.iter().map(|(_, value)| appended_len(*value)).sum::<usize>();
     let size = 1 + varint_len(inner as u64) + inner;
     let mut w = frame(framing, kind::SERVER_TO_CLIENT, size, out)?;
-    w.tag(REPLY, 2);
+    w.tag(member, 2);
     w.varint(inner as u64);
     w.bytes(bytes);
-    append(&mut w, ANSWER_SEQ, seq as u64);
-    append(&mut w, ANSWER_FROM, from);
+    for (number, value) in added {
+        w.tag(*number, 0);
+        w.varint(*value);
+    }
     w.finish().map(|n| n + framing.header())
 }
 

@@ -95,10 +95,10 @@ pub trait Proto: Sync {
     }
 
     fn set(&self, _key: &str, _value: &[u8], _out: &mut Vec<u8>) {
-        unimplemented!("this protocol has no key-value part")
+        lacks("keys and values")
     }
     fn get(&self, _key: &str, _out: &mut Vec<u8>) {
-        unimplemented!("this protocol has no key-value part")
+        lacks("keys and values")
     }
 
     /// Cut the first frame off a stream of bytes.
@@ -149,6 +149,12 @@ pub fn by_name(name: &str, size: usize) -> Option<Box<dyn Proto>> {
         "mini" => Box::new(mini::Mini),
         _ => return None,
     })
+}
+
+/// Ends the program: the workload needs what the protocol has not.
+pub fn lacks(what: &str) -> ! {
+    eprintln!("brokerbench: this protocol has no {what}: choose another workload");
+    std::process::exit(2)
 }
 
 pub fn find(hay: &[u8], b: u8) -> Option<usize> {
