@@ -20,6 +20,16 @@ pub enum Raw<'f> {
     None,
     /// The encoded `Letter` or `Answer` of the native dialect.
     Messi(&'f [u8]),
+    /// A whole frame of MSGQ behind its two lengths: header, then body.
+    #[cfg(feature = "msgq")]
+    Msgq {
+        /// Header and body.
+        frame: &'f [u8],
+        /// Octets of the header: valid JSON, one object, checked.
+        header: u16,
+        /// It has `\\u` escapes, which not every recipient can read: it is written anew.
+        escaped: bool,
+    },
 }
 
 /// Writes a letter as mail keeps it, and as [`Raw::Messi`] has it. `None`: it does not fit.

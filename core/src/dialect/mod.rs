@@ -7,6 +7,8 @@
 //! only what is here.
 
 pub mod messi;
+#[cfg(feature = "msgq")]
+pub mod msgq;
 
 use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
 
@@ -17,6 +19,9 @@ use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
 pub enum Dialect {
     /// The native one: Messi frames, `core/proto/chappe.proto`.
     Messi,
+    /// That of BIND 10's message bus.
+    #[cfg(feature = "msgq")]
+    Msgq,
 }
 
 impl Dialect {
@@ -24,25 +29,121 @@ impl Dialect {
     pub const fn name(self) -> &'static str {
         match self {
             Dialect::Messi => "messi",
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => "msgq",
+        }
+    }
+
+    /// What its clients do and expect, where dialects differ.
+    pub(crate) const fn ways(self) -> Ways {
+        match self {
+            Dialect::Messi => Ways { hello: true, pings: true, misses: true, outcomes: true, numbers: false },
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => Ways { hello: false, pings: false, misses: false, outcomes: false, numbers: true },
         }
     }
 }
 
+/// What clients of a dialect do and expect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ways {
+    /// They introduce themselves before anything else; others are there once connected.
+    pub(crate) hello: bool,
+    /// They give signs of life; the silence of others means nothing.
+    pub(crate) pings: bool,
+    /// They can live with a message less. Others are closed rather than left with a gap.
+    pub(crate) misses: bool,
+    /// They can be told how a request went. Others are closed if it matters to them.
+    pub(crate) outcomes: bool,
+    /// Their answers name a question by the asker's own number instead of the node's.
+    pub(crate) numbers: bool,
+}
+
+/// What the node is called where a dialect needs text for stations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Here<'h> {
+    /// Differs in each life of each node.
+    pub(crate) boot: u64,
+    pub(crate) node: &'h str,
+}
+
+/// Room for texts that a frame does not hold as the node needs them. Each is written once.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    #[cfg(feature = "msgq")]
+    pub(crate) name: heapless::String<{ crate::limits::MAX_NAME }, u8>,
+    #[cfg(feature = "msgq")]
+    pub(crate) instance: heapless::String<{ crate::limits::MAX_NAME }, u8>,
+}
+
+/// No station ever has this address: where a letter goes that cannot reach anybody.
+#[cfg(feature = "msgq")]
+pub(crate) const NOBODY: u64 = u64::MAX;
+
 /// What a frame says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "lives on the stack while one frame is handled")]
-pub enum Said<'f> {
+pub(crate) enum Said<'f> {
     /// Something of the model; with a letter or an answer, its own bytes.
     Model(ClientToServer<'f>, Raw<'f>),
-    /// A sign of life that wants one back.
-    Ping,
+    /// A sign of life that wants one back, with these bytes in it.
+    Ping(&'f [u8]),
     /// Nothing that needs doing.
     Nothing,
+    /// Something that this dialect takes no notice of.
+    #[cfg(feature = "msgq")]
+    Ignored,
+    /// Wants to know its own address.
+    #[cfg(feature = "msgq")]
+    WhoAmI,
+    /// An answer to question number `key` of the station in `letter`, if it asked one; else
+    /// a letter like any other.
+    #[cfg(feature = "msgq")]
+    Reply { key: u64, letter: Letter<'f>, raw: Raw<'f> },
+    /// Something for the node as a user of its own bus; `letter` is for whoever else is
+    /// called as it is.
+    #[cfg(feature = "msgq")]
+    Node { ask: NodeAsk<'f>, letter: Letter<'f>, raw: Raw<'f> },
+    /// Wants the node to stop.
+    #[cfg(feature = "msgq")]
+    Stop,
+}
+
+/// What is wanted of the node as a user of its own bus.
+#[cfg(feature = "msgq")]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum NodeAsk<'f> {
+    /// The addresses of all stations, and its own.
+    Stations,
+    /// The addresses of whom a letter to this name and instance would reach.
+    Members { name: &'f str, instance: &'f str },
+    /// To be told that it is well.
+    Done,
+    /// To be told what is wrong: our words, then the peer's, the inside of a JSON string as
+    /// it came.
+    Failure(&'static str, &'f str),
+    /// Nothing.
+    Silence,
+}
+
+/// The question that is answered, as its asker's dialect needs it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Question<'q> {
+    /// The asker's number.
+    pub(crate) seq: u32,
+    /// Its header, as `Raw::echo` had it.
+    #[cfg(feature = "msgq")]
+    pub(crate) echo: &'q [u8],
+    /// A number that the node has given to nothing else that it said.
+    #[cfg(feature = "msgq")]
+    pub(crate) number: u64,
+    #[cfg(not(feature = "msgq"))]
+    pub(crate) echo: core::marker::PhantomData<&'q [u8]>,
 }
 
 /// What stands at the front of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// Not enough yet to say; all input was taken.
     More,
     /// A frame has this many octets left to come, of which what is in the input may be used.
@@ -60,31 +161,38 @@ pub enum Cut {
 /// Why a stream or a frame is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// What to tell the peer.
-    pub code: Code,
+    pub(crate) code: Code,
     /// What is wrong, for people.
-    pub text: &'static str,
-    /// Whether the stream can go on after it.
-    pub fatal: bool,
+    pub(crate) text: &'static str,
+    /// Whether the stream cannot go on after it.
+    pub(crate) fatal: bool,
 }
 
 /// What a node remembers of one connection to understand its dialect.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Session {
     Messi(messi::session::Session),
+    #[cfg(feature = "msgq")]
+    Msgq(msgq::session::Session),
 }
 
 impl Session {
     pub(crate) const fn new(dialect: Dialect) -> Self {
         match dialect {
             Dialect::Messi => Session::Messi(messi::session::Session::new()),
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => Session::Msgq(msgq::session::Session::new()),
         }
     }
 
+    #[inline]
     pub(crate) const fn dialect(&self) -> Dialect {
         match self {
             Session::Messi(_) => Dialect::Messi,
+            #[cfg(feature = "msgq")]
+            Session::Msgq(_) => Dialect::Msgq,
         }
     }
 
@@ -94,14 +202,24 @@ impl Session {
     pub(crate) fn cut(&mut self, input: &mut &[u8], limit: usize) -> Result<Cut, Refusal> {
         match self {
             Session::Messi(s) => s.cut(input, limit),
+            #[cfg(feature = "msgq")]
+            Session::Msgq(s) => s.cut(input, limit),
         }
     }
 
     /// Understands a whole frame, in place; the next octet of the stream begins another.
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], said: &mut Said<'f>) -> Result<(), Refusal> {
+    pub(crate) fn understand<'f>(
+        &mut self,
+        frame: &'f [u8],
+        _here: Here<'_>,
+        _spare: &'f mut Spare,
+        said: &mut Said<'f>,
+    ) -> Result<(), Refusal> {
         match self {
             Session::Messi(s) => s.understand(frame, said),
+            #[cfg(feature = "msgq")]
+            Session::Msgq(s) => s.understand(frame, _here, _spare, said),
         }
     }
 
@@ -109,6 +227,8 @@ impl Session {
     pub(crate) fn skipped(&mut self) {
         match self {
             Session::Messi(s) => s.skipped(),
+            #[cfg(feature = "msgq")]
+            Session::Msgq(s) => s.skipped(),
         }
     }
 
@@ -116,6 +236,8 @@ impl Session {
     pub(crate) fn is_inside(&self) -> bool {
         match self {
             Session::Messi(s) => s.is_inside(),
+            #[cfg(feature = "msgq")]
+            Session::Msgq(s) => s.is_inside(),
         }
     }
 
@@ -123,6 +245,8 @@ impl Session {
     pub(crate) fn wording(&self) -> Wording {
         match self {
             Session::Messi(s) => Wording::Messi(s.framing()),
+            #[cfg(feature = "msgq")]
+            Session::Msgq(_) => Wording::Msgq,
         }
     }
 }
@@ -131,23 +255,30 @@ impl Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wording {
     Messi(messi::frame::Framing),
+    #[cfg(feature = "msgq")]
+    Msgq,
 }
 
 impl Wording {
     /// The one that most stations have.
     pub(crate) const USUAL: Wording = Wording::Messi(messi::frame::Framing::Today);
 
-    /// Says something of the model. `None`: longer than `out`.
-    pub(crate) fn say(self, what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {
+    /// Says something of the model. `None`: longer than `out`; 0: there is no way to say it
+    /// in this dialect.
+    pub(crate) fn say(self, _here: Here<'_>, what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {
         match self {
             Wording::Messi(f) => messi::emit::say(f, what, out),
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => msgq::emit::say(_here, what, out),
         }
     }
 
-    /// Hands on a letter. `from` and `ask_id` (0: none) take the place of whatever it has.
+    /// Hands on a letter. `from` (0: the node) and `ask_id` (0: none) take the place of
+    /// whatever it has.
     #[inline]
     pub(crate) fn letter(
         self,
+        _here: Here<'_>,
         letter: &Letter<'_>,
         raw: Raw<'_>,
         from: u64,
@@ -155,22 +286,53 @@ impl Wording {
         out: &mut [u8],
     ) -> Option<usize> {
         match self {
-            Wording::Messi(f) => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            Wording::Messi(f) => match raw {
+                #[cfg(feature = "msgq")]
+                Raw::Msgq { frame, header, .. } => {
+                    let body = frame.get(header as usize..).unwrap_or_default();
+                    msgq::translate::letter(letter, body, |l| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
+                }
+                _ => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            },
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
         }
     }
 
-    /// Hands on an answer. `seq` and `from` take the place of whatever it has.
+    /// Hands on an answer to `question`. `from` (0: the node) takes the place of whatever it
+    /// has.
     #[inline]
-    pub(crate) fn reply(self, answer: &Answer<'_>, raw: Raw<'_>, seq: u32, from: u64, out: &mut [u8]) -> Option<usize> {
+    pub(crate) fn reply(
+        self,
+        _here: Here<'_>,
+        answer: &Answer<'_>,
+        raw: Raw<'_>,
+        question: Question<'_>,
+        from: u64,
+        out: &mut [u8],
+    ) -> Option<usize> {
         match self {
-            Wording::Messi(f) => messi::emit::reply(f, answer, raw, seq, from, out),
+            Wording::Messi(f) => match raw {
+                #[cfg(feature = "msgq")]
+                Raw::Msgq { frame, header, .. } => {
+                    let body = frame.get(header as usize..).unwrap_or_default();
+                    msgq::translate::answer(answer, body, |a| {
+                        messi::emit::reply(f, a, Raw::None, question.seq, from, out)
+                    })
+                }
+                _ => messi::emit::reply(f, answer, raw, question.seq, from, out),
+            },
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => msgq::emit::reply(_here, answer, raw, question, from, out),
         }
     }
 
-    /// A sign of life in return.
-    pub(crate) fn pong(self, out: &mut [u8]) -> Option<usize> {
+    /// A sign of life in return, for one that had `body` in it.
+    pub(crate) fn pong(self, _body: &[u8], out: &mut [u8]) -> Option<usize> {
         match self {
             Wording::Messi(f) => messi::emit::pong(f, out),
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => msgq::emit::pong(_body, out),
         }
     }
 
@@ -179,6 +341,8 @@ impl Wording {
     pub(crate) fn frame_size(self, head: &[u8]) -> Option<usize> {
         match self {
             Wording::Messi(f) => messi::emit::frame_size(f, head),
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => msgq::emit::frame_size(head),
         }
     }
 }
