@@ -1,0 +1,186 @@
+//! Writing JSON that both client libraries can read.
+//!
+//! Owns: the seven short escapes that both write, never `\u` (section 4.2); base64. What
+//! does not fit is counted, not written.
+
+use super::escape;
+use super::text::Str;
+
+/// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
+/// knows whether everything fitted. Puts no commas: whoever writes knows where they go.
+#[derive(Debug)]
+pub struct Writer<'o> {
+    out: &'o mut [u8],
+    at: usize,
+}
+
+/// The alphabet of RFC 4648, section 4.
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+impl<'o> Writer<'o> {
+    /// Writes from the start of `out`.
+    #[inline]
+    pub fn new(out: &'o mut [u8]) -> Self {
+        Writer { out, at: 0 }
+    }
+
+    /// Octets as they are.
+    #[inline]
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.at.saturating_add(bytes.len());
+        if let Some(o) = self.out.get_mut(self.at..end) {
+            o.copy_from_slice(bytes);
+        }
+        self.at = end;
+    }
+
+    /// Text as it is: brackets, commas, keys, values that were received.
+    #[inline]
+    pub fn raw(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// A string with its quotes.
+    pub fn string(&mut self, text: &str) {
+        self.raw("\"");
+        let mut left = text;
+        while let Some(at) = left.bytes().position(|b| short(b).is_some()) {
+            // what has a short escape is one octet, so both ends are between characters
+            self.raw(left.get(..at).unwrap_or_default());
+            self.octet(left.as_bytes().get(at).copied().unwrap_or_default());
+            left = left.get(at + 1..).unwrap_or_default();
+        }
+        self.raw(left);
+        self.raw("\"");
+    }
+
+    /// A string with its quotes, of single characters.
+    pub fn string_of(&mut self, chars: impl Iterator<Item = char>) {
+        self.raw("\"");
+        chars.for_each(|c| self.char(c));
+        self.raw("\"");
+    }
+
+    /// A string that was received, with its quotes and as it was written, but without `\u`.
+    pub fn again(&mut self, text: &Str<'_>) {
+        self.raw("\"");
+        rewrite(text.raw(), self);
+        self.raw("\"");
+    }
+
+    /// A number.
+    pub fn u64(&mut self, mut n: u64) {
+        let mut digits = [0; 20];
+        let mut used = 0;
+        for d in digits.iter_mut().rev() {
+            *d = b'0' + (n % 10) as u8;
+            used += 1;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        self.bytes(digits.get(digits.len() - used..).unwrap_or_default());
+    }
+
+    /// A number.
+    pub fn i64(&mut self, n: i64) {
+        if n < 0 {
+            self.raw("-");
+        }
+        self.u64(n.unsigned_abs());
+    }
+
+    /// A string with its quotes, of octets in base64, with padding.
+    pub fn base64(&mut self, bytes: &[u8]) {
+        let letter = |n: u32| BASE64[(n & 63) as usize];
+        self.raw("\"");
+        let mut threes = bytes.chunks_exact(3);
+        for three in &mut threes {
+            let n = three.iter().fold(0, |n, b| n << 8 | *b as u32);
+            self.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), letter(n)]);
+        }
+        match *threes.remainder() {
+            [a, b] => {
+                let n = (a as u32) << 16 | (b as u32) << 8;
+                self.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), b'=']);
+            }
+            [a] => {
+                let n = (a as u32) << 16;
+                self.bytes(&[letter(n >> 18), letter(n >> 12), b'=', b'=']);
+            }
+            _ => {}
+        }
+        self.raw("\"");
+    }
+
+    /// How many octets were written so far, whether they fitted or not.
+    #[inline]
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// How many octets were written, or `None` if they did not fit.
+    #[inline]
+    pub fn finish(self) -> Option<usize> {
+        (self.at <= self.out.len()).then_some(self.at)
+    }
+
+    /// One character of the inside of a string.
+    fn char(&mut self, c: char) {
+        if c.is_ascii() {
+            self.octet(c as u8);
+        } else {
+            self.raw(c.encode_utf8(&mut [0; 4]));
+        }
+    }
+
+    /// One ASCII character of the inside of a string.
+    fn octet(&mut self, b: u8) {
+        match short(b) {
+            Some(letter) => self.bytes(&[b'\\', letter]),
+            None => self.bytes(&[b]),
+        }
+    }
+}
+
+/// The letter of the short escape of `b`, if it has one that both libraries write. Other
+/// control characters have none: both read them raw.
+#[inline]
+const fn short(b: u8) -> Option<u8> {
+    match b {
+        b'"' | b'\\' => Some(b),
+        0x08 => Some(b'b'),
+        0x0c => Some(b'f'),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        _ => None,
+    }
+}
+
+/// Writes checked JSON, or the inside of a checked string, as it is but without `\u`: those
+/// become a short escape if there is one, else the character itself. Never longer than
+/// `text`.
+pub fn rewrite(text: &str, w: &mut Writer<'_>) {
+    let bytes = text.as_bytes();
+    // what is not written yet begins at `done`; backslashes stand in strings only
+    let (mut done, mut at) = (0, 0);
+    loop {
+        at = escape(bytes, at);
+        if bytes.get(at + 1) != Some(&b'u') {
+            if at >= bytes.len() {
+                break;
+            }
+            at += 2;
+            continue;
+        }
+        w.bytes(bytes.get(done..at).unwrap_or_default());
+        let mut chars = Str(text.get(at..).unwrap_or_default()).chars();
+        let Some(c) = chars.next() else { break };
+        w.char(c);
+        at += if c.len_utf8() == 4 { 12 } else { 6 };
+        done = at;
+    }
+    w.bytes(bytes.get(done..).unwrap_or_default());
+}
