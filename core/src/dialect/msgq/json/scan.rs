@@ -492,3 +492,294 @@ impl<'t> Walk<'t> {
         Ok(Some((key, self.scan.value()?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the Python library writes headers (V12), as the C++ library does (V10), and one
+    /// with everything in it.
+    const DOCUMENTS: [&str; 3] = [
+        r#"{"type": "send", "from": "5f3759df_1@host", "to": "gone", "group": "news", "instance": "*", "seq": 0, "want_answer": true, "tag": "t1"}"#,
+        r#"{ "from": "5f3759df_2@host", "group": "calc", "instance": "*", "seq": 0, "to": "5f3759df_1@host", "type": "send", "want_answer": true }"#,
+        r#" [ {  } , [  ], "\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é", -0, 1.5e-3, 2E+10, true, false, null, NaN, Infinity, -Infinity, {"a": {"b": [[1]]}, "": []} ] "#,
+    ];
+
+    #[test]
+    fn every_kind_with_its_span() {
+        for (text, kind, span) in [
+            ("{}", Kind::Object, "{}"),
+            (" { } ", Kind::Object, "{ }"),
+            ("[1, {\"a\":[]}]", Kind::Array, "[1, {\"a\":[]}]"),
+            ("\t\"x\"\r\n", Kind::String, "\"x\""),
+            ("-12.5e+7 ", Kind::Number, "-12.5e+7"),
+            ("NaN", Kind::Number, "NaN"),
+            ("-Infinity", Kind::Number, "-Infinity"),
+            ("true", Kind::True, "true"),
+            ("false", Kind::False, "false"),
+            ("null", Kind::Null, "null"),
+        ] {
+            assert_eq!(parse(text), Ok(Value { kind, text: span }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_either_library_writes_is_accepted() {
+        for d in DOCUMENTS {
+            assert!(parse(d).is_ok(), "{d}");
+        }
+        // raw control characters, DEL and raw UTF-8 in strings; keys that are not escaped
+        for raw in ["\"\0\u{1}\n\r\t\u{8}\u{c}\u{1f}\u{7f}é😀\"", "{\"a\nb\": 1}"] {
+            assert!(parse(raw).is_ok(), "{raw:?}");
+        }
+        // numbers of any size, digits kept
+        let long = "-123456789012345678901234567890.000e999";
+        assert_eq!(parse(long).unwrap().text, long);
+        // doubled keys are all seen
+        let v = parse(r#"{"a": 1, "a": 2}"#).unwrap();
+        assert_eq!(v.members().map(|(_, v)| v.text).collect::<heapless::Vec<_, 4>>()[..], ["1", "2"]);
+    }
+
+    #[test]
+    fn what_neither_writes_is_refused_with_a_reason() {
+        use NotJson::*;
+        for (text, why) in [
+            ("", Truncated),
+            (" \n", Truncated),
+            ("\u{feff}{}", Unexpected),
+            ("{} x", Trailing),
+            ("{}{}", Trailing),
+            ("{bad", Unexpected),
+            ("None", Unexpected),
+            ("True", Unexpected),
+            ("nan", Unexpected),
+            ("nul", Truncated),
+            ("nullx", Trailing),
+            ("infinity", Unexpected),
+            ("+1", Unexpected),
+            ("+Infinity", Unexpected),
+            ("-NaN", Unexpected),
+            (".5", Unexpected),
+            ("1.", Truncated),
+            ("[1.]", Unexpected),
+            ("-", Truncated),
+            ("[-]", Unexpected),
+            ("1e", Truncated),
+            ("[1e+]", Unexpected),
+            ("01", Trailing),
+            ("[01]", Unexpected),
+            ("-01", Trailing),
+            ("0x10", Trailing),
+            ("'a'", Unexpected),
+            ("[1,]", Unexpected),
+            ("[,1]", Unexpected),
+            ("[1 2]", Unexpected),
+            ("[1}", Unexpected),
+            ("{]", Unexpected),
+            ("{\"a\"}", Unexpected),
+            ("{\"a\":}", Unexpected),
+            ("{\"a\":1,}", Unexpected),
+            ("{\"a\":1 \"b\":2}", Unexpected),
+            ("{a:1}", Unexpected),
+            ("{1:1}", Unexpected),
+            ("{null:1}", Unexpected),
+            ("{,}", Unexpected),
+            ("]", Unexpected),
+            ("[]]", Trailing),
+            (":", Unexpected),
+            ("\u{b}1", Unexpected),
+            ("\u{a0}1", Unexpected),
+            ("// a\n1", Unexpected),
+            (r#""\x""#, Escape),
+            (r#""\u12g4""#, Escape),
+            (r#""\u+123""#, Escape),
+            (r#""\ud800""#, HalfPair),
+            (r#""\ud800\u0041""#, HalfPair),
+            (r#""\udc00""#, HalfPair),
+            (r#"{"\udc00": 1}"#, HalfPair),
+        ] {
+            assert_eq!(parse(text), Err(why), "{text}");
+            assert!(!why.text().is_empty());
+        }
+    }
+
+    #[test]
+    fn nesting_ends_at_the_limit_for_arrays_objects_and_both() {
+        let nested = |open: &str, middle: &str, close: &str, n: usize| {
+            let mut s: heapless::String<2048> = heapless::String::new();
+            (0..n).for_each(|_| s.push_str(open).unwrap());
+            s.push_str(middle).unwrap();
+            (0..n).for_each(|_| s.push_str(close).unwrap());
+            s
+        };
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            for middle in ["1", "\"\""] {
+                let n = MAX_DEPTH;
+                assert!(parse(&nested(open, middle, close, n)).is_ok());
+                assert_eq!(parse(&nested(open, middle, close, n + 1)), Err(NotJson::Deep));
+                // brackets of the wrong kind at the deepest level are still seen
+                let wrong = nested(open, middle, close, n).replacing_first_close();
+                assert_eq!(parse(&wrong), Err(NotJson::Unexpected));
+            }
+        }
+        let (open, close) = ("[{\"a\":", "}]");
+        assert!(parse(&nested(open, "0", close, MAX_DEPTH / 2)).is_ok());
+        assert_eq!(parse(&nested(open, "[]", close, MAX_DEPTH / 2)), Err(NotJson::Deep));
+        // the same limit when the outermost object is taken member by member
+        let walk = |text: &str| {
+            let mut o = object(text)?;
+            while o.next()?.is_some() {}
+            Ok(())
+        };
+        assert_eq!(walk(&nested("{\"a\":", "1", "}", MAX_DEPTH)), Ok(()));
+        assert_eq!(walk(&nested("{\"a\":", "1", "}", MAX_DEPTH + 1)), Err(NotJson::Deep));
+        // only opened, never closed, far beyond the limit
+        assert_eq!(parse(&nested("[", "", "", 2000)), Err(NotJson::Deep));
+    }
+
+    trait WrongClose {
+        fn replacing_first_close(&self) -> heapless::String<2048>;
+    }
+    impl WrongClose for heapless::String<2048> {
+        fn replacing_first_close(&self) -> heapless::String<2048> {
+            let (mut s, mut done) = (heapless::String::new(), false);
+            for c in self.chars() {
+                let other = match c {
+                    ']' if !done => '}',
+                    '}' if !done => ']',
+                    c => c,
+                };
+                done |= other != c;
+                s.push(other).unwrap();
+            }
+            s
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_refused_as_one() {
+        for d in DOCUMENTS {
+            let whole = d.trim();
+            for cut in (0..whole.len()).filter(|c| whole.is_char_boundary(*c)) {
+                let part = &whole[..cut];
+                assert_eq!(parse(part), Err(NotJson::Truncated), "{part}");
+                if let (true, Ok(mut o)) = (cut > 0, object(part)) {
+                    let end = loop {
+                        match o.next() {
+                            Ok(Some(_)) => {}
+                            other => break other.map(|_| ()),
+                        }
+                    };
+                    assert_eq!(end, Err(NotJson::Truncated), "{part}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_octet_changed_never_panics_and_spans_stay_inside() {
+        for d in DOCUMENTS {
+            for at in 0..d.len() {
+                for b in [b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b'0', b'u', b' ', 0x7f] {
+                    let mut bytes: heapless::Vec<u8, 256> = heapless::Vec::from_slice(d.as_bytes()).unwrap();
+                    bytes[at] = b;
+                    let Ok(text) = core::str::from_utf8(&bytes) else { continue };
+                    let one_pass = || {
+                        let mut o = object(text)?;
+                        while o.next()?.is_some() {}
+                        Ok(())
+                    };
+                    match parse(text) {
+                        Ok(v) if v.kind == Kind::Object => {
+                            assert_eq!(one_pass(), Ok(()));
+                            assert_eq!(v.text, text.trim());
+                            let again = v.members().filter(|(k, v)| text.contains(k.raw()) && parse(v.text) == Ok(*v));
+                            assert_eq!(again.count(), v.members().count());
+                        }
+                        Ok(_) => assert_eq!(one_pass(), Err(NotJson::NoObject)),
+                        Err(why) => assert_eq!(one_pass(), Err(why), "{text}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_scan_takes_values_one_after_the_other() {
+        let mut s = Scan::new(" 1 [2] \"3\" ");
+        let mut take = || s.value().map(|v| v.text);
+        assert_eq!((take(), take(), take()), (Ok("1"), Ok("[2]"), Ok("\"3\"")));
+        assert_eq!(s.end(), Ok(()));
+        assert_eq!(s.value(), Err(NotJson::Truncated));
+    }
+
+    #[test]
+    fn members_and_elements_are_those_of_the_value() {
+        let v = parse(r#"{"a": [1, {"x": [2]}, "s"], "b": {}, "\u0063": null}"#).unwrap();
+        let mut m = v.members();
+        let (a, list) = m.next().unwrap();
+        assert!(a.is("a"));
+        assert_eq!(
+            list.elements().map(|v| v.text).collect::<heapless::Vec<_, 4>>()[..],
+            ["1", "{\"x\": [2]}", "\"s\""]
+        );
+        let (b, empty) = m.next().unwrap();
+        assert!(b.is("b") && empty.members().next().is_none());
+        let (c, null) = m.next().unwrap();
+        assert!(c.is("c") && null.kind == Kind::Null);
+        assert!(m.next().is_none() && m.next().is_none());
+        // of anything else there are none
+        assert!(list.members().next().is_none() && v.elements().next().is_none());
+        assert!(null.members().next().is_none() && null.elements().next().is_none() && null.string().is_none());
+        assert_eq!(parse("\"\"").unwrap().string().unwrap().raw(), "");
+    }
+
+    #[test]
+    fn one_pass_says_whether_there_was_a_u() {
+        for (text, yes) in [
+            (r#"{"a": "b\\u0041"}"#, false),
+            (r#"{"a": "b\n"}"#, false),
+            (r#"{"a": "\u0041"}"#, true),
+            (r#"{"\u0041": 1}"#, true),
+            (r#"{"a": [{"b": "\n\u0041"}]}"#, true),
+        ] {
+            let mut o = object(text).unwrap();
+            while o.next().unwrap().is_some() {}
+            assert_eq!(o.has_u(), yes, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_is_wanted_and_nothing_behind_it() {
+        for (text, why) in [
+            ("[]", NotJson::NoObject),
+            ("1", NotJson::NoObject),
+            ("\"{}\"", NotJson::NoObject),
+            ("[", NotJson::Truncated),
+            ("", NotJson::Truncated),
+            ("[] x", NotJson::Trailing),
+        ] {
+            assert_eq!(object(text).map(|_| ()), Err(why), "{text}");
+        }
+        assert_eq!(object("{} x").unwrap().next().map(|_| ()), Err(NotJson::Trailing));
+        assert_eq!(object("{}").unwrap().next().map(|m| m.is_none()), Ok(true));
+    }
+
+    #[test]
+    fn strings_of_every_length_end_where_they_end() {
+        // eight octets at a time: every distance between the start, an escape and the end
+        for before in 0..18 {
+            for behind in 0..18 {
+                let mut s: heapless::String<64> = heapless::String::new();
+                s.push('"').unwrap();
+                (0..before).for_each(|_| s.push('x').unwrap());
+                s.push_str("\\\"").unwrap();
+                (0..behind).for_each(|_| s.push('!').unwrap());
+                s.push_str("\"").unwrap();
+                let len = s.len();
+                s.push_str(" \"y\"").unwrap();
+                assert_eq!(Scan::new(&s).value().unwrap().text.len(), len, "{s}");
+            }
+        }
+    }
+}

@@ -135,7 +135,7 @@ const fn short(letter: char) -> char {
 mod tests {
     use super::*;
 
-    fn text(inside: &str) -> heapless::String<64, u8> {
+    fn text(inside: &str) -> heapless::String<64> {
         Str::new(inside).unwrap().chars().collect()
     }
 
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn escapes_are_found_wherever_they_stand() {
         for before in 0..20 {
-            let mut s: heapless::String<64, u8> = core::iter::repeat_n('x', before).collect();
+            let mut s: heapless::String<64> = core::iter::repeat_n('x', before).collect();
             assert_eq!(Str::new(&s).unwrap().plain(), Some(s.as_str()));
             assert!(!Str::new(&s).unwrap().has_u());
             s.push_str("\\\\").unwrap();
