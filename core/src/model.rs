@@ -32,6 +32,17 @@ pub enum Raw<'f> {
     },
 }
 
+impl<'f> Raw<'f> {
+    /// What answers to it need of it: its header, where answers repeat that.
+    #[cfg(feature = "msgq")]
+    pub(crate) fn echo(self) -> &'f [u8] {
+        match self {
+            Raw::Msgq { frame, header, .. } => frame.get(..header as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+}
+
 /// Writes a letter as mail keeps it, and as [`Raw::Messi`] has it. `None`: it does not fit.
 pub(crate) fn encode_letter(letter: &Letter<'_>, out: &mut [u8]) -> Option<usize> {
     let mut w = crate::dialect::messi::wire::Writer::new(out);

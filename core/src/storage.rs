@@ -90,6 +90,9 @@ pub struct Parts<'s> {
     pub members: &'s mut VecView<MemberRow>,
     /// One row an open question.
     pub requests: &'s mut VecView<RequestRow>,
+    /// Where questions of dialects with numbers of their own are found; about as many as rows.
+    #[cfg(feature = "msgq")]
+    pub request_buckets: &'s mut [u32],
     /// One row for each who may answer one.
     pub debts: &'s mut VecView<DebtRow>,
     /// One row a waiting message.
@@ -146,6 +149,9 @@ pub struct Tables<
     pub members: heapless::Vec<MemberRow, MEMBERS>,
     /// Rows of questions.
     pub requests: heapless::Vec<RequestRow, REQUESTS>,
+    /// Buckets of questions.
+    #[cfg(feature = "msgq")]
+    pub request_buckets: [u32; REQUESTS],
     /// Rows of debtors.
     pub debts: heapless::Vec<DebtRow, DEBTS>,
     /// Rows of mail.
@@ -179,6 +185,8 @@ impl<
             name_buckets: [0; NAMES],
             members: heapless::Vec::new(),
             requests: heapless::Vec::new(),
+            #[cfg(feature = "msgq")]
+            request_buckets: [0; REQUESTS],
             debts: heapless::Vec::new(),
             mail: heapless::Vec::new(),
             watches: heapless::Vec::new(),
@@ -299,6 +307,8 @@ impl<
             name_buckets: &mut t.name_buckets,
             members: t.members.as_mut_view(),
             requests: t.requests.as_mut_view(),
+            #[cfg(feature = "msgq")]
+            request_buckets: &mut t.request_buckets,
             debts: t.debts.as_mut_view(),
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),

@@ -10,6 +10,14 @@ pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
 
+#[cfg(feature = "msgq")]
+pub(crate) use msgq::{
+    Settings as MsgqSettings,
+    lname::text as station_text,
+    node::{GREETINGS, MANAGER, NOTICES, Roll, answer as node_answer, notice},
+    repr::question_key,
+};
+
 use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
 
 /// A wire protocol.
@@ -25,6 +33,13 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Each that this node was built with.
+    pub const ALL: &'static [Dialect] = &[
+        Dialect::Messi,
+        #[cfg(feature = "msgq")]
+        Dialect::Msgq,
+    ];
+
     /// As lists show it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,6 +75,7 @@ pub(crate) struct Ways {
 }
 
 /// What the node is called where a dialect needs text for stations.
+#[cfg_attr(not(feature = "msgq"), expect(dead_code, reason = "the native dialect needs none"))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Here<'h> {
     /// Differs in each life of each node.
@@ -131,6 +147,8 @@ pub(crate) enum NodeAsk<'f> {
 pub(crate) struct Question<'q> {
     /// The asker's number.
     pub(crate) seq: u32,
+    /// Whom the answer is about, of several who were asked one by one; 0: only one answers.
+    pub(crate) about: u64,
     /// Its header, as `Raw::echo` had it.
     #[cfg(feature = "msgq")]
     pub(crate) echo: &'q [u8],
@@ -138,7 +156,7 @@ pub(crate) struct Question<'q> {
     #[cfg(feature = "msgq")]
     pub(crate) number: u64,
     #[cfg(not(feature = "msgq"))]
-    pub(crate) echo: core::marker::PhantomData<&'q [u8]>,
+    pub(crate) lifetime: core::marker::PhantomData<&'q [u8]>,
 }
 
 /// What stands at the front of a stream.
@@ -317,10 +335,10 @@ impl Wording {
                 Raw::Msgq { frame, header, .. } => {
                     let body = frame.get(header as usize..).unwrap_or_default();
                     msgq::translate::answer(answer, body, |a| {
-                        messi::emit::reply(f, a, Raw::None, question.seq, from, out)
+                        messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
                     })
                 }
-                _ => messi::emit::reply(f, answer, raw, question.seq, from, out),
+                _ => messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out),
             },
             #[cfg(feature = "msgq")]
             Wording::Msgq => msgq::emit::reply(_here, answer, raw, question, from, out),

@@ -52,6 +52,7 @@ reasons! {
     NotIntroduced "not_introduced" NotIntroduced ClosedNotIntroduced "it did not say hello in time",
     Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
+    Denied "denied" Refused ClosedDenied "it was refused a name, and its dialect has no words for that",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
     NoMemory "no_memory" Full ClosedMemory "no memory for what it sent or was to be told",
     Stopping "stopping" Stopping ClosedStopping "the node is stopping",

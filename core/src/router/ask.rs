@@ -1,42 +1,103 @@
 //! Questions and answers (D5).
 //!
-//! Owns: that each question is answered exactly once: by who was asked, or by the node.
+//! Owns: that each question is answered exactly once: by who was asked, or by the node; and a
+//! question to *each* member of a name once for every member that was there when it was
+//! asked. Questions that are answered by their asker's own number have more to them:
+//! `numbered.rs`.
 
 use super::policy::{Class, Denied};
 use super::route::Delivery;
 use super::stations::Life;
 use super::{Counter, Router};
+use crate::dialect::Question;
 use crate::id::StationId;
-use crate::model::{Answer, Code, Letter, Raw};
+use crate::model::{Answer, Code, Letter, Outcome, Raw, ServerToClient};
+use crate::time::Duration;
 
 impl Router<'_> {
     /// A station asks the members of a name, or one station.
     pub(super) fn ask(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        if self.stations[n].asks >= self.settings.asks {
-            return self.answer_itself(n, l.seq, Code::Full);
-        }
-        let row = if l.name.is_empty() { 0 } else { self.names.find(l.name).unwrap_or(0) };
-        let station = StationId::new(l.station).and_then(|id| self.stations.find(id)).unwrap_or(0);
-        if row == 0 && station == 0 {
-            if !l.name.is_empty() && !crate::name::is_valid(l.name) {
-                return self.answer_itself(n, l.seq, Code::BadName);
+        if let Err(code) = self.try_ask(n, l, raw) {
+            if l.each {
+                return self.count_asked(n, l.seq, code, 0);
             }
-            return self.answer_itself(n, l.seq, Code::NoRecipient);
+            self.answer_at_once(n, l, raw, code, "");
         }
-        let Some(r) = self.requests.open(&mut self.stations, n, l.seq, row) else {
-            return self.answer_itself(n, l.seq, Code::Full);
+    }
+
+    fn try_ask(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> Result<(), Code> {
+        if self.stations[n].asks >= self.settings.asks {
+            return Err(Code::Full);
+        }
+        let name = self.names.find(l.name).unwrap_or(0);
+        let station = match l.station {
+            0 => 0,
+            // an address that is nobody's is not the same as none
+            id => StationId::new(id).and_then(|id| self.stations.find(id)).ok_or(Code::NoRecipient)?,
         };
+        if name == 0 && station == 0 {
+            return Err(if crate::name::is_valid(l.name) { Code::NoRecipient } else { Code::BadName });
+        }
+        // who is asked under a name owes nothing more once it has left it
+        let row = match station {
+            0 => name,
+            s if name != 0 && self.names.is_member(self.stations[s].memberships, name) => name,
+            _ => 0,
+        };
+        let r = self.requests.open(&mut self.stations, n, l.seq, row).ok_or(Code::Full)?;
         if row != 0 {
             self.names.hold_row(row);
+        }
+        self.requests.row_mut(r).each = l.each;
+        if let Err(code) = self.remember(n, r, raw) {
+            self.settle(r);
+            return Err(code);
+        }
+        if l.each {
+            let members = self.eligible(n, l, row);
+            self.count_asked(n, l.seq, if members == 0 { Code::NoRecipient } else { Code::Ok }, members);
         }
         let code = self.put_question(n, l, raw, r, row, station);
         if self.requests.row(r).owed == 0 {
             self.settle(r);
-            return self.answer_itself(n, l.seq, code);
+            return if l.each { Ok(()) } else { Err(code) };
         }
         self.counters.one(Counter::Asks);
-        let within = Self::span(l.ttl_ms, self.settings.ask, self.settings.max_ask);
+        let usual = self.settings.ask_in(self.stations[n].session.dialect());
+        let within = Self::span(l.ttl_ms, usual, self.settings.max_ask);
+        self.set_question_timer(r, within);
+        Ok(())
+    }
+
+    pub(super) fn set_question_timer(&mut self, r: u32, within: Duration) {
         self.wheel.set(self.request_timer(r), self.now + within);
+    }
+
+    /// Tells who asks each member how many answers will come.
+    fn count_asked(&mut self, n: u32, seq: u32, code: Code, count: u32) {
+        if code == Code::NoRecipient {
+            self.counters.one(Counter::AskNoRecipient);
+        }
+        let text = if code == Code::Ok { "" } else { code.text() };
+        self.say(n, &ServerToClient::Outcome(Outcome { seq, code, text, count, ..Outcome::default() }));
+    }
+
+    /// How many stations a question of station `n` to each member will be put to.
+    fn eligible(&mut self, n: u32, l: &Letter<'_>, row: u32) -> u32 {
+        self.next_stamp();
+        let instance = self.instance_row(l.instance);
+        let (mut count, mut m) = (0, self.names.row(row).members.first);
+        while m != 0 {
+            let member = &self.names.members[m];
+            m = member.next_of_name();
+            let st = &mut self.stations[member.station];
+            let asked = member.instance == 0 || member.instance == instance;
+            if asked && member.station != n && st.life == Life::Ready && st.stamp != self.stamp {
+                st.stamp = self.stamp;
+                count += 1;
+            }
+        }
+        count
     }
 
     /// Hands question `r` to all who are asked. Returns why nobody was, if so.
@@ -45,7 +106,7 @@ impl Router<'_> {
         let mut delivery = Delivery::new(l, raw, n, from, self.requests.number(r));
         self.next_stamp();
         let mut why = Code::NoRecipient;
-        if row == 0 {
+        if station != 0 {
             self.put_to(&mut delivery, n, r, station, &mut why);
             return why;
         }
@@ -63,60 +124,115 @@ impl Router<'_> {
     }
 
     fn put_to(&mut self, delivery: &mut Delivery<'_>, asker: u32, r: u32, to: u32, why: &mut Code) {
+        let each = self.requests.row(r).each;
         let st = &mut self.stations[to];
-        if to == asker || st.life != Life::Ready || st.stamp == self.stamp {
+        let there = st.life == Life::Ready;
+        // of those who were counted, each is asked or told to be lost
+        let due = if each { st.stamp == self.stamp - 1 } else { there && st.stamp != self.stamp };
+        if to == asker || !due {
             return;
         }
         st.stamp = self.stamp;
-        if !self.requests.owe(&mut self.stations, r, to) {
-            *why = Code::Full;
-            return;
+        let put = if !there {
+            Err(Code::RecipientLeft)
+        } else if !self.requests.owe(&mut self.stations, r, to) {
+            Err(Code::Full)
+        } else {
+            self.hand_anew(delivery, to).map_err(|denied| {
+                let debt = self.stations[to].debts.last;
+                self.requests.forgive(&mut self.stations, debt);
+                if denied == Denied::TooBig { Code::TooBig } else { Code::RecipientBusy }
+            })
+        };
+        if let Err(code) = put {
+            *why = code;
+            if each {
+                self.tell_loss(r, to, code);
+                delivery.forget_wording();
+            }
         }
-        if let Err(denied) = self.hand_anew(delivery, to) {
-            let debt = self.stations[to].debts.last;
-            self.requests.forgive(&mut self.stations, debt);
-            *why = if denied == Denied::TooBig { Code::TooBig } else { Code::RecipientBusy };
-        }
+    }
+
+    /// Who asked each member is told that it will not hear from station `about`.
+    fn tell_loss(&mut self, r: u32, about: u32, code: Code) {
+        let row = self.requests.row(r);
+        let (asker, seq) = (row.asker, row.seq);
+        let about = self.stations.id(about).number();
+        self.answer_itself(asker, Question { seq, about, ..Question::default() }, code, "");
     }
 
     /// A station answers.
     pub(super) fn answer(&mut self, n: u32, a: &Answer<'_>, raw: Raw<'_>) {
-        let open = self.requests.find(a.ask_id).filter(|r| self.requests.is_owed_by(*r, n));
-        let Some(r) = open else {
+        let open = self.requests.find(a.ask_id).map(|r| (r, self.requests.owed_by(r, n))).filter(|(_, d)| *d != 0);
+        let Some((r, d)) = open.filter(|(r, d)| self.is_awaited(*r, *d)) else {
             return self.counters.one(Counter::StrayAnswers);
         };
-        let (asker, seq) = (self.requests.row(r).asker, self.requests.row(r).seq);
+        let row = self.requests.row(r);
+        let (asker, each) = (row.asker, row.each);
         let from = self.stations.id(n).number();
+        let about = if each { from } else { 0 };
+        let scratch = core::mem::take(&mut self.scratch);
+        let question = self.question(r, about, scratch);
+        let wording = self.stations[asker].session.wording();
+        let len = wording.reply(self.here(), a, raw, question, from, self.encode);
         let st = &self.stations[asker];
-        let len = st.session.wording().reply(a, raw, seq, from, self.encode);
         let len = len.filter(|len| *len <= st.max_frame as usize);
-        self.settle(r);
-        match len {
-            Some(len) => {
-                if self.post(asker, len, Class::Owed).is_ok() {
-                    self.counters.one(Counter::Answered);
-                }
+        if len.is_none() {
+            self.answer_itself(asker, question, Code::TooBig, "");
+        }
+        self.scratch = scratch;
+        // the answer stands in the encode buffer: closing the question writes nothing there
+        self.paid(r, d);
+        if let Some(len) = len
+            && self.post(asker, len, Class::Owed).is_ok()
+        {
+            self.counters.one(Counter::Answered);
+        }
+    }
+
+    /// Debt `d` of question `r` is paid.
+    pub(super) fn paid(&mut self, r: u32, d: u32) {
+        if self.requests.row(r).each {
+            if self.requests.forgive(&mut self.stations, d).is_some() {
+                self.settle(r);
             }
-            None => self.answer_itself(asker, seq, Code::TooBig),
+        } else {
+            self.requests.forgive(&mut self.stations, d);
+            self.conclude(r);
         }
     }
 
     /// Question `r` was not answered in time.
     pub(super) fn request_due(&mut self, r: u32) {
+        if self.requests.row(r).each {
+            while self.requests.row(r).debts.first != 0 {
+                let d = self.requests.row(r).debts.first;
+                self.tell_loss(r, self.requests.debt(d).station, Code::TimedOut);
+                self.requests.forgive(&mut self.stations, d);
+            }
+            return self.settle(r);
+        }
         self.give_up(r, Code::TimedOut);
     }
 
     /// The node answers question `r` itself.
     pub(super) fn give_up(&mut self, r: u32, code: Code) {
-        let (asker, seq) = (self.requests.row(r).asker, self.requests.row(r).seq);
-        self.settle(r);
-        self.answer_itself(asker, seq, code);
+        if self.is_spent(r) {
+            return self.settle(r);
+        }
+        let asker = self.requests.row(r).asker;
+        let scratch = core::mem::take(&mut self.scratch);
+        let question = self.question(r, 0, scratch);
+        self.answer_itself(asker, question, code, "");
+        self.scratch = scratch;
+        self.conclude(r);
     }
 
     /// Question `r` is closed, whatever the answer.
     pub(super) fn settle(&mut self, r: u32) {
         let timer = self.request_timer(r);
         self.wheel.clear(timer);
+        self.drop_echo(r);
         let name = self.requests.close(&mut self.stations, r);
         if name != 0 {
             self.names.release(name);
@@ -124,18 +240,26 @@ impl Router<'_> {
     }
 
     /// Station `n` no longer answers what it was asked at the name in row `row` (0: whatever
-    /// it was asked).
+    /// it was asked, since it goes).
     pub(super) fn forgive_debts(&mut self, n: u32, row: u32) {
         let mut d = self.stations[n].debts.first;
         while d != 0 {
             let debt = self.requests.debt(d);
             let (this, request) = (d, debt.request);
             d = debt.next_of_station();
-            if row != 0 && self.requests.row(request).name != row {
+            let asked = self.requests.row(request);
+            if row != 0 && asked.name != row {
                 continue;
             }
-            if let Some(r) = self.requests.forgive(&mut self.stations, this) {
-                self.give_up(r, Code::RecipientLeft);
+            if asked.each {
+                self.tell_loss(request, n, Code::RecipientLeft);
+            }
+            if let Some(r) = self.forgive(this, row == 0) {
+                if self.requests.row(r).each {
+                    self.settle(r);
+                } else {
+                    self.give_up(r, Code::RecipientLeft);
+                }
             }
         }
     }

@@ -421,7 +421,7 @@ fn restricted_writes_to_any_station() {
         |s| s.gate = &G,
         |r| {
             let v = hello(r);
-            let a = r.admit(t(0), Newcomer { rights: Rights::NONE, ..Newcomer::default() }).unwrap();
+            let a = r.admit(t(0), Newcomer { grant: Grant::anonymous(Rights::NONE), ..Newcomer::default() }).unwrap();
             feed(r, t(0), a, &fr(Hello { seq: 1, name: "p", user: "u", ..Hello::default() }));
             told(r, v);
             told(r, a);

@@ -27,7 +27,8 @@ impl Router<'_> {
                 Life::Doomed(_) => return Err("stations: a doomed one outlived its call"),
                 Life::New | Life::Ready | Life::Closing(_) => {
                     let going = matches!(st.life, Life::Closing(_)) && st.out.is_empty();
-                    if !self.wheel.is_set(n - 1) && !going {
+                    let pings = st.session.dialect().ways().pings;
+                    if !self.wheel.is_set(n - 1) && !going && (pings || st.life != Life::Ready) {
                         return Err("stations: one without a timer could stay for ever");
                     }
                     if self.stations.find(self.stations.id(n)) != Some(n) {
@@ -38,7 +39,8 @@ impl Router<'_> {
             if !matches!(st.life, Life::Ready) && (st.joins, st.asks) != (0, 0) {
                 return Err("stations: one that is not introduced has joined or asked");
             }
-            if st.out.len() > self.settings.outbox + self.settings.outbox / 4 + 128 {
+            let outbox = self.settings.outbox_in(st.session.dialect());
+            if st.out.len() > outbox + outbox / 4 + 128 {
                 return Err("stations: an outbox beyond its limit");
             }
         }
@@ -46,6 +48,10 @@ impl Router<'_> {
             return Err("stations: memberships are counted wrongly");
         }
         held += self.mail.check(&self.names, &self.pool)?;
+        #[cfg(feature = "msgq")]
+        {
+            held += self.requests.held(&self.pool);
+        }
         self.pool.check(held)?;
         self.names.check()?;
         self.requests.check(&self.stations)?;

@@ -39,6 +39,7 @@ counters! {
     ClosedNotIntroduced "closed_not_introduced" "Connections closed because they did not say hello in time",
     ClosedCredentials "closed_bad_credentials" "Connections closed for a wrong user or token, or for none where one is needed",
     ClosedMalformed "closed_malformed" "Stations closed for frames that cannot be understood",
+    ClosedDenied "closed_denied" "Stations closed because they were refused a name and could not be told",
     ClosedSlow "closed_slow" "Stations closed because they did not read",
     ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame or for what they had to be told",
     ClosedStopping "closed_stopping" "Stations closed because the node stopped",

@@ -55,6 +55,13 @@ pub struct Grant {
     pub number: u16,
 }
 
+impl Grant {
+    /// What somebody may do who has not said who they are.
+    pub const fn anonymous(rights: Rights) -> Self {
+        Grant { rights, restricted: false, number: 0 }
+    }
+}
+
 /// Who knows users and what they may do. Called while a frame is handled, so it must not
 /// block.
 pub trait Gate {

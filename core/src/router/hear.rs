@@ -2,10 +2,12 @@
 //!
 //! Owns: half frames, hello, and what a connection may get wrong before it is closed.
 
+#[cfg(feature = "msgq")]
+use super::Rights;
 use super::policy::{Class, Fill, admit};
 use super::stations::Life;
 use super::{Counter, Grant, Reason, Router};
-use crate::dialect::{Cut, Said};
+use crate::dialect::{Cut, Said, Spare};
 use crate::id::StationId;
 use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_PEER_FRAME, MIN_SILENCE_MS};
 use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Welcome};
@@ -53,10 +55,8 @@ impl Router<'_> {
         if st.skip > 0 {
             return self.step_over(n, input);
         }
-        let limit = match st.life {
-            Life::New => self.settings.max_frame.min(MAX_HELLO),
-            _ => self.settings.max_frame,
-        };
+        let longest = self.settings.max_frame_in(st.session.dialect());
+        let limit = if st.life == Life::New { longest.min(MAX_HELLO) } else { longest };
         match st.session.cut(input, limit) {
             Ok(Cut::More) => {}
             Ok(Cut::Frame { size }) => {
@@ -152,8 +152,14 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.heard = self.now;
         self.counters.one(Counter::FramesIn);
-        let mut said = Said::Nothing;
-        let understood = st.session.understand(frame, &mut said).map(|()| &said);
+        let (mut said, mut spare) = (Said::Nothing, Spare::default());
+        let here = Self::here_of(&self.settings);
+        let understood = st.session.understand(frame, here, &mut spare, &mut said).map(|()| &said);
+        #[cfg(feature = "msgq")]
+        if st.held {
+            let asks_name = matches!(understood, Ok(Said::WhoAmI));
+            return self.first_words(n, asks_name, frame);
+        }
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
             && st.life == Life::Ready
         {
@@ -163,14 +169,29 @@ impl Router<'_> {
         match understood {
             Ok(Said::Model(said, raw)) => self.said(n, said, *raw),
             Ok(Said::Nothing) => {}
-            Ok(Said::Ping) => {
+            Ok(Said::Ping(body)) => {
                 self.counters.one(Counter::Pings);
-                if let Some(len) = self.stations[n].session.wording().pong(self.encode) {
-                    let _ = self.post(n, len, Class::Owed);
+                match self.stations[n].session.wording().pong(body, self.encode) {
+                    Some(len) => _ = self.post(n, len, Class::Owed),
+                    None => self.counters.one(Counter::DroppedTooBig),
                 }
             }
+            #[cfg(feature = "msgq")]
+            Ok(Said::Ignored) => self.counters.one(Counter::BadRequest),
+            #[cfg(feature = "msgq")]
+            Ok(Said::WhoAmI) => self.tell_name(n),
+            #[cfg(feature = "msgq")]
+            Ok(Said::Reply { key, letter, raw }) => self.reply(n, *key, letter, *raw),
+            #[cfg(feature = "msgq")]
+            Ok(Said::Node { ask, letter, raw }) => self.asked(n, ask, letter, *raw),
+            #[cfg(feature = "msgq")]
+            Ok(Said::Stop) => self.stop_wanted(n),
             Err(refusal) => {
                 self.counters.one(Counter::Malformed);
+                if refusal.fatal {
+                    self.outcome(n, 0, refusal.code, refusal.text);
+                    return self.doom(n, Reason::Malformed);
+                }
                 self.strike(n, 0, refusal.code, refusal.text);
             }
         }
@@ -268,6 +289,53 @@ impl Router<'_> {
             }),
         );
         self.tell(Change::Connected, n, 0, 0, Code::Ok);
+        self.notice(Change::Connected, n, 0);
+    }
+}
+
+/// Dialects whose stations are there without a hello.
+#[cfg(feature = "msgq")]
+impl Router<'_> {
+    /// The first frame of a station for which words were held back. If it asks for its name,
+    /// that comes before them; whoever does not ask, waits for nothing.
+    #[cold]
+    fn first_words(&mut self, n: u32, asks_name: bool, frame: &[u8]) {
+        let st = &mut self.stations[n];
+        st.held = false;
+        let mut held = core::mem::take(&mut st.out);
+        if asks_name {
+            self.tell_name(n);
+        } else if held.is_empty() {
+            return self.frame(n, frame);
+        }
+        let piece = core::mem::take(&mut self.scratch);
+        while !held.is_empty() {
+            let len = self.pool.copy(&held, piece);
+            self.pool.consume(&mut held, len);
+            if !self.pool.push(&mut self.stations[n].out, &piece[..len]) {
+                self.pool.clear(&mut held);
+                self.doom(n, Reason::NoMemory);
+            }
+        }
+        self.scratch = piece;
+        self.stations.enqueue(n);
+        if !asks_name {
+            self.frame(n, frame);
+        }
+    }
+
+    /// Tells a station its own name.
+    fn tell_name(&mut self, n: u32) {
+        let station = self.stations.id(n).number();
+        self.say(n, &ServerToClient::Welcome(Welcome { station, ..Welcome::default() }));
+    }
+
+    fn stop_wanted(&mut self, n: u32) {
+        if self.settings.msgq.stop && self.stations[n].grant.rights.has(Rights::MANAGE) {
+            self.stop_asked = Some(self.stations.id(n));
+        } else {
+            self.counters.one(Counter::Refused);
+        }
     }
 }
 

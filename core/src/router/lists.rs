@@ -99,7 +99,7 @@ impl Router<'_> {
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();
-        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);
         self.put_row(n, l.seq, len);
         Some((s, true))
     }
@@ -123,7 +123,7 @@ impl Router<'_> {
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();
-        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);
         self.put_row(n, l.seq, len);
         Some((r, true))
     }
@@ -162,7 +162,7 @@ impl Router<'_> {
             last = (m, member.serial);
             m = member.next_of_name();
             let wording = self.stations[n].session.wording();
-            let len = wording.say(&ServerToClient::Item(item), self.encode);
+            let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);
             self.put_row(n, l.seq, len);
             rows += 1;
         }
@@ -191,7 +191,7 @@ impl Router<'_> {
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();
-        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);
         self.put_row(n, l.seq, len);
         Some((next, true))
     }
@@ -218,8 +218,12 @@ impl Router<'_> {
             3 => ("max_frame", self.settings.max_frame as u64),
             4 => ("max_value", self.max_value() as u64),
             5 => ("outbox", self.settings.outbox as u64),
+            #[cfg(feature = "msgq")]
+            6 => ("msgq_max_body", self.settings.msgq.max_body as u64),
+            #[cfg(feature = "msgq")]
+            7 => ("msgq_outbox", self.settings.msgq.outbox as u64),
             _ => {
-                let u = usage.get(at as usize - 6)?;
+                let u = usage.get(at as usize - if cfg!(feature = "msgq") { 8 } else { 6 })?;
                 let _ = write!(text, "of {}", u.limit);
                 (u.name, u.used)
             }

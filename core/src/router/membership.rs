@@ -8,51 +8,71 @@ use crate::name;
 
 impl Router<'_> {
     pub(super) fn join(&mut self, n: u32, j: &Join<'_>) {
+        if !self.joined(n, j) {
+            self.deny(n);
+        }
+    }
+
+    /// Joins, and tells how that went. Returns whether it is a member now.
+    fn joined(&mut self, n: u32, j: &Join<'_>) -> bool {
         let pattern = name::is_pattern(j.name);
         if !name::is_valid(j.name) || !(j.instance.is_empty() || name::is_valid(j.instance)) {
-            return self.refuse(n, j.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
+            self.refuse(n, j.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
+            return false;
         }
         if pattern && (j.exclusive || !matches!(j.instance, "" | "*")) {
-            return self.refuse(n, j.seq, Code::BadRequest, "a pattern is joined by anybody, without instance");
+            self.refuse(n, j.seq, Code::BadRequest, "a pattern is joined by anybody, without instance");
+            return false;
         }
         if !self.covers(n, Rights::READ, j.name) {
-            return self.refuse(n, j.seq, Code::Refused, "no grant to join that name");
+            self.refuse(n, j.seq, Code::Refused, "no grant to join that name");
+            return false;
         }
         if let Some(row) = self.names.find(j.name)
             && let Some(m) = self.names.membership(self.stations[n].memberships, row, j.instance)
         {
             // joined already: said twice is no harm, unless it asks for more
-            return if j.exclusive && !self.names.members[m].exclusive {
-                self.refuse(n, j.seq, Code::NameTaken, "joined already, and not exclusively")
+            let less = j.exclusive && !self.names.members[m].exclusive;
+            if less {
+                self.refuse(n, j.seq, Code::NameTaken, "joined already, and not exclusively");
             } else {
-                self.outcome(n, j.seq, Code::Ok, "")
-            };
+                self.outcome(n, j.seq, Code::Ok, "");
+                self.joined_again(n, row);
+            }
+            return !less;
         }
         if self.stations[n].joins >= self.settings.joins {
-            return self.refuse(n, j.seq, Code::Full, "this station has joined as many names as it may");
+            self.refuse(n, j.seq, Code::Full, "this station has joined as many names as it may");
+            return false;
         }
         let mut mine = self.stations[n].memberships;
         let joined = self.names.join(n, &mut mine, j.name, j.instance, j.exclusive);
         self.stations[n].memberships = mine;
-        match joined {
-            Err(JoinError::Taken) => {
-                let text = if j.exclusive { "somebody has joined it" } else { "somebody has joined it exclusively" };
-                self.refuse(n, j.seq, Code::NameTaken, text)
+        let m = match joined {
+            Ok(m) => m,
+            Err(why) => {
+                let (code, text) = match why {
+                    JoinError::Taken if j.exclusive => (Code::NameTaken, "somebody has joined it"),
+                    JoinError::Taken => (Code::NameTaken, "somebody has joined it exclusively"),
+                    JoinError::NamesFull => (Code::Full, "the node's table of names is full"),
+                    JoinError::MembersFull => (Code::Full, "the node's table of members is full"),
+                };
+                self.refuse(n, j.seq, code, text);
+                return false;
             }
-            Err(JoinError::NamesFull) => self.refuse(n, j.seq, Code::Full, "the node's table of names is full"),
-            Err(JoinError::MembersFull) => self.refuse(n, j.seq, Code::Full, "the node's table of members is full"),
-            Ok(m) => {
-                self.stations[n].joins += 1;
-                if self.stations[n].session.wording() != Wording::USUAL {
-                    self.names.mark_odd(m);
-                }
-                self.outcome(n, j.seq, Code::Ok, "");
-                let member = &self.names.members[m];
-                let (row, instance) = (member.name, member.instance);
-                self.tell(Change::Joined, n, row, instance, Code::Ok);
-                self.bring_mail(n);
-            }
+        };
+        self.stations[n].joins += 1;
+        if self.stations[n].session.wording() != Wording::USUAL {
+            self.names.mark_odd(m);
         }
+        self.outcome(n, j.seq, Code::Ok, "");
+        let member = &self.names.members[m];
+        let (row, instance) = (member.name, member.instance);
+        self.tell(Change::Joined, n, row, instance, Code::Ok);
+        self.notice(Change::Joined, n, row);
+        self.bring_mail(n);
+        self.greet(n, row);
+        true
     }
 
     pub(super) fn leave(&mut self, n: u32, l: &Leave<'_>) {
@@ -85,6 +105,10 @@ impl Router<'_> {
             self.forgive_debts(n, row);
         }
         self.tell(Change::Left, n, row, instance, Code::Ok);
+        let goes = !self.stations[n].lives();
+        if !goes || !self.names.is_member(mine, row) {
+            self.notice(Change::Left, n, row);
+        }
         if instance != 0 {
             self.names.release(instance);
         }

@@ -75,6 +75,7 @@ mod lists;
 pub mod mailbox;
 mod membership;
 pub mod names;
+mod numbered;
 mod policy;
 pub mod presence;
 pub mod requests;
@@ -88,6 +89,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+mod user;
 mod values;
 mod watch;
 
@@ -97,8 +99,9 @@ pub use grant::{Gate, Grant, Open, Rights};
 pub use settings::Settings;
 
 use crate::buffer::pool::{Chunks, Pool};
-use crate::dialect::{Dialect, Session};
+use crate::dialect::{Dialect, Here, Session};
 use crate::id::StationId;
+use crate::model::{Change, Code};
 use crate::storage::{Parts, StoreRef};
 use crate::time::{Duration, Instant};
 use flags::Flags;
@@ -127,8 +130,8 @@ pub struct Newcomer {
     pub dialect: Dialect,
     /// How it carries bytes.
     pub transport: Transport,
-    /// What it may do without credentials.
-    pub rights: Rights,
+    /// What it may do before, or without, credentials of its own.
+    pub grant: Grant,
     /// Longest frame that can be sent to it, header included; 0: any.
     pub max_frame: u32,
 }
@@ -136,7 +139,12 @@ pub struct Newcomer {
 impl Default for Newcomer {
     /// A stream of the native dialect that may do everything.
     fn default() -> Self {
-        Newcomer { dialect: Dialect::Messi, transport: Transport::Stream, rights: Rights::ALL, max_frame: 0 }
+        Newcomer {
+            dialect: Dialect::Messi,
+            transport: Transport::Stream,
+            grant: Grant::anonymous(Rights::ALL),
+            max_frame: 0,
+        }
     }
 }
 
@@ -206,6 +214,11 @@ pub struct Router<'s> {
     /// Somebody has much waiting that no transport was offered yet.
     pressed: bool,
     stopping: bool,
+    /// Number of the last thing that the node itself said where such have numbers.
+    #[cfg(feature = "msgq")]
+    number: u64,
+    #[cfg(feature = "msgq")]
+    stop_asked: Option<StationId>,
 }
 
 /// Octets by which the frame buffers must exceed the longest frame: what the node adds to a
@@ -219,7 +232,13 @@ impl<'s> Router<'s> {
         let l = parts.limits;
         let stations = Stations::new(parts.stations, l.stations);
         let names = Names::new(parts.names, parts.name_buckets, parts.members, (l.names, l.members), parts.seed);
-        let requests = Requests::new(parts.requests, parts.debts, (l.requests, l.debts));
+        let requests = Requests::new(
+            parts.requests,
+            parts.debts,
+            (l.requests, l.debts),
+            #[cfg(feature = "msgq")]
+            (parts.request_buckets, parts.seed),
+        );
         let mail = Mailbox::new(parts.mail, l.mail);
         if stations.limit() == 0 || names.limit() == 0 || names.members.limit() == 0 {
             return Err(ConfigError::Tables);
@@ -251,6 +270,10 @@ impl<'s> Router<'s> {
             doomed: 0,
             pressed: false,
             stopping: false,
+            #[cfg(feature = "msgq")]
+            number: 0,
+            #[cfg(feature = "msgq")]
+            stop_asked: None,
         };
         router.set(settings)?;
         Ok(router)
@@ -259,12 +282,18 @@ impl<'s> Router<'s> {
     /// Other settings from here on. Stations that are there keep the silence they were told.
     pub fn set(&mut self, settings: Settings<'s>) -> Result<(), ConfigError> {
         let buffers = self.assembly.len().min(self.encode.len()).min(self.scratch.len());
-        let framed = settings.max_frame.saturating_add(FRAME_MARGIN);
-        if settings.max_frame < 256 || framed > buffers {
+        if settings.max_frame < 256 {
             return Err(ConfigError::Frame);
         }
-        if settings.outbox < framed {
-            return Err(ConfigError::Outbox);
+        for &dialect in Dialect::ALL {
+            // a node whose buffers are too small for a dialect does without it
+            let framed = settings.max_frame_in(dialect).saturating_add(FRAME_MARGIN);
+            if framed > buffers && dialect == Dialect::Messi {
+                return Err(ConfigError::Frame);
+            }
+            if settings.outbox_in(dialect) < framed && framed <= buffers {
+                return Err(ConfigError::Outbox);
+            }
         }
         let node = settings.node;
         if node.is_empty() || node.len() > crate::limits::MAX_STATION_NAME || !crate::name::no_controls(node) {
@@ -290,10 +319,11 @@ impl<'s> Router<'s> {
     /// A connection has come. What it says comes by [`Router::receive`].
     ///
     /// # Errors
-    /// [`Full`] if there is no place for another, or the node is stopping.
+    /// [`Full`] if there is no place for another, the node is stopping, or its frame buffers
+    /// are too small for that dialect's longest frame.
     pub fn admit(&mut self, now: Instant, new: Newcomer) -> Result<StationId, Full> {
         let now = self.clock(now);
-        if self.stopping {
+        if self.stopping || self.settings.max_frame_in(new.dialect) + FRAME_MARGIN > self.encode.len() {
             return Err(Full);
         }
         let Some(n) = self.stations.take() else {
@@ -304,15 +334,59 @@ impl<'s> Router<'s> {
         st.life = Life::New;
         st.session = Session::new(new.dialect);
         st.datagram = new.transport == Transport::Datagram;
-        st.grant = Grant { rights: new.rights, restricted: false, number: 0 };
+        st.grant = new.grant;
         st.max_frame = if new.max_frame == 0 { u32::MAX } else { new.max_frame };
         st.connected = now;
         st.heard = now;
         st.silence = self.settings.silence;
         st.stamp = self.stamp;
         self.counters.one(Counter::Admitted);
-        self.arm(n);
+        if new.dialect.ways().hello {
+            self.arm(n);
+        } else {
+            self.is_there(n);
+        }
         Ok(self.stations.id(n))
+    }
+
+    /// A station of a dialect without hello is there as soon as it is connected.
+    fn is_there(&mut self, n: u32) {
+        let st = &mut self.stations[n];
+        st.life = Life::Ready;
+        st.introduced = true;
+        #[cfg(feature = "msgq")]
+        {
+            st.held = true;
+            let id = self.stations.id(n).number();
+            self.stations[n].name = crate::dialect::station_text(Self::here_of(&self.settings), id);
+        }
+        self.counters.one(Counter::Introduced);
+        self.tell(Change::Connected, n, 0, 0, Code::Ok);
+        self.notice(Change::Connected, n, 0);
+        if self.stations[n].grant.rights.is_empty() {
+            self.doom(n, Reason::Credentials);
+        }
+        self.reap();
+    }
+
+    /// Whoever has asked for the node to stop, and may; told once. Call
+    /// [`Router::stop`] then.
+    #[cfg(feature = "msgq")]
+    pub fn stop_asked(&mut self) -> Option<StationId> {
+        self.stop_asked.take()
+    }
+
+    /// What the node is called in texts.
+    fn here(&self) -> Here<'s> {
+        Self::here_of(&self.settings)
+    }
+
+    fn here_of(settings: &Settings<'s>) -> Here<'s> {
+        #[cfg(feature = "msgq")]
+        let boot = settings.msgq.boot;
+        #[cfg(not(feature = "msgq"))]
+        let boot = 0;
+        Here { boot, node: settings.node }
     }
 
     /// The transport has lost a station, or ended it. From here on its address is nobody's.
@@ -350,7 +424,7 @@ impl<'s> Router<'s> {
                 self.free(n);
                 return Some(Action::Close(id, reason));
             }
-            if !st.out.is_empty() && !st.blocked {
+            if !st.out.is_empty() && !st.blocked && !st.is_held() {
                 return Some(Action::Write(id));
             }
         }
@@ -374,7 +448,7 @@ impl<'s> Router<'s> {
         let bytes = bytes.min(st.out.len());
         self.pool.consume(&mut st.out, bytes);
         self.counters.add(Counter::BytesOut, bytes as u64);
-        if st.out.len() <= self.settings.outbox / 2 {
+        if st.out.len() <= self.settings.outbox_in(st.session.dialect()) / 2 {
             st.full_since = None;
         }
         if st.out.is_empty() {
@@ -490,27 +564,31 @@ impl<'s> Router<'s> {
         self.now
     }
 
-    /// Sets a station's timer to whatever comes first for it.
+    /// Sets a station's timer to whatever comes first for it, if anything does.
     fn arm(&mut self, n: u32) {
-        let st = &self.stations[n];
-        let when = match st.life {
-            Life::New => st.connected + self.settings.hello_within,
-            Life::Ready => {
-                let slow = self.settings.slow_after;
-                [
-                    st.full_since.map(|t| t + slow),
-                    st.stalled.map(|t| t + slow),
-                    st.half_since.map(|t| t + self.settings.frame_within),
-                ]
-                .into_iter()
-                .flatten()
-                .fold(st.heard + st.silence, Instant::min)
-            }
+        let when = match self.stations[n].life {
+            Life::New => Some(self.stations[n].connected + self.settings.hello_within),
+            Life::Ready => self.station_limits(n).into_iter().flatten().map(|(t, _)| t).min(),
             // `heard` is when its end began
-            Life::Closing(_) => st.heard + self.settings.linger,
+            Life::Closing(_) => Some(self.stations[n].heard + self.settings.linger),
             Life::Free | Life::Doomed(_) => return,
         };
-        self.wheel.set(n - 1, when);
+        match when {
+            Some(when) => self.wheel.set(n - 1, when),
+            None => self.wheel.clear(n - 1),
+        }
+    }
+
+    /// When a station that is there has to go, and why.
+    fn station_limits(&self, n: u32) -> [Option<(Instant, Reason)>; 4] {
+        let st = &self.stations[n];
+        let (dialect, set) = (st.session.dialect(), &self.settings);
+        [
+            dialect.ways().pings.then_some((st.heard + st.silence, Reason::Silent)),
+            st.half_since.map(|t| (t + set.frame_within, Reason::Silent)),
+            st.full_since.map(|t| (t + set.slow_after, Reason::Slow)),
+            st.stalled.map(|t| (t + set.stalled_in(dialect), Reason::Slow)),
+        ]
     }
 
     fn station_due(&mut self, n: u32) {
@@ -519,21 +597,16 @@ impl<'s> Router<'s> {
             Life::New if st.connected + self.settings.hello_within <= self.now => {
                 self.doom(n, Reason::NotIntroduced);
             }
-            Life::Ready if st.heard + st.silence <= self.now => self.doom(n, Reason::Silent),
-            Life::Ready if st.half_since.is_some_and(|t| t + self.settings.frame_within <= self.now) => {
-                self.doom(n, Reason::Silent);
-            }
-            Life::Ready
-                if [st.full_since, st.stalled].iter().flatten().any(|t| *t + self.settings.slow_after <= self.now) =>
-            {
-                self.doom(n, Reason::Slow);
-            }
             Life::Closing(_) if st.heard + self.settings.linger <= self.now => {
                 // last words that nobody reads
                 let st = &mut self.stations[n];
                 self.pool.clear(&mut st.out);
                 self.stations.enqueue(n);
             }
+            Life::Ready => match self.station_limits(n).into_iter().flatten().find(|(t, _)| *t <= self.now) {
+                Some((_, why)) => self.doom(n, why),
+                None => self.arm(n),
+            },
             _ => self.arm(n),
         }
     }

@@ -1,13 +1,22 @@
 //! Who still owes whom an answer (D5).
 //!
 //! Owns: the table of open questions and, for each, who may still answer it (a *debt*). A
-//! question is closed by the first answer, by its deadline, or when its last debtor is gone.
-//! Does not own what is said then.
+//! question is closed by the first answer, by its deadline, or when its last debtor is gone;
+//! one that was asked of *each* member, when the last of them has answered or is gone. Does
+//! not own what is said then.
+//!
+//! Some dialects answer by the asker's own number. There a question is found by asker and
+//! *key*; and once it is closed it is *spent*: it stays while somebody who was asked could
+//! still answer, so that a second answer is known for what it is.
 
 use super::stations::Stations;
 use crate::buffer::slab::{Ends, Link, Linked, Row, Slab, append, remove};
 use crate::id::Numbering;
 use heapless::vec::VecView;
+
+/// Most open questions of one asker with the same number: looking through them is work.
+#[cfg(feature = "msgq")]
+const SAME_KEY: u32 = 64;
 
 /// An open question.
 #[derive(Debug)]
@@ -18,14 +27,48 @@ pub struct RequestRow {
     pub(crate) seq: u32,
     /// Row of the name it was asked at, held; 0: a station was asked.
     pub(crate) name: u32,
+    /// Debts that may still be paid.
     pub(crate) owed: u32,
-    debts: Ends,
+    pub(crate) debts: Ends,
     of_asker: Link,
+    /// Every debtor owes an answer of its own.
+    pub(crate) each: bool,
+    #[cfg(feature = "msgq")]
+    pub(crate) by_key: ByKey,
+}
+
+/// What is remembered of a question whose answers name it by the asker's number.
+#[cfg(feature = "msgq")]
+#[derive(Debug)]
+pub(crate) struct ByKey {
+    /// The asker's number; `None`: it is not found by that.
+    key: Option<u64>,
+    /// Next of the same bucket.
+    next: u32,
+    /// The asker has heard all it will hear.
+    pub(crate) spent: bool,
+    /// The question's header, for the node's own answer.
+    pub(crate) echo: crate::buffer::pool::Chain,
+}
+
+#[cfg(feature = "msgq")]
+impl ByKey {
+    const EMPTY: ByKey = ByKey { key: None, next: 0, spent: false, echo: crate::buffer::pool::Chain::EMPTY };
 }
 
 impl Row for RequestRow {
-    const EMPTY: RequestRow =
-        RequestRow { generation: 0, asker: 0, seq: 0, name: 0, owed: 0, debts: Ends::EMPTY, of_asker: Link::NONE };
+    const EMPTY: RequestRow = RequestRow {
+        generation: 0,
+        asker: 0,
+        seq: 0,
+        name: 0,
+        owed: 0,
+        debts: Ends::EMPTY,
+        of_asker: Link::NONE,
+        each: false,
+        #[cfg(feature = "msgq")]
+        by_key: ByKey::EMPTY,
+    };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.seq
     }
@@ -35,13 +78,23 @@ impl Row for RequestRow {
 #[derive(Debug)]
 pub struct DebtRow {
     pub(crate) request: u32,
-    station: u32,
+    pub(crate) station: u32,
     of_request: Link,
     of_station: Link,
+    /// The debtor has left the name: its answer would come too late.
+    #[cfg(feature = "msgq")]
+    pub(crate) void: bool,
 }
 
 impl Row for DebtRow {
-    const EMPTY: DebtRow = DebtRow { request: 0, station: 0, of_request: Link::NONE, of_station: Link::NONE };
+    const EMPTY: DebtRow = DebtRow {
+        request: 0,
+        station: 0,
+        of_request: Link::NONE,
+        of_station: Link::NONE,
+        #[cfg(feature = "msgq")]
+        void: false,
+    };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.request
     }
@@ -79,6 +132,12 @@ pub(crate) struct Requests<'s> {
     rows: Slab<'s, RequestRow>,
     debts: Slab<'s, DebtRow>,
     numbering: Numbering,
+    /// Questions by asker and key.
+    #[cfg(feature = "msgq")]
+    buckets: &'s mut [u32],
+    /// Nobody outside can know which keys would meet in one bucket.
+    #[cfg(feature = "msgq")]
+    seed: u64,
 }
 
 impl<'s> Requests<'s> {
@@ -86,10 +145,19 @@ impl<'s> Requests<'s> {
         rows: &'s mut VecView<RequestRow>,
         debts: &'s mut VecView<DebtRow>,
         limits: (usize, usize),
+        #[cfg(feature = "msgq")] (buckets, seed): (&'s mut [u32], u32),
     ) -> Self {
         let rows = Slab::new(rows, limits.0);
         let numbering = Numbering::for_slots(rows.limit() + 1);
-        Requests { rows, debts: Slab::new(debts, limits.1), numbering }
+        Requests {
+            rows,
+            debts: Slab::new(debts, limits.1),
+            numbering,
+            #[cfg(feature = "msgq")]
+            buckets,
+            #[cfg(feature = "msgq")]
+            seed: seed as u64 * 0x1_0001_0001,
+        }
     }
 
     /// A new question. `None`: the table is full.
@@ -124,26 +192,34 @@ impl<'s> Requests<'s> {
         true
     }
 
-    /// Whether `station` may answer question `r`.
-    pub(crate) fn is_owed_by(&self, r: u32, station: u32) -> bool {
+    /// What `station` owes to question `r`; 0: nothing.
+    pub(crate) fn owed_by(&self, r: u32, station: u32) -> u32 {
         let mut d = self.rows[r].debts.first;
-        while d != 0 {
-            if self.debts[d].station == station {
-                return true;
-            }
+        while d != 0 && self.debts[d].station != station {
             d = self.debts[d].of_request.next;
         }
-        false
+        d
     }
 
-    /// Debt `d` will not be paid. Returns its question if that was the last.
+    /// Debt `d` will not be paid. Returns its question if that was the last one that might.
     pub(crate) fn forgive(&mut self, stations: &mut Stations<'_>, d: u32) -> Option<u32> {
         let DebtRow { request, station, .. } = self.debts[d];
+        let counted = self.counts(d);
         remove::<OfRequest, _>(&mut self.debts, &mut self.rows[request].debts, d);
         remove::<OfDebtor, _>(&mut self.debts, &mut stations[station].debts, d);
         self.debts.give(d);
-        self.rows[request].owed -= 1;
+        self.rows[request].owed -= counted as u32;
         (self.rows[request].owed == 0).then_some(request)
+    }
+
+    /// Whether debt `d` is one of those that may still be paid.
+    #[cfg(feature = "msgq")]
+    fn counts(&self, d: u32) -> bool {
+        !self.debts[d].void
+    }
+    #[cfg(not(feature = "msgq"))]
+    fn counts(&self, _: u32) -> bool {
+        true
     }
 
     /// Question `r` is closed: nobody owes anything any more. Returns the name's row that it
@@ -152,12 +228,18 @@ impl<'s> Requests<'s> {
         while self.rows[r].debts.first != 0 {
             self.forgive(stations, self.rows[r].debts.first);
         }
+        #[cfg(feature = "msgq")]
+        self.forget_key(r);
         let RequestRow { asker, name, .. } = self.rows[r];
         remove::<OfAsker, _>(&mut self.rows, &mut stations[asker].asked, r);
         stations[asker].asks -= 1;
         self.rows[r].asker = 0;
         self.rows.give(r);
         name
+    }
+
+    pub(crate) fn row_mut(&mut self, r: u32) -> &mut RequestRow {
+        &mut self.rows[r]
     }
 
     pub(crate) fn row(&self, r: u32) -> &RequestRow {
@@ -187,22 +269,108 @@ impl<'s> Requests<'s> {
             if !stations[row.asker].lives() {
                 return Err("requests: the asker is gone");
             }
-            let (mut owed, mut d) = (0, row.debts.first);
+            let (mut owed, mut all, mut d) = (0, 0, row.debts.first);
             while d != 0 {
                 if self.debts[d].request != r || !stations[self.debts[d].station].lives() {
                     return Err("requests: a debtor is gone");
                 }
-                owed += 1;
+                owed += self.counts(d) as u32;
+                all += 1;
                 d = self.debts[d].of_request.next;
             }
-            if owed != row.owed || owed == 0 {
+            #[cfg(feature = "msgq")]
+            let over = row.by_key.spent;
+            #[cfg(not(feature = "msgq"))]
+            let over = false;
+            if owed != row.owed || all == 0 || (owed == 0 && !over) {
                 return Err("requests: a question that nobody can answer is open");
             }
-            debts += owed as usize;
+            debts += all;
         }
         if open != self.rows.used() || debts != self.debts.used() {
             return Err("requests: rows are counted wrongly");
         }
         Ok(())
+    }
+}
+
+/// Questions found by their asker's own number.
+#[cfg(feature = "msgq")]
+impl Requests<'_> {
+    fn bucket(&self, asker: u32, key: u64) -> usize {
+        let mut mixed = (key ^ (asker as u64).rotate_left(40) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 32) ^ self.seed).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        // where there is no bucket at all, nothing is ever put in one
+        (mixed >> 32) as usize % self.buckets.len().max(1)
+    }
+
+    /// Question `r` is found by this key from here on. `false`: its asker has [`SAME_KEY`]
+    /// questions with that key already, or there is no memory to find it by.
+    pub(crate) fn keep_key(&mut self, r: u32, key: u64) -> bool {
+        let asker = self.rows[r].asker;
+        let bucket = self.bucket(asker, key);
+        let Some(&head) = self.buckets.get(bucket) else { return false };
+        let (mut same, mut at) = (0, head);
+        while at != 0 {
+            let row = &self.rows[at];
+            same += (row.asker == asker && row.by_key.key == Some(key)) as u32;
+            at = row.by_key.next;
+        }
+        if same >= SAME_KEY {
+            return false;
+        }
+        self.rows[r].by_key = ByKey { key: Some(key), next: head, ..ByKey::EMPTY };
+        self.buckets[bucket] = r;
+        true
+    }
+
+    fn forget_key(&mut self, r: u32) {
+        let Some(key) = self.rows[r].by_key.key.take() else { return };
+        let bucket = self.bucket(self.rows[r].asker, key);
+        let next = self.rows[r].by_key.next;
+        let mut at = self.buckets[bucket];
+        if at == r {
+            self.buckets[bucket] = next;
+            return;
+        }
+        while self.rows[at].by_key.next != r {
+            at = self.rows[at].by_key.next;
+        }
+        self.rows[at].by_key.next = next;
+    }
+
+    /// What `debtor` owes to the question of `asker` with this key: of several the one that
+    /// was asked first and may still be answered, else any. `None`: it owes nothing like it.
+    pub(crate) fn find_key(&self, asker: u32, key: u64, debtor: u32) -> Option<u32> {
+        let mut found = None;
+        let mut r = *self.buckets.get(self.bucket(asker, key))?;
+        while r != 0 {
+            let row = &self.rows[r];
+            if row.asker == asker && row.by_key.key == Some(key) {
+                let d = self.owed_by(r, debtor);
+                let open = d != 0 && !row.by_key.spent && !self.debts[d].void;
+                // those behind are older
+                if open || (d != 0 && found.is_none()) {
+                    found = Some(d);
+                }
+            }
+            r = row.by_key.next;
+        }
+        found
+    }
+
+    /// Debt `d` would be paid too late. Returns its question if nobody else owes anything.
+    pub(crate) fn void(&mut self, d: u32) -> Option<u32> {
+        let request = self.debts[d].request;
+        if core::mem::replace(&mut self.debts[d].void, true) {
+            return None;
+        }
+        self.rows[request].owed -= 1;
+        (self.rows[request].owed == 0).then_some(request)
+    }
+
+    /// Blocks that the headers of open questions hold.
+    pub(crate) fn held(&self, pool: &crate::buffer::pool::Pool<'_>) -> u64 {
+        (1..=self.rows.made()).filter(|r| self.rows[*r].asker != 0).map(|r| pool.held(&self.rows[r].by_key.echo)).sum()
     }
 }

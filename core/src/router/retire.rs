@@ -39,6 +39,10 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.life = Life::Closing(why);
         self.pool.clear(&mut st.stash);
+        #[cfg(feature = "msgq")]
+        {
+            st.held = false;
+        }
         if st.watches > 0 {
             self.watches.clear(&mut self.names, n);
         }
@@ -50,6 +54,7 @@ impl Router<'_> {
         if self.stations[n].introduced {
             let code = if why == Reason::Goodbye { Code::Ok } else { why.code() };
             self.tell(Change::Disconnected, n, 0, 0, code);
+            self.notice(Change::Disconnected, n, 0);
         }
         // from here on, when its end began
         self.stations[n].heard = self.now;
@@ -61,7 +66,7 @@ impl Router<'_> {
         if why != Reason::Goodbye && !self.stations[n].cut {
             let closing = Closing { code: why.code(), text: why.text() };
             let wording = self.stations[n].session.wording();
-            if let Some(len) = wording.say(&ServerToClient::Closing(closing), self.encode) {
+            if let Some(len) = wording.say(self.here(), &ServerToClient::Closing(closing), self.encode) {
                 // If there is no memory it learns less, but goes all the same.
                 let st = &mut self.stations[n];
                 if self.pool.push(&mut st.out, &self.encode[..len]) {

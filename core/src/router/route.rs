@@ -28,6 +28,11 @@ impl<'d> Delivery<'d> {
     pub(super) fn new(letter: &'d Letter<'d>, raw: Raw<'d>, sender: u32, from: u64, ask_id: u64) -> Self {
         Delivery { letter, raw, sender, from, ask_id, worded: None }
     }
+
+    /// Something else stands in the encode buffer now.
+    pub(super) fn forget_wording(&mut self) {
+        self.worded = None;
+    }
 }
 
 /// How a delivery went.
@@ -53,33 +58,33 @@ impl Router<'_> {
         }
         self.end_run();
         if let Err((code, text)) = may {
-            if l.ask {
+            if l.ask && !l.each {
                 self.counters.one(Counter::BadRequest);
-                return self.say(n, &ServerToClient::Reply(failed(l.seq, code, text)));
+                return self.answer_at_once(n, l, raw, code, text);
             }
             return self.refuse(n, l.seq, code, text);
         }
         self.counters.one(Counter::Letters);
-        if l.ask {
+        if l.ask && self.can_be_answered(n, raw) {
             return self.ask(n, l, raw);
         }
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(l, raw, n, from, 0);
-        let reached = if !l.name.is_empty() {
-            self.reach_name(&mut delivery)
+        let reached = if l.station != 0 {
+            self.reach_station(&mut delivery)
         } else if l.everyone {
             self.reach_everyone(&mut delivery)
         } else {
-            self.reach_station(&mut delivery)
+            self.reach_name(&mut delivery)
         };
         if reached.handed > 0 && l.seq == 0 && !l.keep {
             return;
         }
-        self.sent_report(n, l, reached);
+        self.sent_report(n, l, raw, reached);
     }
 
     /// What the sender is told, and what happens to a letter that reached nobody.
-    fn sent_report(&mut self, n: u32, l: &Letter<'_>, reached: Reached) {
+    fn sent_report(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>, reached: Reached) {
         let Reached { handed, denied, too_big, members } = reached;
         let code = match (handed, denied) {
             // who listens to a pattern hears it, but is not whom mail waits for
@@ -88,7 +93,7 @@ impl Router<'_> {
                 return self.outcome(n, l.seq, code, code.text());
             }
             // only valid names have rows, so only those without need be looked at
-            (0, 0) if !l.name.is_empty() && !name::is_valid(l.name) => {
+            (0, 0) if l.station == 0 && !l.everyone && !name::is_valid(l.name) => {
                 return self.refuse(n, l.seq, Code::BadName, "a name has 1 to 128 bytes, no controls");
             }
             (0, 0) => {
@@ -99,6 +104,9 @@ impl Router<'_> {
             (0, _) => Code::RecipientBusy,
             _ => Code::Ok,
         };
+        if l.ask {
+            return self.answer_at_once(n, l, raw, code, "");
+        }
         if l.seq != 0 {
             let text = if code == Code::Ok { "" } else { code.text() };
             let outcome = Outcome { seq: l.seq, code, text, count: handed, ..Outcome::default() };
@@ -108,13 +116,14 @@ impl Router<'_> {
 
     /// Whether a letter makes sense and its sender has a grant for it.
     #[inline]
-    fn may_send(&self, n: u32, l: &Letter<'_>) -> Result<(), (Code, &'static str)> {
+    pub(super) fn may_send(&self, n: u32, l: &Letter<'_>) -> Result<(), (Code, &'static str)> {
         let bad = |text| Err((Code::BadRequest, text));
         if l.from != 0 || l.ask_id != 0 {
             return bad("from and ask_id are set by the node");
         }
-        if (!l.name.is_empty()) as u8 + (l.station != 0) as u8 + l.everyone as u8 != 1 {
-            return bad("one of name, station and everyone must say where it goes");
+        let named = !l.name.is_empty();
+        if l.everyone == (named || l.station != 0) {
+            return bad("name, station or everyone must say where it goes");
         }
         if l.name.ends_with('*') && name::is_pattern(l.name) {
             return Err((Code::BadName, "a letter goes to a name, not to a pattern"));
@@ -122,16 +131,20 @@ impl Router<'_> {
         if l.verb.len() > MAX_VERB || !name::no_controls(l.verb) {
             return bad("a verb has at most 64 bytes, no controls");
         }
-        if l.keep && (l.ask || l.name.is_empty()) {
+        let to_name = named && l.station == 0;
+        if l.keep && (l.ask || !to_name) {
             return bad("only a letter to a name can be kept, and only one that asks nothing");
         }
         if l.ask && l.everyone {
             return bad("everyone cannot be asked");
         }
+        if l.each && !(l.ask && to_name) {
+            return bad("each: only the members of a name can be asked one by one");
+        }
         let grant = self.stations[n].grant;
         let needed = if l.everyone { Rights::MANAGE } else { Rights::WRITE };
         // addresses are not names: a grant for certain names covers none
-        let covered = !grant.restricted || (!l.name.is_empty() && self.settings.gate.allows(grant, needed, l.name));
+        let covered = !grant.restricted || (to_name && self.settings.gate.allows(grant, needed, l.name));
         if !grant.rights.has(needed) || !covered {
             return Err((Code::Refused, "no grant to send there"));
         }
@@ -228,11 +241,12 @@ impl Router<'_> {
             self.denied(to, Class::Signal, Denied::Order);
             return Err(Denied::Order);
         }
+        let here = self.here();
         let wording = st.session.wording();
         let len = match d.worded {
             Some((w, len)) if w == wording => len,
             _ => {
-                let len = wording.letter(d.letter, d.raw, d.from, d.ask_id, self.encode);
+                let len = wording.letter(here, d.letter, d.raw, d.from, d.ask_id, self.encode);
                 let Some(len) = len else {
                     self.denied(to, Class::Signal, Denied::TooBig);
                     return Err(Denied::TooBig);
@@ -245,9 +259,4 @@ impl Router<'_> {
         self.counters.one(Counter::Deliveries);
         Ok(())
     }
-}
-
-/// The node's own answer, with words of its own.
-fn failed(seq: u32, code: Code, text: &str) -> crate::model::Answer<'_> {
-    crate::model::Answer { seq, code, text, ..Default::default() }
 }

@@ -30,7 +30,7 @@ impl Router<'_> {
     /// the usual wording.
     #[inline]
     pub(super) fn runs(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
-        let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.name.is_empty());
+        let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.station != 0 || l.name.is_empty());
         if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
             return false;
         }
@@ -41,10 +41,11 @@ impl Router<'_> {
             self.end_run();
         }
         let from = self.stations.id(n).number();
-        let mut len = Wording::USUAL.letter(l, raw, from, 0, &mut self.encode[self.run.len..]);
+        let here = self.here();
+        let mut len = Wording::USUAL.letter(here, l, raw, from, 0, &mut self.encode[self.run.len..]);
         if len.is_none() && self.run.len > 0 {
             self.end_run();
-            len = Wording::USUAL.letter(l, raw, from, 0, self.encode);
+            len = Wording::USUAL.letter(here, l, raw, from, 0, self.encode);
         }
         let Some(len) = len else { return false };
         let Run { len: before, letters, longest, .. } = self.run;

@@ -6,13 +6,17 @@
 use super::policy::{Class, Denied, Fill, admit, pressed};
 use super::stations::Life;
 use super::{Counter, Reason, Router};
-use crate::model::{Answer, Code, Outcome, ServerToClient};
+use crate::dialect::Question;
+use crate::model::{Answer, Code, Outcome, Raw, ServerToClient};
 use core::ops::Range;
 
 impl Router<'_> {
     /// Puts the first `len` octets of the encode buffer into the outbox of station `n`.
     #[inline]
     pub(super) fn post(&mut self, n: u32, len: usize, class: Class) -> Result<(), Denied> {
+        if len == 0 {
+            return Ok(()); // no words for it
+        }
         if len > self.stations[n].max_frame as usize {
             return self.post_denied(n, 0..len, class, Denied::TooBig);
         }
@@ -35,8 +39,8 @@ impl Router<'_> {
     #[inline]
     pub(super) fn posted(&mut self, n: u32, frames: u64) {
         let st = &self.stations[n];
-        if !st.blocked {
-            self.pressed |= pressed(st.out.len(), self.settings.outbox);
+        if !st.blocked && !st.is_held() {
+            self.pressed |= pressed(st.out.len(), self.settings.outbox_in(st.session.dialect()));
             self.stations.enqueue(n);
         }
         self.counters.add(Counter::FramesOut, frames);
@@ -50,8 +54,8 @@ impl Router<'_> {
         let bytes = &self.encode[part];
         let fill = Fill {
             have: st.out.len(),
-            blocked: st.blocked,
-            limit: self.settings.outbox,
+            blocked: st.blocked || st.is_held(),
+            limit: self.settings.outbox_in(st.session.dialect()),
             free: self.pool.free_bytes(),
             pool: self.pool.all_bytes(),
         };
@@ -62,7 +66,9 @@ impl Router<'_> {
     /// The second try, for what is owed to somebody who reads while others hold the memory.
     #[cold]
     fn post_denied(&mut self, n: u32, part: Range<usize>, class: Class, mut why: Denied) -> Result<(), Denied> {
-        while why == Denied::Memory && class == Class::Owed && !self.stations[n].blocked && self.relieve() {
+        let st = &self.stations[n];
+        let owed = class == Class::Owed || !st.session.dialect().ways().misses;
+        while why == Denied::Memory && owed && !self.stations[n].blocked && self.relieve() {
             match self.put(n, part.clone(), class) {
                 Ok(()) => {
                     self.posted(n, 1);
@@ -106,10 +112,11 @@ impl Router<'_> {
             Denied::TooBig => Counter::DroppedTooBig,
             Denied::Order => Counter::DroppedOrder,
         });
-        if why == Denied::TooBig || why == Denied::Order {
+        let misses = self.stations[n].session.dialect().ways().misses;
+        if why == Denied::TooBig || (why == Denied::Order && misses) {
             return;
         }
-        if class == Class::Owed {
+        if class == Class::Owed || !misses {
             // It would wait for ever for what was dropped; its connection's end it notices.
             return self.doom(n, if why == Denied::Memory { Reason::NoMemory } else { Reason::Slow });
         }
@@ -124,7 +131,7 @@ impl Router<'_> {
     /// Says something that station `n` waits for.
     pub(super) fn say(&mut self, n: u32, what: &ServerToClient<'_>) {
         let wording = self.stations[n].session.wording();
-        match wording.say(what, self.encode) {
+        match wording.say(self.here(), what, self.encode) {
             Some(len) => _ = self.post(n, len, Class::Owed),
             None => self.counters.one(Counter::DroppedTooBig),
         }
@@ -162,8 +169,8 @@ impl Router<'_> {
         self.outcome(n, seq, code, text);
     }
 
-    /// The node's own answer to question `seq` of station `n`.
-    pub(super) fn answer_itself(&mut self, n: u32, seq: u32, code: Code) {
+    /// The node's own answer to a question of station `n`, in `text` or else the usual words.
+    pub(super) fn answer_itself(&mut self, n: u32, question: Question<'_>, code: Code, text: &str) {
         self.counters.one(match code {
             Code::NoRecipient => Counter::AskNoRecipient,
             Code::RecipientLeft => Counter::AskLeft,
@@ -173,6 +180,15 @@ impl Router<'_> {
             Code::Refused => Counter::Refused,
             _ => Counter::BadRequest,
         });
-        self.say(n, &ServerToClient::Reply(Answer { seq, code, text: code.text(), ..Answer::default() }));
+        let text = if text.is_empty() { code.text() } else { text };
+        let answer = Answer { code, text, ..Answer::default() };
+        let st = &self.stations[n];
+        let wording = st.session.wording();
+        match wording.reply(self.here(), &answer, Raw::None, question, 0, self.encode) {
+            Some(len) => _ = self.post(n, len, Class::Owed),
+            // it would wait for ever
+            None if !st.session.dialect().ways().outcomes => self.doom(n, Reason::Malformed),
+            None => self.counters.one(Counter::DroppedTooBig),
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! [`Storage`](crate::storage::Storage).
 
 use super::grant::Gate;
+use crate::dialect::Dialect;
 use crate::time::Duration;
 
 /// How a node behaves. All of it may be changed while it runs, by
@@ -53,6 +54,9 @@ pub struct Settings<'s> {
     pub strikes: u8,
     /// Who knows users.
     pub gate: &'s (dyn Gate + 's),
+    /// What stations that speak MSGQ need.
+    #[cfg(feature = "msgq")]
+    pub msgq: crate::dialect::msgq::Settings,
 }
 
 impl<'s> Settings<'s> {
@@ -79,6 +83,47 @@ impl<'s> Settings<'s> {
             watches: 16,
             strikes: 16,
             gate,
+            #[cfg(feature = "msgq")]
+            msgq: crate::dialect::msgq::Settings::DEFAULT,
+        }
+    }
+
+    /// Longest frame taken in a dialect.
+    #[inline]
+    pub(super) fn max_frame_in(&self, dialect: Dialect) -> usize {
+        match dialect {
+            Dialect::Messi => self.max_frame,
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => self.msgq.max_frame(),
+        }
+    }
+
+    /// Octets that may wait for a station of a dialect.
+    #[inline]
+    pub(super) fn outbox_in(&self, dialect: Dialect) -> usize {
+        match dialect {
+            Dialect::Messi => self.outbox,
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => self.msgq.outbox,
+        }
+    }
+
+    /// How long a transport may take nothing of what waits for a station of a dialect.
+    pub(super) fn stalled_in(&self, dialect: Dialect) -> Duration {
+        match dialect {
+            Dialect::Messi => self.slow_after,
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => self.msgq.stalled_after,
+        }
+    }
+
+    /// How long an answer may take if the asker does not say.
+    pub(super) fn ask_in(&self, dialect: Dialect) -> Duration {
+        match dialect {
+            Dialect::Messi => self.ask,
+            // its clients cannot say, and some mean to wait for ever
+            #[cfg(feature = "msgq")]
+            Dialect::Msgq => self.max_ask,
         }
     }
 }

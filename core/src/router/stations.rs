@@ -79,6 +79,12 @@ pub struct Station {
     /// Number of the last message it was given, for D2.
     pub(crate) stamp: u64,
     pub(crate) name: heapless::String<MAX_STATION_NAME, u8>,
+    /// It has not said a word yet, and what waits for it has to wait until it has.
+    #[cfg(feature = "msgq")]
+    pub(crate) held: bool,
+    /// Octets of headers of its open questions.
+    #[cfg(feature = "msgq")]
+    pub(crate) echoes: u32,
 }
 
 impl Row for Station {
@@ -114,6 +120,10 @@ impl Row for Station {
         half_since: None,
         stamp: 0,
         name: heapless::String::new(),
+        #[cfg(feature = "msgq")]
+        held: false,
+        #[cfg(feature = "msgq")]
+        echoes: 0,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next
@@ -125,6 +135,15 @@ impl Station {
     #[inline]
     pub(crate) fn lives(&self) -> bool {
         matches!(self.life, Life::Ready | Life::New)
+    }
+
+    /// Whether what waits for it has to wait until it has spoken.
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        #[cfg(feature = "msgq")]
+        return self.held;
+        #[cfg(not(feature = "msgq"))]
+        false
     }
 }
 

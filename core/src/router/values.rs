@@ -55,7 +55,7 @@ impl Router<'_> {
             idle_ms: now.millis_since(found.accessed),
         };
         let wording = self.stations[n].session.wording();
-        let len = wording.say(&ServerToClient::Value(value), self.encode);
+        let len = wording.say(self.here(), &ServerToClient::Value(value), self.encode);
         self.put_row(n, s.seq, len);
     }
 
@@ -135,6 +135,7 @@ impl Router<'_> {
     /// See the other lists in `lists.rs`.
     pub(super) fn list_value(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
         let now = self.stamp_now();
+        let here = self.here();
         let row = match self.store.get().next(Cursor::new(at), l.name, &mut 1, self.scratch) {
             Step::Row(row) => row,
             Step::Pause(next) => return Some((next.number(), false)),
@@ -152,7 +153,7 @@ impl Router<'_> {
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();
-        let len = wording.say(&ServerToClient::Item(item), self.encode);
+        let len = wording.say(here, &ServerToClient::Item(item), self.encode);
         if shown {
             self.put_row(n, l.seq, len);
         }

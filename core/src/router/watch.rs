@@ -86,7 +86,7 @@ impl Router<'_> {
                 reason,
             };
             let wording = self.stations[watch.station].session.wording();
-            let len = wording.say(&ServerToClient::Presence(news), self.encode);
+            let len = wording.say(self.here(), &ServerToClient::Presence(news), self.encode);
             self.told(watch.station, len);
         }
     }
@@ -155,7 +155,7 @@ impl Router<'_> {
             let Some(&watch) = self.watches.get(w) else { continue };
             if watch.flags && self.stations[watch.station].lives() {
                 let wording = self.stations[watch.station].session.wording();
-                let len = wording.say(&ServerToClient::FlagChange(*change), self.encode);
+                let len = wording.say(self.here(), &ServerToClient::FlagChange(*change), self.encode);
                 self.told(watch.station, len);
             }
         }

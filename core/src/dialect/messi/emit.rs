@@ -18,6 +18,7 @@ const LETTER_ASK_ID: u32 = 14;
 /// Field numbers in `Answer`.
 const ANSWER_SEQ: u32 = 7;
 const ANSWER_FROM: u32 = 8;
+const ANSWER_STATION: u32 = 9;
 
 /// Begins a frame of `size` octets of payload; `None` if it does not fit.
 #[inline]
@@ -78,20 +79,23 @@ pub(crate) fn letter(
     hand_on(framing, MESSAGE, bytes, if ask_id == 0 { &added[..1] } else { &added }, out)
 }
 
-/// An answer on its way to who asked.
+/// An answer on its way to who asked. `about`: which of several who were asked one by one;
+/// 0: only one answers.
 #[inline]
 pub(crate) fn reply(
     framing: Framing,
     answer: &Answer<'_>,
     raw: Raw<'_>,
-    seq: u32,
-    from: u64,
+    (seq, from, about): (u32, u64, u64),
     out: &mut [u8],
 ) -> Option<usize> {
     let Raw::Messi(bytes) = raw else {
-        return say(framing, &ServerToClient::Reply(Answer { seq, from, ..*answer }), out);
+        return say(framing, &ServerToClient::Reply(Answer { seq, from, station: about, ..*answer }), out);
     };
-    hand_on(framing, REPLY, bytes, &[(ANSWER_SEQ, seq as u64), (ANSWER_FROM, from)], out)
+    let added = [(ANSWER_SEQ, seq as u64), (ANSWER_FROM, from), (ANSWER_STATION, about)];
+    // a callee's own word on it does not count
+    let named = about != 0 || answer.station != 0;
+    hand_on(framing, REPLY, bytes, if named { &added } else { &added[..2] }, out)
 }
 
 /// A member's own bytes with what the node adds behind them.

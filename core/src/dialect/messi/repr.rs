@@ -358,9 +358,9 @@ messages! {
     /// A key and its value.
     Param { 1 key: &'f str, 2 value: &'f str, }
     /// A message, in both directions.
-    Letter { 1 name: &'f str, 2 verb: &'f str, 3 body: &'f [u8], 4 encoding: Encoding, 5 params: Params<'f>, 6 instance: &'f str, 7 station: u64, 8 everyone: bool, 9 seq: u32, 10 ask: bool, 11 ttl_ms: u32, 12 keep: bool, 13 from: u64, 14 ask_id: u64, }
+    Letter { 1 name: &'f str, 2 verb: &'f str, 3 body: &'f [u8], 4 encoding: Encoding, 5 params: Params<'f>, 6 instance: &'f str, 7 station: u64, 8 everyone: bool, 9 seq: u32, 10 ask: bool, 11 ttl_ms: u32, 12 keep: bool, 13 from: u64, 14 ask_id: u64, 15 each: bool, }
     /// The answer to a letter that asked, in both directions.
-    Answer { 1 ask_id: u64, 2 code: Code, 3 text: &'f str, 4 body: &'f [u8], 5 encoding: Encoding, 6 params: Params<'f>, 7 seq: u32, 8 from: u64, }
+    Answer { 1 ask_id: u64, 2 code: Code, 3 text: &'f str, 4 body: &'f [u8], 5 encoding: Encoding, 6 params: Params<'f>, 7 seq: u32, 8 from: u64, 9 station: u64, }
     /// An operation on a shared value.
     Store { 1 seq: u32, 2 op: StoreOp, 3 name: &'f str, 4 value: &'f [u8], 5 amount: i64, 6 announce: bool, }
     /// A shared value.
@@ -615,6 +615,7 @@ mod tests {
                 keep: true,
                 from: 300,
                 ask_id: 70_000,
+                each: true,
             },
             &mut buf,
         );

@@ -74,10 +74,10 @@ impl Session {
                     *raw = if plain { Raw::Messi(bytes) } else { Raw::None };
                 }
             }
-            kind::PING => *said = Said::Ping,
+            kind::PING => *said = Said::Ping(frame),
             kind::PING_A if self.framing() != Framing::Today && frame.is_empty() => {
                 self.finder.is_oldest();
-                *said = Said::Ping;
+                *said = Said::Ping(frame);
             }
             other => return Err(refusal(Malformed::FrameType(other))),
         }
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn types_as_the_table_says() {
-        assert_eq!(one(&[3, 0, 0, 0]).1, Ok(Said::Ping));
-        assert_eq!(one(&[3, 0, 0, 1, 9]).1, Ok(Said::Ping), "vector 41: a ping with payload");
+        assert_eq!(one(&[3, 0, 0, 0]).1, Ok(Said::Ping(&[])));
+        assert_eq!(one(&[3, 0, 0, 1, 9]).1, Ok(Said::Ping(&[9])), "vector 41: a ping with payload");
         assert_eq!(one(&[1, 0, 0, 0]).1, Ok(Said::Model(ClientToServer::Nothing, Raw::Messi(&[]))));
         for t in [0u8, 2, 4, 5, 255] {
             if t != 0 {
@@ -114,9 +114,9 @@ mod tests {
             }
         }
         let (s, said) = one(&[0, 0, 0, 2, 0, 0, 0, 0]);
-        assert_eq!((s.framing(), said), (Framing::Oldest, Ok(Said::Ping)));
+        assert_eq!((s.framing(), said), (Framing::Oldest, Ok(Said::Ping(&[]))));
         let (s, said) = one(&[0, 0, 0, 3, 0, 0, 0, 0]);
-        assert_eq!((s.framing(), said), (Framing::Old, Ok(Said::Ping)));
+        assert_eq!((s.framing(), said), (Framing::Old, Ok(Said::Ping(&[]))));
     }
 
     #[test]
