@@ -12,7 +12,6 @@ pub mod msgq;
 
 #[cfg(feature = "msgq")]
 pub(crate) use msgq::{
-    Settings as MsgqSettings,
     lname::text as station_text,
     node::{GREETINGS, MANAGER, NOTICES, Roll, answer as node_answer, notice},
     repr::question_key,

@@ -149,17 +149,16 @@ impl Router<'_> {
 
     #[inline]
     fn frame(&mut self, n: u32, frame: &[u8]) {
+        #[cfg(feature = "msgq")]
+        if self.stations[n].held {
+            return self.first_frame(n, frame);
+        }
         let st = &mut self.stations[n];
         st.heard = self.now;
         self.counters.one(Counter::FramesIn);
         let (mut said, mut spare) = (Said::Nothing, Spare::default());
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut spare, &mut said).map(|()| &said);
-        #[cfg(feature = "msgq")]
-        if st.held {
-            let asks_name = matches!(understood, Ok(Said::WhoAmI));
-            return self.first_words(n, asks_name, frame);
-        }
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
             && st.life == Life::Ready
         {
@@ -297,17 +296,20 @@ impl Router<'_> {
 #[cfg(feature = "msgq")]
 impl Router<'_> {
     /// The first frame of a station for which words were held back. If it asks for its name,
-    /// that comes before them; whoever does not ask, waits for nothing.
+    /// that comes before them; who does not ask waits for nothing.
     #[cold]
-    fn first_words(&mut self, n: u32, asks_name: bool, frame: &[u8]) {
+    fn first_frame(&mut self, n: u32, frame: &[u8]) {
+        let here = self.here();
         let st = &mut self.stations[n];
         st.held = false;
-        let mut held = core::mem::take(&mut st.out);
-        if asks_name {
-            self.tell_name(n);
-        } else if held.is_empty() {
+        let (mut session, mut said, mut spare) = (st.session, Said::Nothing, Spare::default());
+        let asks_name = session.understand(frame, here, &mut spare, &mut said).is_ok() && said == Said::WhoAmI;
+        if st.out.is_empty() || !asks_name {
+            self.stations.enqueue(n);
             return self.frame(n, frame);
         }
+        let mut held = core::mem::take(&mut st.out);
+        self.frame(n, frame);
         let piece = core::mem::take(&mut self.scratch);
         while !held.is_empty() {
             let len = self.pool.copy(&held, piece);
@@ -319,9 +321,6 @@ impl Router<'_> {
         }
         self.scratch = piece;
         self.stations.enqueue(n);
-        if !asks_name {
-            self.frame(n, frame);
-        }
     }
 
     /// Tells a station its own name.
