@@ -1,5 +1,6 @@
 #!/bin/bash
-# The daemon beside the floor and the sketch broker, in one run: the ratios of issue 2.
+# The daemon beside the floor and the sketch broker, in one run: the ratios of issue 2; with
+# SOCKET=msgq those of issue 4, for its dialect msgq.
 #
 #   ./compare.sh [repetitions] [OUT]
 #
@@ -7,7 +8,7 @@
 # OUT (default: a temporary file, whose lines are printed before the table) gets a line for
 # each run. Build both first, in this folder and in the repository's root:
 #   cargo build --release
-# From the environment: SOCKET (tcp or unix), CHAPPE (the daemon's binary), WORKS (workloads),
+# From the environment: SOCKET (tcp, unix or msgq), CHAPPE (the daemon's binary), WORKS (workloads),
 # EXTRA (more peers of run.sh, for context), and what run.sh takes. Ten thousand
 # idle stations need a hard limit of 11,000 descriptors (ulimit -Hn).
 set -u
@@ -22,7 +23,11 @@ shown=
 : >"$out" || exit 2
 
 me=chappe-$SOCKET floor=floor-$SOCKET sketch=mini-text
-[ "$SOCKET" = tcp ] || sketch=mini-text-$SOCKET
+works="W1 W1s W1p W2 W3s W5s W6"
+case $SOCKET in
+unix) sketch=mini-text-unix ;;
+msgq) sketch=mini-text-unix works="M1 M2 M3s" ;;
+esac
 
 peers() { # who runs a workload: the daemon and what it is held against
   case $1 in
@@ -34,7 +39,7 @@ peers() { # who runs a workload: the daemon and what it is held against
 
 failed=0
 for r in $(seq "$reps"); do
-  for w in ${WORKS:-W1 W1s W1p W2 W3s W5s W6}; do
+  for w in ${WORKS:-$works}; do
     before=$(wc -l <"$out")
     set -- $(peers "$w") ${EXTRA:-}
     "$here/run.sh" "$out" "$*" "$w" 1

@@ -63,6 +63,10 @@ start() {
     [ "$1" = chappe-unix ] && ADDR=unix:$tmp/chappe
     chappeconf >"$tmp/chappe.toml"
     srv "$chappe" serve --config "$tmp/chappe.toml" ;;
+  chappe-msgq)
+    PROTO=msgq ADDR=unix:$tmp/msgq
+    chappeconf "msgq://$tmp/msgq" >"$tmp/chappe.toml"
+    srv "$chappe" serve --config "$tmp/chappe.toml" ;;
   nats)
     PROTO=nats ADDR=tcp:127.0.0.1:$((PORTS + 4))
     srv nats-server -a 127.0.0.1 -p $((PORTS + 4)) ;;
@@ -102,10 +106,10 @@ start() {
   kill -0 "$PID" 2>/dev/null || { echo "$1 did not start:" >&2; cat "$tmp/log" >&2; return 1; }
 }
 
-chappeconf() { # everything else as it comes
+chappeconf() { # addresses beside the usual ones; everything else as it comes
   printf '%s\n' 'node = "yardstick"' '[log]' 'level = "warn"'
   printf '[[listeners]]\naddress = "%s"\nanonymous = ["read", "write"]\n' \
-    tcp://127.0.0.1:$((PORTS + 9)) "unix://$tmp/chappe"
+    tcp://127.0.0.1:$((PORTS + 9)) "unix://$tmp/chappe" "$@"
 }
 
 dbusconf() {
@@ -140,6 +144,9 @@ args() { # the options of a workload
   W4 | W4s) echo "--w w4" ;;
   W4u) echo "--w w4 --conns 50 --depth 1" ;;
   W5 | W5s) echo "--w w5 --idle $IDLE" ;;
+  M1 | M1s) echo "--w w1 --size 100" ;;
+  M2 | M2s) echo "--w w2 --subs 48 --size 100" ;;
+  M3 | M3s) echo "--w w3 --size 100" ;;
   W6) echo "--w w6 --cap-mb $CAP_MB --window 1024" ;;
   *) echo "unknown workload $1" >&2; exit 2 ;;
   esac

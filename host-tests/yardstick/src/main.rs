@@ -16,8 +16,8 @@ usage: brokerbench load --w w1|w2|w3|w4|w5|w6 --proto P --addr A --pid N [option
        brokerbench floor --listen A[,A]
        brokerbench mini --listen A[,A] [--text] [--no-coalesce]
        brokerbench report FILE...
-       brokerbench verdict FILE... [--socket tcp|unix]   (status 1: a target is missed)
-  P: chappe nats resp mqtt memcached dbus raw mini     A: tcp:IP:PORT or unix:PATH
+       brokerbench verdict FILE... [--socket tcp|unix|msgq]   (status 1: a target is missed)
+  P: chappe msgq nats resp mqtt memcached dbus raw mini     A: tcp:IP:PORT or unix:PATH
   options: --peer NAME --label W --rep N --secs 3 --warm 0.5 --size 32 --subs N
            --window N --batch N --pubs N --depth 64 --conns 1 --idle 10000
            --cap-mb 1024 --cpu N";

@@ -9,6 +9,7 @@ mod dbus;
 mod memcached;
 pub mod mini;
 mod mqtt;
+mod msgq;
 mod nats;
 mod raw;
 mod resp;
@@ -142,6 +143,7 @@ pub fn by_name(name: &str, size: usize) -> Option<Box<dyn Proto>> {
         "chappe" => Box::new(chappe::Chappe),
         "nats" => Box::new(nats::Nats),
         "resp" => Box::new(resp::Resp),
+        "msgq" => Box::new(msgq::Msgq::default()),
         "mqtt" => Box::new(mqtt::Mqtt),
         "memcached" => Box::new(memcached::Memcached),
         "dbus" => Box::new(dbus::Dbus),
