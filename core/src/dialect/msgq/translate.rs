@@ -742,7 +742,7 @@ mod tests {
             r#"{"result": [-1, "No such \"recipient\""]}"#,
             r#"{"notification": ["connected", {"client": "5f3759df_4@host"}]}"#,
         ] {
-            let mut check = |body: &[u8]| {
+            let check = |body: &[u8]| {
                 let mut nowhere = [];
                 letter(&Letter { name: "x", ..Letter::default() }, body, |l| {
                     // and back: it is always JSON, of a length that is known
