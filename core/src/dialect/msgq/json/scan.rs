@@ -97,7 +97,7 @@ impl<'t> Value<'t> {
 pub struct Scan<'t> {
     text: &'t str,
     at: usize,
-    /// Levels around what is scanned.
+    /// Levels around what is scanned: none, or one.
     depth: usize,
     has_u: bool,
 }
@@ -284,9 +284,6 @@ impl<'t> Scan<'t> {
         // a bit per level, the innermost lowest: 1 for an object
         let mut open = (kind == Kind::Object) as u64;
         let mut depth = self.depth + 1;
-        if depth > MAX_DEPTH {
-            return Err(NotJson::Deep);
-        }
         let mut empty = true;
         loop {
             let mut first = self.peek();
