@@ -235,7 +235,7 @@ pub struct Storage<
     const BLOCK: usize = 128,
     const BUFFER: usize = 576,
     const VALUES: usize = 32,
-    const VALUE_BLOCKS: usize = 80,
+    const VALUE_BLOCKS: usize = 72,
 > {
     tables: Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>,
     pool: [[u8; BLOCK]; BLOCKS],
