@@ -3,5 +3,5 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    chappe_linux::daemon::called_as_b10_msgq().unwrap_or_else(cli::main)
 }

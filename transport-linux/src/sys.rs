@@ -2,7 +2,7 @@
 //! crate is here, each with its reason.
 //!
 //! Owns: clock, timerfd, signalfd, resource limits, terminal settings, ids of users and
-//! groups, descriptors that systemd hands over. Decides nothing.
+//! groups, who is at the other end, descriptors that systemd hands over. Decides nothing.
 
 use std::ffi::CString;
 use std::io;
@@ -204,6 +204,26 @@ pub(crate) fn id_of(kind: Names, name: &str) -> io::Result<Option<u32>> {
         (None, 0 | libc::ENOENT | libc::ESRCH) => Ok(None),
         (None, error) => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// Who connected to a Unix socket: user and primary group at that moment, as this process
+/// sees them (those that it cannot name are one user, usually `nobody`).
+pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let mut about = MaybeUninit::<libc::ucred>::uninit();
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    let (fd, at) = (socket.as_raw_fd(), about.as_mut_ptr());
+    // SAFETY: the kernel writes at most `size` bytes to a place of that size.
+    check(unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, at.cast(), &mut size) })?;
+    if size as usize != size_of::<libc::ucred>() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: written whole by the successful call above, and any bytes are valid for it.
+    let about = unsafe { about.assume_init() };
+    if about.uid == u32::MAX {
+        // What other kinds of sockets say.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok((about.uid, about.gid))
 }
 
 /// Takes over a descriptor that systemd opened for this process.

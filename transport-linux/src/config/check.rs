@@ -3,12 +3,14 @@
 //! Owns: bounds of numbers and what keys demand of each other. Each finding names its key,
 //! so that whoever reads the file can say the line.
 
+use chappe_core::dialect::msgq::MAX_HEADER;
+use chappe_core::dialect::msgq::frame::LENGTHS;
 use chappe_core::limits::{MAX_STATION_NAME, MAX_TOKEN, MAX_USER, MIN_SILENCE_MS};
 use chappe_core::name;
 use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
-use super::{Config, ConfigError, Endpoint, Limits, Right, Step};
+use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step};
 
 /// Shortest secret: what is shorter can be tried out.
 const MIN_TOKEN: usize = 8;
@@ -22,6 +24,12 @@ impl Config {
             return Err(at(&[Key("node")], format!("at most {MAX_STATION_NAME} bytes without control characters")));
         }
         self.limits.check(at)?;
+        self.msgq.check(at)?;
+        if self.limits.buffers < u64::from(self.msgq.outbox) {
+            let text =
+                format!("{} must not be less than msgq.outbox, which is {}", self.limits.buffers, self.msgq.outbox);
+            return Err(at(&[Key("limits"), Key("buffers")], text));
+        }
         if let Some(address) = self.metrics.listen
             && !address.ip().is_loopback()
         {
@@ -44,13 +52,24 @@ impl Config {
             if self.listeners[..i].iter().any(|l| l.address == listener.address) {
                 return Err(at(&key("address"), format!("{} is there twice", listener.address)));
             }
-            let is_unix = matches!(listener.address, Endpoint::Unix(_) | Endpoint::UnixAuto);
+            if let Some(path) = listener.address.path() {
+                let size = path.as_os_str().len();
+                if size > MAX_SOCKET_PATH {
+                    let text =
+                        format!("the path has {size} bytes, a socket's may have {MAX_SOCKET_PATH}: choose another");
+                    return Err(at(&key("address"), text));
+                }
+                if self.listeners[..i].iter().any(|l| l.address.path() == Some(path)) {
+                    let text = format!("{} is there twice: each dialect needs a socket of its own", path.display());
+                    return Err(at(&key("address"), text));
+                }
+            }
             for (k, said) in [
                 ("mode", listener.mode.is_some()),
                 ("owner", !listener.owner.is_empty()),
                 ("group", !listener.group.is_empty()),
             ] {
-                if said && !is_unix {
+                if said && !listener.address.is_file() {
                     return Err(at(&key(k), "only Unix sockets are files: take it away".into()));
                 }
             }
@@ -87,9 +106,11 @@ impl Config {
                 return Err(at(&key("name"), format!("`{}` is there twice", user.name)));
             }
             match (&user.token, &user.token_file) {
-                (None, None) => {
-                    return Err(at(&[Key("users"), Index(i)], "a token or a token_file is missing".into()));
+                (None, None) if user.peer_users.is_empty() && user.peer_groups.is_empty() => {
+                    let text = "nothing says how to know them: add token, token_file, peer_users or peer_groups";
+                    return Err(at(&[Key("users"), Index(i)], text.into()));
                 }
+                (None, None) => {}
                 (Some(_), Some(_)) => return Err(at(&key("token_file"), "there is a token too: take one away".into())),
                 (Some(token), None) if !is_good_token(token.reveal()) => {
                     return Err(at(&key("token"), format!("must have {MIN_TOKEN} to {MAX_TOKEN} bytes")));
@@ -194,6 +215,41 @@ impl Limits {
         if self.buffers < u64::from(self.outbox) {
             let text = format!("{} must not be less than outbox, which is {}", self.buffers, self.outbox);
             return Err(at(&[Key("limits"), Key("buffers")], text));
+        }
+        Ok(())
+    }
+}
+
+impl Msgq {
+    /// Octets of the longest frame with this limit.
+    pub(crate) fn max_frame(&self) -> usize {
+        LENGTHS + MAX_HEADER + self.max_body as usize
+    }
+
+    fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
+        let mib = 1 << 20;
+        let needed = (self.max_frame() + FRAME_MARGIN) as u64;
+        for (key, value, least, most) in [
+            ("max_body", self.max_body, 65_536, 64 * mib),
+            ("outbox", self.outbox, 2 * mib, 256 * mib),
+            ("stalled_after_ms", self.stalled_after_ms, 10, 86_400_000),
+        ] {
+            let path = [Key("msgq"), Key(key)];
+            if value < least {
+                return Err(at(&path, format!("{value} is too small: at least {least}")));
+            }
+            if value > most {
+                return Err(at(&path, format!("{value} is too large: at most {most}")));
+            }
+        }
+        if u64::from(self.outbox) < needed {
+            let text = format!(
+                "{} must not be less than the longest frame, which has {needed} bytes: max_body, {MAX_HEADER} for the \
+                 header and {} more",
+                self.outbox,
+                LENGTHS + FRAME_MARGIN
+            );
+            return Err(at(&[Key("msgq"), Key("outbox")], text));
         }
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Where the daemon listens, as a person writes it.
 //!
-//! Owns: the syntax of listener addresses, and which Unix socket `unix://auto` means.
-//! Does not own: opening them, which is `daemon::listener`.
+//! Owns: the syntax of listener addresses, and which sockets `unix://auto` and `msgq://auto`
+//! mean. Does not own: opening them, which is `daemon::listener`.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// The port of a `tcp://` or `udp://` address that names none: Messi's own default.
@@ -14,6 +14,15 @@ pub const DEFAULT_PORT: u16 = 7840;
 
 /// Speed of a serial line whose address names none, in bits per second.
 pub const DEFAULT_SPEED: u32 = 115_200;
+
+/// Longest path of a Unix socket in bytes: what Linux's `sun_path` holds beside its end.
+pub const MAX_SOCKET_PATH: usize = 107;
+
+/// Where programs of BIND 10 look if no variable says otherwise: the default of its build.
+pub const BIND10_SOCKET: &str = "/usr/local/var/bind10/msgq_socket";
+
+/// The variable in which programs of BIND 10 look for the path of their socket.
+pub const BIND10_VARIABLE: &str = "BIND10_MSGQ_SOCKET_FILE";
 
 /// One address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +35,10 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// A Unix stream socket at the usual place, see [`usual_sockets`].
     UnixAuto,
+    /// A Unix stream socket for programs of BIND 10, at this path.
+    Msgq(PathBuf),
+    /// The same at the place where they look, see [`usual_msgq_sockets`].
+    MsgqAuto,
     /// A serial line or any other terminal device: one station speaks over it.
     Serial {
         /// The device.
@@ -42,6 +55,21 @@ pub struct HostPort {
     pub host: String,
     /// 0: any free one, and the log says which.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// Whether it is a Unix socket, and so a file with an owner and permissions.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto) || self.path().is_some()
+    }
+
+    /// The path of a Unix socket, if it is given.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Endpoint::Unix(path) | Endpoint::Msgq(path) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 impl HostPort {
@@ -72,6 +100,8 @@ impl fmt::Display for Endpoint {
             Endpoint::Udp(at) => write!(f, "udp://{at}"),
             Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
             Endpoint::UnixAuto => f.write_str("unix://auto"),
+            Endpoint::Msgq(path) => write!(f, "msgq://{}", path.display()),
+            Endpoint::MsgqAuto => f.write_str("msgq://auto"),
             Endpoint::Serial { path, speed } => write!(f, "serial://{}?speed={speed}", path.display()),
         }
     }
@@ -81,9 +111,12 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| {
+        // One slash is how the command line's `--connect msgq:/PATH` is written.
+        let short = text.split_once(':').filter(|(scheme, rest)| *scheme == "msgq" && !rest.starts_with("//"));
+        let (scheme, rest) = text.split_once("://").or(short).ok_or_else(|| {
             format!(
-                "`{text}` is no address: write tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto or serial:///DEVICE"
+                "`{text}` is no address: write tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, \
+                 msgq:///PATH, msgq://auto or serial:///DEVICE"
             )
         })?;
         match scheme {
@@ -91,6 +124,8 @@ impl FromStr for Endpoint {
             "udp" => Ok(Endpoint::Udp(host_port(rest)?)),
             "unix" if rest == "auto" => Ok(Endpoint::UnixAuto),
             "unix" => Ok(Endpoint::Unix(absolute(rest, "unix:///run/chappe/chappe.sock, or unix://auto")?)),
+            "msgq" if rest == "auto" => Ok(Endpoint::MsgqAuto),
+            "msgq" => Ok(Endpoint::Msgq(absolute(rest, "msgq:///run/chappe/msgq.sock, or msgq://auto")?)),
             "serial" => {
                 let (path, speed) = match rest.split_once('?') {
                     None => (rest, DEFAULT_SPEED),
@@ -107,7 +142,7 @@ impl FromStr for Endpoint {
                 }
                 Ok(Endpoint::Serial { path: absolute(path, "serial:///dev/ttyACM0")?, speed })
             }
-            _ => Err(format!("`{scheme}://` is not known: write tcp, udp, unix or serial")),
+            _ => Err(format!("`{scheme}://` is not known: write tcp, udp, unix, msgq or serial")),
         }
     }
 }
@@ -162,11 +197,37 @@ impl<'de> serde::Deserialize<'de> for Endpoint {
 /// package), `$XDG_RUNTIME_DIR/chappe.sock`, `/tmp/chappe-UID/chappe.sock`. The daemon takes
 /// the first whose folder it may write to.
 pub fn usual_sockets() -> Vec<PathBuf> {
-    let mut all = vec![PathBuf::from("/run/chappe/chappe.sock")];
-    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute()) {
-        all.push(dir.join("chappe.sock"));
+    house("chappe.sock", "chappe.sock")
+}
+
+/// Where `msgq://auto` looks: the path in `BIND10_MSGQ_SOCKET_FILE` and nowhere else if that is
+/// set and not empty. Otherwise, best first: `/usr/local/var/bind10/msgq_socket`, where
+/// programs of BIND 10 look without being told; `/run/chappe/msgq.sock`,
+/// `$XDG_RUNTIME_DIR/chappe-msgq.sock` and `/tmp/chappe-UID/msgq.sock`, of which they must be
+/// told. The daemon takes the first whose folder it may write to.
+pub fn usual_msgq_sockets() -> Vec<PathBuf> {
+    if let Some(path) = named_by_bind10() {
+        return vec![path];
     }
-    all.push(PathBuf::from(format!("/tmp/chappe-{}/chappe.sock", crate::sys::user_id())));
+    let mut all = vec![PathBuf::from(BIND10_SOCKET)];
+    all.extend(house("msgq.sock", "chappe-msgq.sock"));
+    all
+}
+
+/// The path in `BIND10_MSGQ_SOCKET_FILE`. A relative one means the same as to a client that
+/// was started in the same folder.
+pub fn named_by_bind10() -> Option<PathBuf> {
+    let path = std::env::var_os(BIND10_VARIABLE).filter(|path| !path.is_empty())?;
+    Some(std::path::absolute(&path).unwrap_or_else(|_| path.into()))
+}
+
+/// The places that are ours; `shared`: the file's name in a folder that others use too.
+fn house(own: &str, shared: &str) -> Vec<PathBuf> {
+    let mut all = vec![Path::new("/run/chappe").join(own)];
+    if let Some(dir) = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute()) {
+        all.push(dir.join(shared));
+    }
+    all.push(PathBuf::from(format!("/tmp/chappe-{}", crate::sys::user_id())).join(own));
     all
 }
 
@@ -183,6 +244,9 @@ mod tests {
             ("udp://[::1]:9", "udp://[::1]:9"),
             ("unix:///run/x.sock", "unix:///run/x.sock"),
             ("unix://auto", "unix://auto"),
+            ("msgq:///run/x.sock", "msgq:///run/x.sock"),
+            ("msgq:/run/x.sock", "msgq:///run/x.sock"),
+            ("msgq://auto", "msgq://auto"),
             ("serial:///dev/ttyS0", "serial:///dev/ttyS0?speed=115200"),
             ("serial:///dev/ttyS0?speed=9600", "serial:///dev/ttyS0?speed=9600"),
         ] {
@@ -204,6 +268,10 @@ mod tests {
             ("tcp://[::1", "bracket"),
             ("unix://run/x", "absolute"),
             ("unix:///", "absolute"),
+            ("unix:/run/x", "no address"),
+            ("msgq://run/x", "absolute"),
+            ("msgq:run/x", "absolute"),
+            ("msgq:", "absolute"),
             ("serial:///dev/ttyS0?speed=17", "no speed"),
             ("serial:///dev/ttyS0?parity=odd", "?speed="),
         ] {

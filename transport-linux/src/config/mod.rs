@@ -6,6 +6,7 @@
 
 mod check;
 mod endpoint;
+mod peer;
 mod place;
 
 use std::fmt;
@@ -16,7 +17,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::trim_token;
-pub use endpoint::{DEFAULT_PORT, DEFAULT_SPEED, Endpoint, HostPort, usual_sockets};
+pub use endpoint::{
+    BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, Endpoint, HostPort, MAX_SOCKET_PATH, named_by_bind10,
+    usual_msgq_sockets, usual_sockets,
+};
+pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
 
 use place::Source;
@@ -37,6 +42,8 @@ pub struct Config {
     pub allow_open: bool,
     /// Sizes and times.
     pub limits: Limits,
+    /// What is particular to programs of BIND 10.
+    pub msgq: Msgq,
     /// What is logged, where and how.
     pub log: Log,
     /// The counters' page.
@@ -53,6 +60,7 @@ impl Default for Config {
             node: String::new(),
             allow_open: false,
             limits: Limits::default(),
+            msgq: Msgq::default(),
             log: Log::default(),
             metrics: Metrics::default(),
             listeners: vec![
@@ -64,6 +72,11 @@ impl Default for Config {
                     anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
                     mode: Some(Mode(0o660)),
                     ..Listener::at(Endpoint::UnixAuto)
+                },
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
+                    mode: Some(Mode(0o660)),
+                    ..Listener::at(Endpoint::MsgqAuto)
                 },
             ],
             users: Vec::new(),
@@ -111,7 +124,7 @@ impl Default for Limits {
             descriptors: 0,
             max_frame: 65_536,
             outbox: 1_048_576,
-            buffers: 67_108_864,
+            buffers: 134_217_728,
             values: 67_108_864,
             max_value: 32_768,
             hello_within_ms: 10_000,
@@ -132,6 +145,23 @@ impl Default for Limits {
             drain_ms: 3000,
             backlog: 4096,
         }
+    }
+}
+
+/// How stations of the dialect `msgq` are treated. Sizes in bytes, times in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "each key is documented once, in chappe.toml, which a test holds to this")]
+pub struct Msgq {
+    pub max_body: u32,
+    pub outbox: u32,
+    pub stalled_after_ms: u32,
+    pub allow_stop: bool,
+}
+
+impl Default for Msgq {
+    fn default() -> Self {
+        Msgq { max_body: 1_048_576, outbox: 4_194_304, stalled_after_ms: 60_000, allow_stop: false }
     }
 }
 
@@ -184,7 +214,8 @@ impl Listener {
     }
 }
 
-/// Someone who introduces themselves with a name and a secret.
+/// Someone who introduces themselves with a name and a secret, or is known by the system
+/// user they run as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
@@ -196,6 +227,15 @@ pub struct User {
     /// A file that holds nothing but the secret; a line end at its end does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<AbsolutePath>,
+    /// Whoever connects to a Unix socket as one of these system users is this user.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer_users: Vec<SystemId>,
+    /// The same for system groups: the primary group of whoever connects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peer_groups: Vec<SystemId>,
+    /// Both as numbers: looked up once, when the configuration is read.
+    #[serde(skip)]
+    pub peers: Peers,
     /// What they may do; by default read and write.
     #[serde(default = "User::usual_rights")]
     pub rights: Vec<Right>,
@@ -365,6 +405,7 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
         change(&mut config);
         config.check(&|path, what| source.error_at(path, what))?;
+        config.look_up_peers(&|path, what| source.error_at(path, what))?;
         Ok(config)
     }
 
@@ -451,6 +492,17 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_no_socket_can_have_is_named() {
+        for scheme in ["unix", "msgq"] {
+            let text = |n| format!("[[listeners]]\naddress = \"{scheme}:///{}\"\n", "x".repeat(n - 1));
+            assert!(parse(None, &text(MAX_SOCKET_PATH)).is_ok());
+            let error = parse(None, &text(MAX_SOCKET_PATH + 1)).unwrap_err();
+            assert_eq!((error.at, error.key.as_str()), (Some((2, 11)), "listeners[0].address"));
+            assert!(error.text.contains("108 bytes") && error.text.contains("107"), "{error}");
+        }
+    }
+
+    #[test]
     fn bad_files_name_line_column_and_key() {
         for (text, at, key, hint) in [
             ("nod = \"x\"", (1, 1), "nod", "unknown field"),
@@ -468,6 +520,19 @@ mod tests {
                 (7, 13),
                 "listeners[0].anonymous",
                 "allow_open",
+            ),
+            ("[msgq]\nmax_body = 65535", (2, 12), "msgq.max_body", "at least 65536"),
+            ("[msgq]\nmax_body = 67108865", (2, 12), "msgq.max_body", "at most 67108864"),
+            ("[msgq]\noutbox = 2097151", (2, 10), "msgq.outbox", "at least 2097152"),
+            ("[msgq]\nmax_body = 8000000\noutbox = 8000000", (3, 10), "msgq.outbox", "8065605 bytes"),
+            ("[msgq]\nstalled_after_ms = 1", (2, 20), "msgq.stalled_after_ms", "at least"),
+            ("[limits]\nbuffers = 3000000", (2, 11), "limits.buffers", "msgq.outbox"),
+            ("[[listeners]]\naddress = \"msgq://x\"", (2, 11), "listeners[0].address", "absolute"),
+            (
+                "[[listeners]]\naddress = \"unix:///a/b\"\n[[listeners]]\naddress = \"msgq:/a/b\"",
+                (4, 11),
+                "listeners[1].address",
+                "of its own",
             ),
             ("[[users]]\nname = \"a\"", (1, 1), "users[0]", "token"),
             ("[[users]]\nname = \"a\"\ntoken = \"short\"", (3, 9), "users[0].token", "8 to"),

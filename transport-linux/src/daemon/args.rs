@@ -34,7 +34,7 @@ pub struct CheckArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Overrides {
     /// Listen here instead of where the configuration says; may be repeated.
-    /// tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, serial:///dev/ttyS0?speed=115200
+    /// tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, msgq:///PATH, msgq://auto, serial:///dev/ttyS0?speed=115200
     #[arg(long, short, value_name = "ADDRESS")]
     pub listen: Vec<Endpoint>,
     /// The node's name, as stations see it

@@ -1,7 +1,7 @@
 //! Users, their secrets and what they may do: the router's [`Gate`] out of the configuration.
 //!
-//! Owns: the numbering of users, which survives a reload, and the comparison of secrets.
-//! A session keeps the rights of its Hello; the names it may use follow a reload at once.
+//! Owns: the numbering of users, which survives a reload, the comparison of secrets, and who
+//! is known by the system user they run as. A session keeps the rights it began with; the names it may use follow a reload at once.
 
 use std::cell::RefCell;
 
@@ -9,13 +9,16 @@ use chappe_core::name;
 use chappe_core::router::grant::same_secret;
 use chappe_core::router::{Gate, Grant, Rights};
 
-use crate::config::{Config, Right, User, trim_token};
+use crate::config::{Config, Peers, Right, User, trim_token};
 
 /// Everyone who is configured.
 #[derive(Debug, Default)]
 pub(super) struct Users {
     /// A user's place is the grant's number and is never given to another name.
     known: RefCell<Vec<Known>>,
+    /// System users who are users without a secret, as the configuration has them in order;
+    /// with the user's number.
+    peers: RefCell<Vec<(Peers, u16)>>,
 }
 
 /// Users that have been read and not been taken over.
@@ -30,14 +33,18 @@ struct Known {
 }
 
 struct Current {
-    token: Vec<u8>,
+    /// `None`: they are known by the system user alone.
+    token: Option<Vec<u8>>,
+    peers: Peers,
     rights: Rights,
     names: Vec<String>,
 }
 
 impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Current").field("rights", &self.rights).field("names", &self.names).finish_non_exhaustive()
+        let Current { token: _, peers, rights, names } = self;
+        let mut shown = f.debug_struct("Current");
+        shown.field("peers", peers).field("rights", rights).field("names", names).finish_non_exhaustive()
     }
 }
 
@@ -61,8 +68,8 @@ impl Users {
             return Err("more user names than can be told apart since the start: start the daemon anew".into());
         }
         let current = |user: &User| {
-            let current = Current { token: token(user)?, rights: rights(&user.rights), names: user.names.clone() };
-            Ok((user.name.clone(), current))
+            let (peers, rights, names) = (user.peers.clone(), rights(&user.rights), user.names.clone());
+            Ok((user.name.clone(), Current { token: token(user)?, peers, rights, names }))
         };
         config.users.iter().map(current).collect::<Result<_, String>>().map(Fresh)
     }
@@ -70,15 +77,39 @@ impl Users {
     /// Takes them over in place of those before.
     pub(super) fn take(&self, fresh: Fresh) {
         let mut known = self.known.borrow_mut();
+        let mut peers = self.peers.borrow_mut();
         for one in known.iter_mut() {
             one.now = None;
         }
+        peers.clear();
         for (name, current) in fresh.0 {
-            match known.iter_mut().find(|k| k.name == name) {
+            let number = known.iter().position(|k| k.name == name).unwrap_or(known.len());
+            if current.peers != Peers::default() {
+                peers.push((current.peers.clone(), number as u16));
+            }
+            match known.get_mut(number) {
                 Some(one) => one.now = Some(current),
                 None => known.push(Known { name, now: Some(current) }),
             }
         }
+    }
+
+    /// Whether anybody is known by the system user at all.
+    pub(super) fn knows_peers(&self) -> bool {
+        !self.peers.borrow().is_empty()
+    }
+
+    /// What a process may do that runs as this user with this primary group: that of the
+    /// first user it fits.
+    pub(super) fn by_peer(&self, user: u32, group: u32) -> Option<Grant> {
+        let peers = self.peers.borrow();
+        let (_, number) = peers.iter().find(|(peers, _)| peers.has(user, group))?;
+        self.known.borrow().get(usize::from(*number))?.now.as_ref().map(|now| now.grant(*number))
+    }
+
+    /// The name of the user whose grant has this number.
+    pub(super) fn name(&self, number: u16) -> Option<String> {
+        self.known.borrow().get(usize::from(number)).map(|one| one.name.clone())
     }
 
     /// How many there are now.
@@ -87,13 +118,20 @@ impl Users {
     }
 }
 
-fn token(user: &User) -> Result<Vec<u8>, String> {
+impl Current {
+    fn grant(&self, number: u16) -> Grant {
+        Grant { rights: self.rights, restricted: !self.names.is_empty(), number }
+    }
+}
+
+/// `None`: they have none, and no Hello makes anybody this user.
+fn token(user: &User) -> Result<Option<Vec<u8>>, String> {
     match (&user.token, &user.token_file) {
-        (Some(token), _) => Ok(token.reveal().as_bytes().to_vec()),
+        (Some(token), _) => Ok(Some(token.reveal().as_bytes().to_vec())),
         (None, Some(file)) => std::fs::read_to_string(file.as_path())
-            .map(|text| trim_token(&text).as_bytes().to_vec())
+            .map(|text| Some(trim_token(&text).as_bytes().to_vec()))
             .map_err(|e| format!("user `{}`: {file} cannot be read: {e}", user.name)),
-        (None, None) => Err(format!("user `{}` has no token", user.name)),
+        (None, None) => Ok(None),
     }
 }
 
@@ -105,10 +143,9 @@ impl Gate for Users {
         // which names exist.
         for (number, one) in known.iter().enumerate() {
             let Some(now) = &one.now else { continue };
-            let is_right = same_secret(&now.token, given);
-            if is_right & (one.name == user) {
-                let restricted = !now.names.is_empty();
-                grant = Some(Grant { rights: now.rights, restricted, number: number as u16 });
+            let is_right = same_secret(now.token.as_deref().unwrap_or_default(), given);
+            if is_right & now.token.is_some() & (one.name == user) {
+                grant = Some(now.grant(number as u16));
             }
         }
         grant
@@ -147,6 +184,35 @@ mod tests {
         for (asked, yes) in [("x::1", true), ("x::*", true), ("y", true), ("x", false), ("*", false), ("z", false)] {
             assert_eq!(users.allows(grant, Rights::READ, asked), yes, "{asked}");
         }
+    }
+
+    #[test]
+    fn system_users_are_who_fits_first_and_need_no_token() {
+        let users = users(
+            "[[users]]\nname='one'\npeer_users=[1001]\nrights=['read']\nnames=['x']\n\
+             [[users]]\nname='staff'\npeer_groups=[50]\nrights=['write']\n\
+             [[users]]\nname='both'\npeer_users=[1002]\npeer_groups=[60]\ntoken='token-of-both'",
+        );
+        let who = |user, group| users.by_peer(user, group).map(|g| (users.name(g.number).unwrap(), g.rights));
+        assert_eq!(who(1001, 50), Some(("one".into(), Rights::READ)), "the first that fits");
+        assert_eq!(who(1003, 50), Some(("staff".into(), Rights::WRITE)));
+        assert_eq!(who(1002, 1), Some(("both".into(), Rights::READ | Rights::WRITE)));
+        assert_eq!(who(50, 1001), None);
+        assert!(users.by_peer(1001, 1).unwrap().restricted);
+        assert!(!users.by_peer(1002, 1).unwrap().restricted);
+        // Without a token no Hello makes anybody that user, with one it does.
+        for given in ["", "token-of-both"] {
+            assert_eq!(users.check("one", given.as_bytes()), None);
+        }
+        assert!(users.check("both", b"token-of-both").is_some());
+        // After a reload the order is that of the new file, and who is gone is nobody.
+        let text = "[[users]]\nname='both'\npeer_groups=[50]\n[[users]]\nname='staff'\npeer_groups=[50]";
+        users.take(users.prepare(&Config::parse(None, text, |_| {}).unwrap()).unwrap());
+        assert_eq!(users.by_peer(1001, 50).and_then(|g| users.name(g.number)), Some("both".into()));
+        assert_eq!(users.by_peer(1001, 1), None);
+        assert_eq!(users.check("both", b"token-of-both"), None);
+        users.take(users.prepare(&Config::default()).unwrap());
+        assert!(!users.knows_peers());
     }
 
     #[test]

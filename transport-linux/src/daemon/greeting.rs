@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use chappe_core::dialect::Dialect;
+
 use super::listener::{Door, Listener};
-use crate::config::{DEFAULT_FILE, DEFAULT_PORT, usual_sockets};
+use crate::config::{BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_FILE, DEFAULT_PORT, named_by_bind10, usual_sockets};
 
 /// Where it listens and three commands to try, each as it can be typed.
 pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
@@ -16,16 +18,36 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
         out.push_str("Only this machine reaches it. ");
     }
     let to = connect(listeners);
+    // Programs of BIND 10 know no patterns.
+    let is_native = listeners.iter().any(|l| l.dialect == Dialect::Messi);
+    let (heard, said) = if is_native { ("'hello::*'", "hello::world") } else { ("hello", "hello") };
     let _ = write!(
         out,
         "Try, each in another terminal:\n\
-         \x20   {program} listen{to} 'hello::*'\n\
-         \x20   {program} send{to} hello::world --body 'good morning'\n\
-         \x20   {program} ls{to} stations\n\
-         Ctrl-C ends it. Settings: none, as there is no {DEFAULT_FILE}; `{program} check-config`\n\
+         \x20   {program} listen{to} {heard}\n\
+         \x20   {program} send{to} {said} --body 'good morning'\n\
+         \x20   {program} ls{to} stations\n",
+    );
+    for path in listeners.iter().filter_map(|l| l.address.strip_prefix("msgq://")) {
+        out.push_str(&bind10(path, named_by_bind10().is_some_and(|named| named.as_os_str() == path)));
+    }
+    let _ = write!(
+        out,
+        "Ctrl-C ends it. Settings: none, as there is no {DEFAULT_FILE}; `{program} check-config`\n\
          shows what is in force.\n",
     );
     out
+}
+
+/// How programs of BIND 10 get to their socket.
+fn bind10(path: &str, is_named: bool) -> String {
+    if is_named {
+        format!("Programs of BIND 10 find {path} by {BIND10_VARIABLE}, which is set.\n")
+    } else if path == BIND10_SOCKET {
+        format!("Programs of BIND 10 find {path} by themselves.\n")
+    } else {
+        format!("Programs of BIND 10 find it if they are started with\n    {BIND10_VARIABLE}={path}\n")
+    }
 }
 
 /// What a command must be told to find the daemon, if it is not where commands look.
@@ -37,6 +59,20 @@ fn connect(listeners: &[Listener]) -> String {
     if listeners.iter().any(|l| usual(&l.address)) {
         return String::new();
     }
-    let first = listeners.iter().find(|l| matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_)));
+    let mut open = listeners.iter().filter(|l| matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_)));
+    // The native dialect can say everything.
+    let first = open.clone().find(|l| l.dialect == Dialect::Messi).or_else(|| open.next());
     first.map_or_else(String::new, |l| format!(" --connect {}", l.address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_bind_10_are_told_only_what_they_do_not_know() {
+        assert!(bind10(BIND10_SOCKET, false).contains("by themselves"));
+        assert!(bind10("/a/b", true).contains("which is set"));
+        assert!(bind10("/a/b", false).ends_with("BIND10_MSGQ_SOCKET_FILE=/a/b\n"));
+    }
 }

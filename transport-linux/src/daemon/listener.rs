@@ -7,10 +7,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chappe_core::dialect::Dialect;
 use chappe_core::router::Rights;
 use mio::event::Source as _;
 use mio::net::{TcpListener, UdpSocket, UnixListener};
@@ -18,7 +18,10 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::gate::rights;
-use crate::config::{Config, Endpoint, Listener as Wanted, Mode, usual_sockets};
+use crate::config::{
+    BIND10_VARIABLE, Config, Endpoint, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10, usual_msgq_sockets,
+    usual_sockets,
+};
 use crate::sys;
 
 /// A peer that vanished without a word is noticed by its silence long before; this only
@@ -32,9 +35,11 @@ const USUAL_MODE: Mode = Mode(0o660);
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) source: Door,
+    /// What is spoken there.
+    pub(super) dialect: Dialect,
     /// As a client would write it.
     pub(super) address: String,
-    /// What a station may do before it names a user.
+    /// What a station may do that is no user, or none yet.
     pub(super) rights: Rights,
     /// Which entry of the configuration it came from; systemd may hand over others.
     pub(super) entry: Option<usize>,
@@ -95,7 +100,8 @@ pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, String> {
         let opened = open(wanted, config).map_err(|e| format!("listeners[{i}]: {}: {e}", wanted.address))?;
         for (source, address, is_local) in opened {
             let rights = rights(&config.anonymous_rights(i, is_local));
-            all.push(Listener { source, address, rights, entry: Some(i), is_local });
+            let dialect = dialect(&wanted.address);
+            all.push(Listener { source, dialect, address, rights, entry: Some(i), is_local });
         }
     }
     Ok(all)
@@ -103,11 +109,20 @@ pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, String> {
 
 type Opened = (Door, String, bool);
 
+const TAKEN: &str = "another program listens there; end it, or listen elsewhere (--listen ADDRESS)";
+
+fn dialect(address: &Endpoint) -> Dialect {
+    match address {
+        Endpoint::Msgq(_) | Endpoint::MsgqAuto => Dialect::Msgq,
+        Endpoint::Tcp(_) | Endpoint::Udp(_) | Endpoint::Unix(_) | Endpoint::UnixAuto | Endpoint::Serial { .. } => {
+            Dialect::Messi
+        }
+    }
+}
+
 fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
     let say = |e: io::Error| match e.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; end it, or listen elsewhere (--listen ADDRESS)".to_owned()
-        }
+        io::ErrorKind::AddrInUse => TAKEN.to_owned(),
         io::ErrorKind::PermissionDenied => format!("{e}; choose another address or run with more rights"),
         _ => e.to_string(),
     };
@@ -131,30 +146,51 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
             }
             Ok(all)
         }
-        Endpoint::Unix(path) => {
+        Endpoint::Unix(path) | Endpoint::Msgq(path) => {
             let (socket, file) = bind_unix(path, wanted, config.limits.backlog)?;
-            Ok(vec![(Door::Unix(socket, Some(file)), format!("unix://{}", path.display()), true)])
+            Ok(vec![(Door::Unix(socket, Some(file)), wanted.address.to_string(), true)])
         }
-        Endpoint::UnixAuto => {
-            let mut reasons = Vec::new();
-            for path in usual_sockets() {
-                let result = prepare_folder(&path).and_then(|()| bind_unix(&path, wanted, config.limits.backlog));
-                match result {
-                    Ok((socket, file)) => {
-                        let address = format!("unix://{}", path.display());
-                        return Ok(vec![(Door::Unix(socket, Some(file)), address, true)]);
-                    }
-                    // Two daemons in two places would not know of each other.
-                    Err(e) if e.contains("another program") => return Err(format!("{}: {e}", path.display())),
-                    Err(e) => reasons.push(format!("{}: {e}", path.display())),
-                }
+        Endpoint::UnixAuto => open_first(&usual_sockets(), wanted, config.limits.backlog),
+        // Who names a place means it: in another one nobody would look.
+        Endpoint::MsgqAuto => match named_by_bind10() {
+            Some(path) => {
+                let named = format!("{} (from {BIND10_VARIABLE})", path.display());
+                let (socket, file) =
+                    bind_unix(&path, wanted, config.limits.backlog).map_err(|e| format!("{named}: {e}"))?;
+                Ok(vec![(Door::Unix(socket, Some(file)), format!("msgq://{}", path.display()), true)])
             }
-            Err(format!("no place will do: {}", reasons.join("; ")))
-        }
+            None => open_first(&usual_msgq_sockets(), wanted, config.limits.backlog),
+        },
         Endpoint::Serial { path, speed } => {
             let source = Door::Serial { path: path.clone(), speed: *speed };
             Ok(vec![(source, wanted.address.to_string(), true)])
         }
+    }
+}
+
+/// The first of the usual places that will do.
+fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<Opened>, String> {
+    let scheme = scheme(dialect(&wanted.address));
+    let mut reasons = Vec::new();
+    for path in places {
+        match prepare_folder(path).and_then(|()| bind_unix(path, wanted, backlog)) {
+            Ok((socket, file)) => {
+                let address = format!("{scheme}://{}", path.display());
+                return Ok(vec![(Door::Unix(socket, Some(file)), address, true)]);
+            }
+            // Two daemons in two places would not know of each other.
+            Err(e) if e == TAKEN => return Err(format!("{}: {e}", path.display())),
+            Err(e) => reasons.push(format!("{}: {e}", path.display())),
+        }
+    }
+    Err(format!("no place will do: {}", reasons.join("; ")))
+}
+
+/// Of the address of a Unix socket.
+fn scheme(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Msgq => "msgq",
+        _ => "unix",
     }
 }
 
@@ -204,6 +240,10 @@ fn prepare_folder(path: &Path) -> Result<(), String> {
 }
 
 fn bind_unix(path: &Path, wanted: &Wanted, backlog: u32) -> Result<(UnixListener, SocketFile), String> {
+    let size = path.as_os_str().len();
+    if size > MAX_SOCKET_PATH {
+        return Err(format!("the path has {size} bytes, a socket's may have {MAX_SOCKET_PATH}: choose another"));
+    }
     let owner = id(sys::Names::Users, &wanted.owner)?;
     let group = id(sys::Names::Groups, &wanted.group)?;
     let folder = path.parent().ok_or("has no folder")?;
@@ -246,8 +286,11 @@ fn remove_if_stale(path: &Path) -> Result<(), String> {
     if !about.file_type().is_socket() {
         return Err("there is a file that is no socket; move it away".into());
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err("another program listens there; end it, or listen elsewhere (--listen ADDRESS)".into()),
+    // Without waiting: one that listens and does not accept would hold us up for ever.
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(|e| e.to_string())?;
+    match socket2::SockAddr::unix(path).and_then(|address| probe.connect(&address)) {
+        Ok(()) => Err(TAKEN.into()),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(TAKEN.into()),
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(|e| format!("the socket file left behind cannot be removed: {e}"))
         }
@@ -276,8 +319,17 @@ fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
     for number in handed {
         let wrong = |e: String| format!("descriptor {number} from systemd: {e}");
         let fd = sys::adopt(number).map_err(|e| wrong(e.to_string()))?;
-        let (source, address, is_local) = adopt(fd).map_err(wrong)?;
+        let (source, mut address, is_local) = adopt(fd).map_err(wrong)?;
         let entry = config.listeners.iter().position(|l| is_same(&l.address, &address));
+        // The socket does not say what is spoken there. The configuration does, or its place.
+        let dialect = match entry {
+            Some(i) => dialect(&config.listeners[i].address),
+            None if is_same(&Endpoint::MsgqAuto, &address) => Dialect::Msgq,
+            None => Dialect::Messi,
+        };
+        if let (Dialect::Msgq, Some(path)) = (dialect, address.strip_prefix("unix://")) {
+            address = format!("{}://{path}", scheme(dialect));
+        }
         let rights = match entry {
             Some(i) => config.anonymous_rights(i, is_local),
             None if is_local || config.allow_open => Config::strangers_rights(),
@@ -289,7 +341,7 @@ fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
             }
             None => Vec::new(),
         };
-        all.push(Listener { source, address, rights: super::gate::rights(&rights), entry, is_local });
+        all.push(Listener { source, dialect, address, rights: super::gate::rights(&rights), entry, is_local });
     }
     Ok(all)
 }
@@ -321,10 +373,13 @@ fn adopt(fd: OwnedFd) -> Result<Opened, String> {
 }
 
 fn is_same(wanted: &Endpoint, address: &str) -> bool {
+    let is_at = |path: &Path| address.strip_prefix("unix://").is_some_and(|at| Path::new(at) == path);
     match wanted {
-        Endpoint::UnixAuto => usual_sockets().iter().any(|p| format!("unix://{}", p.display()) == address),
+        Endpoint::UnixAuto => usual_sockets().iter().any(|p| is_at(p)),
+        Endpoint::MsgqAuto => usual_msgq_sockets().iter().any(|p| is_at(p)),
+        Endpoint::Unix(path) | Endpoint::Msgq(path) => is_at(path),
         Endpoint::Tcp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address)),
         Endpoint::Udp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
-        other => other.to_string() == address,
+        Endpoint::Serial { .. } => false,
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::Overrides;
+use super::memory::longest_frame;
 use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
 
 /// Where the configuration comes from: the same at start and at each reload.
@@ -11,26 +12,37 @@ use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
 pub(super) struct Source {
     file: Option<PathBuf>,
     overrides: Overrides,
+    /// Given by the program; nothing is read.
+    built_in: Option<Arc<Config>>,
     /// What was in force at start, for what cannot change.
     started: Arc<Config>,
 }
 
 impl Source {
     pub(super) fn new(file: Option<PathBuf>, overrides: Overrides) -> Self {
-        Source { file, overrides, started: Arc::default() }
+        Source { file, overrides, built_in: None, started: Arc::default() }
+    }
+
+    /// Always this one, which has been checked.
+    pub(super) fn built_in(config: Config) -> Self {
+        Source { built_in: Some(Arc::new(config)), ..Source::new(None, Overrides::default()) }
     }
 
     /// The file that is read: the one named, or the usual one if it is there.
     pub(super) fn file(&self) -> Option<&Path> {
+        if self.built_in.is_some() {
+            return None;
+        }
         let usual = Path::new(DEFAULT_FILE);
         self.file.as_deref().or_else(|| usual.exists().then_some(usual))
     }
 
     /// Reads and checks everything.
     pub(super) fn load(&self) -> Result<Config, ConfigError> {
-        let mut config = match self.file() {
-            Some(file) => Config::read(file, |config| self.overrides.apply(config))?,
-            None => Config::parse(None, "", |config| self.overrides.apply(config))?,
+        let mut config = match (&self.built_in, self.file()) {
+            (Some(config), _) => Config::clone(config),
+            (None, Some(file)) => Config::read(file, |config| self.overrides.apply(config))?,
+            (None, None) => Config::parse(None, "", |config| self.overrides.apply(config))?,
         };
         if config.node.is_empty() {
             config.node = host_name();
@@ -67,6 +79,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("limits.buffers", new.buffers != old.buffers),
         ("limits.values", new.values != old.values),
         ("limits.max_value", new.max_value != old.max_value),
+        ("msgq.max_body", now.msgq.max_frame() > longest_frame(started)),
     ];
     changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
 }
@@ -92,7 +105,7 @@ impl Overrides {
 }
 
 /// The host's name, as far as it may be a station's.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     let name: String = name.chars().filter(|c| !c.is_control()).take(48).filter(char::is_ascii).collect();
@@ -130,11 +143,13 @@ mod tests {
         let mut now = started.clone();
         assert_eq!(needs_restart(&started, &now), "");
         now.limits.outbox *= 2;
+        now.msgq = crate::config::Msgq { max_body: 65_536, outbox: 8 << 20, stalled_after_ms: 50, allow_stop: true };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
         now.listeners.pop();
         now.limits.buffers *= 2;
-        assert_eq!(needs_restart(&started, &now), "listeners, limits.buffers");
+        now.msgq.max_body = started.msgq.max_body + 1;
+        assert_eq!(needs_restart(&started, &now), "listeners, limits.buffers, msgq.max_body");
     }
 
     #[test]

@@ -10,13 +10,19 @@ use chappe_core::router::store::{FixedStore, StoreParts, StoreSettings, StoredRo
 use chappe_core::storage::{Limits, Parts, StoreRef, Tables};
 use static_cell::ConstStaticCell;
 
-use crate::config::Limits as Wanted;
+use crate::config::Config;
 
 /// Most stations a daemon can be configured for: the size of its tables.
 pub const MAX_STATIONS: usize = 16_384;
 
 /// Longest frame a daemon can be configured to take.
 pub const MAX_FRAME: usize = 1 << 20;
+
+/// Longest frame, of any dialect, that a daemon started with `config` can ever take: the size
+/// of its frame buffers.
+pub(super) fn longest_frame(config: &Config) -> usize {
+    MAX_FRAME.max(config.msgq.max_frame())
+}
 
 /// Names at once: four for each station.
 const NAMES: usize = 4 * MAX_STATIONS;
@@ -67,13 +73,14 @@ pub(super) struct Memory {
 impl Memory {
     /// Takes the memory of this process, of which there is one: a second daemon in the same
     /// process is an error.
-    pub(super) fn reserve(wanted: &Wanted) -> Result<Memory, String> {
+    pub(super) fn reserve(config: &Config) -> Result<Memory, String> {
+        let wanted = &config.limits;
         let taken = "the tables of this process are taken: one process is one daemon";
         let tables = TABLES.try_take().ok_or(taken)?;
         let value_rows = VALUE_ROWS.try_take().ok_or(taken)?;
         let pool = wanted.buffers as usize;
         let values = wanted.values as usize;
-        let frame = MAX_FRAME + FRAME_MARGIN;
+        let frame = longest_frame(config) + FRAME_MARGIN;
         Ok(Memory {
             tables,
             value_rows,
@@ -115,6 +122,7 @@ impl Memory {
             name_buckets: &mut t.name_buckets,
             members: t.members.as_mut_view(),
             requests: t.requests.as_mut_view(),
+            request_buckets: &mut t.request_buckets,
             debts: t.debts.as_mut_view(),
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),
@@ -135,6 +143,38 @@ impl Memory {
 /// Nobody outside can know which names would meet in one bucket. The standard library's
 /// hasher has its keys from the system's random source.
 fn seed() -> u32 {
+    random() as u32
+}
+
+fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish() as u32
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// A number that no other life of a node has: the second of its start, and 24 random bits for
+/// those that start in the same one, or with a clock that was set back.
+pub(super) fn life() -> u64 {
+    let seconds = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    seconds << 24 | random() & 0xff_ffff
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_differ_and_begin_with_the_time() {
+        let (a, b) = (life(), life());
+        assert_ne!(a, b);
+        assert!(a >> 24 > 1_700_000_000 && (b >> 24) - (a >> 24) <= 1);
+    }
+
+    #[test]
+    fn buffers_hold_the_longest_frame_of_each_dialect() {
+        let mut config = Config::default();
+        config.msgq.max_body = 65_536;
+        assert_eq!(longest_frame(&config), MAX_FRAME);
+        config.msgq.max_body = 5_000_000;
+        assert_eq!(longest_frame(&config), 6 + 65_535 + 5_000_000);
+    }
 }

@@ -8,6 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
+//! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
 //! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `lines`); drain and reload (`control`) |
 //! | `connection`, `serial` | reading and writing a stream; serial lines |
 //! | `peers`, `ready` | which connection a station is; who still has work |
@@ -18,6 +19,7 @@
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
 mod args;
+mod b10_msgq;
 mod connection;
 mod counters;
 mod event_loop;
@@ -44,8 +46,10 @@ use sd_notify::NotifyState;
 use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
+pub use b10_msgq::called_as_b10_msgq;
 pub use memory::{MAX_FRAME, MAX_STATIONS};
 
+use crate::config::Config;
 use crate::sys;
 use load::Source;
 
@@ -60,7 +64,7 @@ const BAD_CONFIG: u8 = 78;
 /// configuration is refused (78) or when something that it names cannot be opened (1); the
 /// reason is on standard error.
 pub fn serve(args: ServeArgs) -> ExitCode {
-    match run(args) {
+    match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
             complain(&text);
@@ -115,11 +119,16 @@ fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |e| Failure { status: 1, text: format!("{what}: {e}") }
 }
 
-fn run(args: ServeArgs) -> Result<(), Failure> {
-    let mut source = Source::new(args.config, args.overrides);
+fn start(args: ServeArgs) -> Result<(), Failure> {
+    let source = Source::new(args.config, args.overrides);
     let config = source.load().map_err(|e| Failure { status: BAD_CONFIG, text: e.to_string() })?;
+    let greet = source.file().is_none() && std::env::var_os("JOURNAL_STREAM").is_none();
+    run(source, config, greet)
+}
+
+/// From the configuration to the end of the daemon. `greet`: tell a person how to try it.
+fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     source.started_with(&config);
-    let is_configured = source.file().is_some();
 
     sys::ignore_broken_pipes();
     // Before any thread starts, so that none of them is interrupted instead.
@@ -150,8 +159,9 @@ fn run(args: ServeArgs) -> Result<(), Failure> {
     let users = gate::Users::default();
     users.take(users.prepare(&config)?);
     let mut settings = Settings::new(&config.node, VERSION, &users);
-    event_loop::apply(&mut settings, &config.limits);
-    let mut memory = memory::Memory::reserve(&config.limits)?;
+    settings.msgq.boot = memory::life();
+    event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
+    let mut memory = memory::Memory::reserve(&config)?;
     let mut router = Router::new(memory.parts()?, settings, sys::now())
         .map_err(|e| Failure { status: 1, text: format!("the router refuses its settings: {e:?}") })?;
     if let Ok(since_1970) = std::time::UNIX_EPOCH.elapsed() {
@@ -180,7 +190,7 @@ fn run(args: ServeArgs) -> Result<(), Failure> {
             );
         }
     }
-    if !is_configured && std::env::var_os("JOURNAL_STREAM").is_none() {
+    if greet {
         tell(&greeting::text(&program(), &listeners));
     }
     let config_file = source.file().map_or("none".into(), |f| f.display().to_string());

@@ -1,23 +1,36 @@
 //! What is said to those who are not let in: whole frames, made once.
 //!
-//! A connection that is refused has said nothing yet, so they are in today's framing.
+//! A connection that is refused has said nothing yet, so they are in today's framing of the
+//! native dialect; in MSGQ there are no words for it.
 
 use std::sync::OnceLock;
+
+use chappe_core::dialect::Dialect;
 
 use chappe_core::dialect::messi::frame::Framing;
 use chappe_core::dialect::messi::repr::{Closing, Code, ServerToClient};
 use chappe_core::dialect::messi::wire::{Writer, kind};
 
 /// There is no place for another station.
-pub(super) fn full() -> &'static [u8] {
+pub(super) fn full(dialect: Dialect) -> &'static [u8] {
     static FRAME: OnceLock<Vec<u8>> = OnceLock::new();
-    FRAME.get_or_init(|| closing(Code::Full, "the node has no place for another station; try again later"))
+    match dialect {
+        Dialect::Messi => {
+            FRAME.get_or_init(|| closing(Code::Full, "the node has no place for another station; try again later"))
+        }
+        _ => &[],
+    }
 }
 
 /// The daemon has no descriptor for it.
-pub(super) fn out_of_descriptors() -> &'static [u8] {
+pub(super) fn out_of_descriptors(dialect: Dialect) -> &'static [u8] {
     static FRAME: OnceLock<Vec<u8>> = OnceLock::new();
-    FRAME.get_or_init(|| closing(Code::Full, "the node has no file descriptor for another station; try again later"))
+    match dialect {
+        Dialect::Messi => FRAME.get_or_init(|| {
+            closing(Code::Full, "the node has no file descriptor for another station; try again later")
+        }),
+        _ => &[],
+    }
 }
 
 fn closing(code: Code, text: &str) -> Vec<u8> {
@@ -35,7 +48,8 @@ mod tests {
 
     #[test]
     fn refusals_are_frames_that_clients_understand() {
-        for frame in [full(), out_of_descriptors()] {
+        assert!(full(Dialect::Msgq).is_empty() && out_of_descriptors(Dialect::Msgq).is_empty());
+        for frame in [full(Dialect::Messi), out_of_descriptors(Dialect::Messi)] {
             assert_eq!(frame[0], kind::SERVER_TO_CLIENT);
             assert_eq!(usize::from(frame[3]), frame.len() - 4);
             let (message, _) = ServerToClient::read(&frame[4..]).unwrap();

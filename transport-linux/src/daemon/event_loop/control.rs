@@ -10,6 +10,7 @@ use crate::config::{Config, Limits};
 use crate::daemon::gate::rights;
 use crate::daemon::listener::Door;
 use crate::daemon::load;
+use crate::daemon::memory::longest_frame;
 use crate::daemon::metrics::{Row, Snapshot};
 use crate::sys::Signal;
 
@@ -20,6 +21,16 @@ impl EventLoop<'_> {
                 Signal::Stop if self.leave_by.is_some() => self.leave_now = true,
                 Signal::Stop => self.stop(now),
                 Signal::Reload => self.reload(),
+            }
+        }
+    }
+
+    /// A station with the right to do so has asked for the end.
+    pub(super) fn take_stop(&mut self, now: Instant) {
+        if let Some(id) = self.router.stop_asked() {
+            info!(event = "msgq.stop", station = id.number(), "a station asks the daemon to stop");
+            if self.leave_by.is_none() {
+                self.stop(now);
             }
         }
     }
@@ -86,7 +97,7 @@ impl EventLoop<'_> {
         let users = self.users.prepare(&config)?;
         let started = self.source.started();
         let mut settings = self.settings;
-        apply(&mut settings, &config.limits);
+        apply(&mut settings, &config, longest_frame(started));
         self.log.change(&config.log)?;
         // Nothing that the router could refuse is left by the configuration's own checks.
         self.router.set(settings).map_err(|e| format!("the router refuses it: {e:?}"))?;
@@ -99,7 +110,7 @@ impl EventLoop<'_> {
                 listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
             }
         }
-        self.gather = gather(&config.limits);
+        self.gather = gather(&config);
         // The tables were made for what was said at start.
         let stations = config.limits.stations.min(started.limits.stations);
         let rest = load::needs_restart(started, &config);

@@ -5,11 +5,10 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
-use chappe_core::router::{Newcomer, Rights, Transport};
+use chappe_core::router::{Grant, Newcomer, Transport};
 use chappe_core::time::{Duration, Instant};
 use tracing::{Level, debug, enabled, warn};
 
@@ -118,38 +117,68 @@ impl EventLoop<'_> {
 
     /// A connection has come: it becomes a station, or is told why not.
     fn welcome(&mut self, now: Instant, fd: OwnedFd, kind: Kind, i: u16, from: From) {
+        let grant = self.grant(&fd, kind, i);
         let connection = Connection::new(fd, i, kind);
-        let rights = self.listeners[usize::from(i)].rights;
-        let id = match self.admit(now, Transport::Stream, rights) {
+        let dialect = self.listeners[usize::from(i)].dialect;
+        let grant = match grant {
+            Ok(grant) => grant,
+            // Who cannot be known may be somebody who must not do what strangers may.
+            Err(e) => {
+                self.counts.accept_failures += 1;
+                warn!(event = "connection.refused", from = %from, reason = "credentials", detail = %e, "refused");
+                return connection.refuse(&[], &mut self.buffer);
+            }
+        };
+        let id = match self.admit(now, i, Transport::Stream, grant) {
             Some(id) => id,
             None => {
                 self.refused_full(now, &from);
-                return connection.refuse(words::full(), &mut self.buffer);
+                return connection.refuse(words::full(dialect), &mut self.buffer);
             }
         };
         if let Err(e) = connection.register(self.poll.registry(), token(id)) {
             self.router.closed(now, id);
             self.counts.accept_failures += 1;
             warn!(event = "connection.refused", from = %from, reason = "epoll", detail = %e, "refused");
-            return connection.refuse(words::full(), &mut self.buffer);
+            return connection.refuse(words::full(dialect), &mut self.buffer);
         }
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &from);
+        self.log_opened(id, i, &from, grant);
     }
 
-    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From) {
+    /// What a connection may do before it says anything: that of the user it runs as, if
+    /// that one is known, else what strangers may.
+    fn grant(&self, fd: &OwnedFd, kind: Kind, i: u16) -> io::Result<Grant> {
+        if kind == Kind::Unix && self.users.knows_peers() {
+            let (user, group) = sys::peer(fd.as_fd())?;
+            if let Some(grant) = self.users.by_peer(user, group) {
+                return Ok(grant);
+            }
+        }
+        Ok(self.strangers(i))
+    }
+
+    pub(super) fn strangers(&self, i: u16) -> Grant {
+        Grant::anonymous(self.listeners[usize::from(i)].rights)
+    }
+
+    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From, grant: Grant) {
         if enabled!(Level::DEBUG) {
-            let at = &self.listeners[usize::from(i)].address;
-            debug!(event = "connection.opened", station = id.number(), from = %from, listener = %at, "opened");
+            let Listener { address, dialect, .. } = &self.listeners[usize::from(i)];
+            let is_user = grant != self.strangers(i);
+            let user = if is_user { self.users.name(grant.number) } else { None }.unwrap_or_default();
+            let (station, dialect, name) = (id.number(), dialect.name(), self.router.station_name(id));
+            debug!(event = "connection.opened", station, dialect, name, user, from = %from, listener = %address, "opened");
         }
     }
 
-    pub(super) fn admit(&mut self, now: Instant, transport: Transport, rights: Rights) -> Option<StationId> {
+    pub(super) fn admit(&mut self, now: Instant, i: u16, transport: Transport, grant: Grant) -> Option<StationId> {
         if self.leave_by.is_some() || self.peers.open() >= self.limits.stations as usize {
             return None;
         }
         let max_frame = if transport == Transport::Datagram { DATAGRAM as u32 } else { 0 };
-        self.router.admit(now, Newcomer { dialect: Dialect::Messi, transport, rights, max_frame }).ok()
+        let dialect = self.listeners[usize::from(i)].dialect;
+        self.router.admit(now, Newcomer { dialect, transport, grant, max_frame }).ok()
     }
 
     pub(super) fn refused_full(&mut self, now: Instant, from: &From) {
@@ -179,7 +208,8 @@ impl EventLoop<'_> {
         let result = match self.accept_one(i) {
             Ok((fd, kind, from)) => {
                 self.counts.refused_descriptors += 1;
-                Connection::new(fd, i, kind).refuse(words::out_of_descriptors(), &mut self.buffer);
+                let dialect = self.listeners[usize::from(i)].dialect;
+                Connection::new(fd, i, kind).refuse(words::out_of_descriptors(dialect), &mut self.buffer);
                 let what = format!("{why}: raise limits.descriptors and `ulimit -n`");
                 self.log_refusal(now, "descriptors", &from, &what);
                 Refused::One
@@ -201,8 +231,7 @@ impl EventLoop<'_> {
 
     fn read_datagrams(&mut self, now: Instant, i: u16) {
         for _ in 0..DATAGRAMS {
-            let Listener { source: Door::Udp(socket), rights, .. } = &self.listeners[usize::from(i)] else { return };
-            let rights = *rights;
+            let Door::Udp(socket) = &self.listeners[usize::from(i)].source else { return };
             let (n, from) = match socket.recv_from(&mut self.buffer) {
                 Ok(got) => got,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -217,7 +246,7 @@ impl EventLoop<'_> {
             }
             let id = match self.sources[usize::from(i)].get(&from) {
                 Some(&id) => id,
-                None => match self.new_source(now, i, from, rights) {
+                None => match self.new_source(now, i, from) {
                     Some(id) => id,
                     None => continue,
                 },
@@ -231,9 +260,10 @@ impl EventLoop<'_> {
         self.push_door(i);
     }
 
-    fn new_source(&mut self, now: Instant, i: u16, from: SocketAddr, rights: Rights) -> Option<StationId> {
+    fn new_source(&mut self, now: Instant, i: u16, from: SocketAddr) -> Option<StationId> {
+        let grant = self.strangers(i);
         let has_room = self.peers.datagrams() < self.limits.datagram_stations as usize;
-        let id = if has_room { self.admit(now, Transport::Datagram, rights) } else { None };
+        let id = if has_room { self.admit(now, i, Transport::Datagram, grant) } else { None };
         let Some(id) = id else {
             self.counts.datagrams_refused += 1;
             // No answer: its size would be free for a forged source to ask for.
@@ -242,7 +272,7 @@ impl EventLoop<'_> {
         };
         self.sources[usize::from(i)].insert(from, id);
         self.peers.insert(id, Peer::Datagram(i, from));
-        self.log_opened(id, i, &From::Network(from));
+        self.log_opened(id, i, &From::Network(from), grant);
         Some(id)
     }
 }

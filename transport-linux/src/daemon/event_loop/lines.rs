@@ -34,11 +34,12 @@ impl EventLoop<'_> {
     fn line_speaks(&mut self, now: Instant, n: usize, got: usize) {
         let i = self.lines[n].listener;
         self.lines[n].works();
-        let rights = self.listeners[usize::from(i)].rights;
-        let Some(id) = self.admit(now, Transport::Stream, rights) else {
+        let grant = self.strangers(i);
+        let Some(id) = self.admit(now, i, Transport::Stream, grant) else {
             self.refused_full(now, &From::Here);
+            let dialect = self.listeners[usize::from(i)].dialect;
             if let State::Idle(connection) = &mut self.lines[n].state {
-                connection.say(words::full());
+                connection.say(words::full(dialect));
             }
             // What else has come is read and thrown away, until there is room.
             return self.push_door(i);
@@ -49,7 +50,7 @@ impl EventLoop<'_> {
         connection.queued = true;
         self.ready.push(id);
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &From::Here);
+        self.log_opened(id, i, &From::Here, grant);
         if let Err(e) = renamed {
             return self.lose(now, id, &e.to_string());
         }

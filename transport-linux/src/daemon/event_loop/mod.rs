@@ -10,7 +10,7 @@
 //!    each ready listener accepts a stated number. Nothing is written meanwhile, so that what
 //!    many say to one goes out as one piece; but if much has come in, the outboxes are emptied
 //!    in between, because an outbox that overflows only for want of a write would lose
-//!    messages.
+//!    messages; so they are when many stations have gone.
 //! 4. The router is ticked if its deadline has passed.
 //! 5. Each station with output is written once.
 //! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
@@ -34,7 +34,7 @@ use chappe_core::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use sd_notify::NotifyState;
-use tracing::{debug, info, trace};
+use tracing::{Level, debug, enabled, info, trace};
 
 use super::connection::{Connection, Kind, PIECES, Written};
 use super::counters::Counts;
@@ -59,6 +59,9 @@ const TURN: usize = 1024 * 1024;
 
 /// Least room for one read.
 const LEAST_READ: usize = 4096;
+
+/// Stations that go before those who watch it are written to.
+const PARTINGS: usize = 16;
 
 /// The longest datagram there is.
 const DATAGRAM: usize = 65_507;
@@ -134,9 +137,11 @@ pub(super) struct EventLoop<'s> {
 
 type Loaded = Result<Config, ConfigError>;
 
-/// What is read at start and again at SIGHUP becomes what the router goes by.
-pub(super) fn apply<'s>(settings: &mut Settings<'s>, limits: &Limits) {
+/// What is read at start and again at SIGHUP becomes what the router goes by. `longest`: what
+/// the frame buffers were made for.
+pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: usize) {
     let ms = Duration::from_millis;
+    let (limits, msgq) = (&config.limits, &config.msgq);
     settings.max_frame = limits.max_frame as usize;
     settings.outbox = limits.outbox as usize;
     settings.silence = ms(limits.silence_ms);
@@ -154,6 +159,11 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, limits: &Limits) {
     settings.asks = limits.asks;
     settings.watches = limits.watches;
     settings.strikes = limits.strikes;
+    let around_body = msgq.max_frame() - msgq.max_body as usize;
+    settings.msgq.max_body = (msgq.max_body as usize).min(longest - around_body);
+    settings.msgq.outbox = msgq.outbox as usize;
+    settings.msgq.stalled_after = ms(msgq.stalled_after_ms);
+    settings.msgq.stop = msgq.allow_stop;
 }
 
 impl<'s> EventLoop<'s> {
@@ -194,7 +204,7 @@ impl<'s> EventLoop<'s> {
             peers: Peers::new(config.limits.stations as usize),
             sources: listeners.iter().map(|_| HashMap::new()).collect(),
             lines,
-            gather: gather(&config.limits),
+            gather: gather(&config),
             limits: config.limits,
             router,
             settings,
@@ -266,6 +276,7 @@ impl<'s> EventLoop<'s> {
             if self.router.deadline().is_some_and(|at| at <= now) {
                 self.router.tick(now);
             }
+            self.take_stop(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
@@ -407,14 +418,14 @@ impl<'s> EventLoop<'s> {
 
     /// The transport has lost a station.
     fn lose(&mut self, now: Instant, id: StationId, why: &str) {
+        if enabled!(Level::DEBUG) {
+            let (station, name) = (id.number(), self.router.station_name(id));
+            debug!(event = "connection.closed", station, name, reason = Reason::Lost.name(), detail = why, "closed");
+        }
         self.router.closed(now, id);
-        debug!(
-            event = "connection.closed",
-            station = id.number(),
-            reason = Reason::Lost.name(),
-            detail = why,
-            "closed"
-        );
+        // Watchers hear of each name it leaves: when many go at once, that is written now
+        // and then instead of all at the end of the turn.
+        self.gathered += self.gather / PARTINGS;
         match self.peers.remove(id) {
             Some(Peer::Stream(Connection { kind: Kind::Serial, listener, .. })) => self.line_gone(now, listener, why),
             Some(Peer::Datagram(listener, from)) => {
@@ -426,12 +437,18 @@ impl<'s> EventLoop<'s> {
 
     /// The router has let a station go.
     fn close(&mut self, now: Instant, id: StationId, reason: Reason) {
-        let station = id.number();
-        match reason {
-            Reason::Goodbye | Reason::Stopping => {
-                debug!(event = "connection.closed", station, reason = reason.name(), "closed: {}", reason.text());
+        let is_quiet = matches!(reason, Reason::Goodbye | Reason::Stopping);
+        let (station, reason, text) = (id.number(), reason.name(), reason.text());
+        let dialect = match self.peers.get(id) {
+            Some(&mut (Peer::Stream(Connection { listener, .. }) | Peer::Datagram(listener, _))) => {
+                self.listeners.get(usize::from(listener)).map_or("", |l| l.dialect.name())
             }
-            _ => info!(event = "connection.closed", station, reason = reason.name(), "closed: {}", reason.text()),
+            None => "",
+        };
+        if is_quiet {
+            debug!(event = "connection.closed", station, dialect, reason, "closed: {text}");
+        } else {
+            info!(event = "connection.closed", station, dialect, reason, "closed: {text}");
         }
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
@@ -494,6 +511,6 @@ impl<'s> EventLoop<'s> {
 
 /// A turn may bring an outbox to half its limit at the most, if all that comes goes to one
 /// station, twice as long as it came.
-fn gather(limits: &Limits) -> usize {
-    limits.outbox as usize / 4
+fn gather(config: &Config) -> usize {
+    config.limits.outbox.min(config.msgq.outbox) as usize / 4
 }
