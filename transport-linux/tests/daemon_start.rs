@@ -3,10 +3,8 @@
 mod support;
 
 use std::net::TcpListener;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -22,8 +20,9 @@ fn without_any_configuration_it_runs_and_says_how_to_try_it() {
     let folder = tempfile::tempdir().unwrap();
     // Not the default port: another daemon may run on this machine.
     let mut child = Command::new(CHAPPE)
-        .args(["serve", "--listen", "tcp://127.0.0.1:0", "--listen", "unix://auto"])
+        .args(["serve", "--listen", "tcp://127.0.0.1:0", "--listen", "unix://auto", "--listen", "msgq://auto"])
         .env("XDG_RUNTIME_DIR", folder.path())
+        .env("BIND10_MSGQ_SOCKET_FILE", folder.path().join("msgq_socket"))
         .env_remove("CHAPPE_CONFIG")
         .env_remove("JOURNAL_STREAM")
         .stdin(Stdio::null())
@@ -48,6 +47,7 @@ fn without_any_configuration_it_runs_and_says_how_to_try_it() {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("tcp://127.0.0.1:") && text.contains("unix:///"), "{text}");
+    assert!(text.contains("msgq:///") && text.contains("BIND10_MSGQ_SOCKET_FILE, which is set"), "{text}");
     let commands = text.lines().filter(|l| l.trim_start().starts_with(CHAPPE)).count();
     assert_eq!(commands, 3, "{text}");
     assert!(!socket.exists(), "its socket file goes with it");
@@ -184,25 +184,7 @@ fn sockets_that_systemd_opened_are_taken_over() {
     // Somebody is waiting before the daemon is there.
     let mut early = Station::unix(&path);
     let config = format!("[[listeners]]\naddress = \"unix://{}\"\nanonymous = [\"read\"]\n", path.display());
-    let fd = OwnedFd::from(listener);
-    let mut daemon = Daemon::start_by(&config, |config| {
-        // The shell knows the number that LISTEN_PID must be; exec and env keep it. The
-        // listener comes as descriptor 9, because 3 may be the standard library's own here.
-        let script = "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$0\" serve --config \"$1\" 3<&9 9<&-";
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script, CHAPPE]).arg(config);
-        let number = fd.as_raw_fd();
-        // SAFETY: dup2 is all that happens between fork and exec, and it is allowed there.
-        unsafe {
-            shell.pre_exec(
-                move || {
-                    if libc::dup2(number, 9) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-                },
-            );
-        }
-        shell
-    });
-    drop(fd);
+    let mut daemon = Daemon::start_by(&config, |config| support::activated(listener.into(), config));
     early.hello("early");
     let mut other = Station::unix(&path);
     other.hello("later");

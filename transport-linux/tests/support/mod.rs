@@ -3,10 +3,14 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
+pub mod msgq;
+
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -122,8 +126,8 @@ impl Daemon {
         &self.seen
     }
 
-    /// The address of the first listener of a kind (`tcp`, `unix`, `udp`), without the scheme.
-    pub fn address(&mut self, scheme: &str) -> String {
+    /// The address of the first listener of a kind (`tcp`, `unix`, `udp`, `msgq`), without the scheme.
+    pub fn address(&self, scheme: &str) -> String {
         let scheme = format!("{scheme}://");
         let here = |line: &Value| {
             let is_listener = line["event"] == "listener.open";
@@ -147,6 +151,11 @@ impl Daemon {
         station
     }
 
+    /// A new client of BIND 10's bus that knows its name.
+    pub fn msgq(&self) -> msgq::Client {
+        msgq::Client::new(self.address("msgq"))
+    }
+
     /// Waits for the end.
     pub fn wait(&mut self) -> ExitStatus {
         wait(&mut self.child)
@@ -166,6 +175,25 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A daemon to which a listening socket is handed over as systemd does it.
+pub fn activated(listener: OwnedFd, config: &Path) -> Command {
+    // The shell knows the number that LISTEN_PID must be; exec and env keep it. The
+    // listener comes as descriptor 9, because 3 may be the standard library's own here.
+    let script = "exec env LISTEN_PID=$$ LISTEN_FDS=1 \"$0\" serve --config \"$1\" 3<&9 9<&-";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, CHAPPE]).arg(config);
+    // SAFETY: dup2 is all that happens between fork and exec, and it is allowed there. The
+    // listener lives as long as the closure.
+    unsafe {
+        shell.pre_exec(
+            move || {
+                if libc::dup2(listener.as_raw_fd(), 9) < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+            },
+        );
+    }
+    shell
 }
 
 pub fn write_config(folder: &Path, config: &str) -> PathBuf {
