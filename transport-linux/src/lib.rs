@@ -2,7 +2,7 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line. Everything that needs `unsafe` is in `sys`.
+//! command line; [`msgq`] is one on a bus of BIND 10. Everything that needs `unsafe` is in `sys`.
 
 #![deny(unsafe_code)]
 
@@ -10,5 +10,6 @@ pub mod address;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod msgq;
 #[allow(unsafe_code)]
 mod sys;
