@@ -1,7 +1,7 @@
 //! The header of a frame: one JSON object (`wire/msgq.md` sections 4.2 and 5).
 //!
 //! Owns: which keys mean something, found in one pass and borrowed from the frame, and what
-//! numbers questions and answers are paired by. Does not own what JSON is (`json.rs`), nor
+//! numbers questions and answers are paired by. Does not own what JSON is (`json`), nor
 //! what a frame means (`session.rs`): values are of any kind here.
 
 use super::json::{self, Kind, NotJson, Scan, Str, Value};

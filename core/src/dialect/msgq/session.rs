@@ -644,4 +644,27 @@ mod tests {
         let (mut spare, mut said) = (Spare::default(), Said::Nothing);
         assert!(s.understand(b"{", HERE, &mut spare, &mut said).unwrap_err().fatal);
     }
+
+    #[test]
+    fn any_octet_changed_is_a_meaning_or_the_end() {
+        let header = r#"{"type": "send", "from": "a\u00e9", "to": "5f3759df_1@host", "group": "Msgq", "instance": "*", "seq": -1.5e3, "reply": [1, {"x": null}], "want_answer": true}"#;
+        let body = br#"{"command": ["members", {"group": "\n"}]}"#;
+        let sound = frame(header, body);
+        let mut refusals = 0;
+        for at in LENGTHS..sound.len() {
+            for b in [0, b'"', b'\\', b'{', b'}', b'[', b':', b',', b'*', b'0', b'a', b' ', 0x7f, 0x80, 0xc3, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[at] = b;
+                let mut s = Session::new();
+                let mut input = &bytes[..];
+                assert!(s.cut(&mut input, LIMIT).is_ok());
+                let (mut spare, mut said) = (Spare::default(), Said::Nothing);
+                if let Err(refusal) = s.understand(input, HERE, &mut spare, &mut said) {
+                    assert!(refusal.fatal && at < LENGTHS + header.len(), "{at} {b}: a body is not judged");
+                    refusals += 1;
+                }
+            }
+        }
+        assert!(refusals > header.len(), "{refusals}");
+    }
 }
