@@ -13,7 +13,7 @@ pub mod msgq;
 #[cfg(feature = "msgq")]
 pub(crate) use msgq::{
     lname::text as station_text,
-    node::{GREETINGS, MANAGER, NOTICES, Roll, answer as node_answer, notice},
+    node::{GREETINGS, GROUP, MANAGER, NOTICES, Roll, answer as node_answer, notice},
     repr::question_key,
 };
 

@@ -20,7 +20,7 @@ use {
     super::route::{Delivery, Reached},
     super::stations::Life,
     super::{Counter, Rights},
-    crate::dialect::{GREETINGS, MANAGER, NOBODY, NOTICES, NodeAsk, Question, Roll, node_answer, notice},
+    crate::dialect::{GREETINGS, GROUP, MANAGER, NOBODY, NOTICES, NodeAsk, Question, Roll, node_answer, notice},
     crate::model::{Encoding, Letter, Raw},
 };
 
@@ -80,7 +80,7 @@ impl Router<'_> {
         let question = Question { echo: raw.echo(), number: self.next_number(), ..Question::default() };
         let len = match *ask {
             NodeAsk::Stations if self.may_see_all(n) => self.roll_of_stations(question),
-            NodeAsk::Members { name, instance } if self.covers(n, Rights::READ, name) => {
+            NodeAsk::Members { name, instance } if name.is_empty() || self.covers(n, Rights::READ, name) => {
                 self.roll_of_members(question, name, instance)
             }
             NodeAsk::Stations | NodeAsk::Members { .. } => {
@@ -137,6 +137,10 @@ impl Router<'_> {
             if !roll.push(here, self.stations.id(s).number(), self.encode) {
                 return None;
             }
+        }
+        // the node is a member of its own name
+        if name == GROUP && !roll.push(here, 0, self.encode) {
+            return None;
         }
         roll.end(self.encode)
     }

@@ -4,7 +4,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `frame.rs` | where a frame ends: two lengths, their limits |
-//! | `json.rs` | JSON in place, without a heap: scanning, strings, writing |
+//! | `json/` | JSON in place, without a heap: scanning, strings, writing |
 //! | `repr.rs` | the header: its keys, checked, borrowed |
 //! | `lname.rs` | stations as text, and names that this dialect has and the bus has not |
 //! | `session.rs` | what the frames of one connection mean to a node |

@@ -110,7 +110,7 @@ impl<'t> Scan<'t> {
     }
 
     /// One whole value with the white space before it.
-    #[inline]
+    #[inline(always)]
     pub fn value(&mut self) -> Result<Value<'t>, NotJson> {
         let first = self.peek();
         let start = self.at;
@@ -182,7 +182,7 @@ impl<'t> Scan<'t> {
     }
 
     /// Takes a string; its opening quote stands at the front. What is inside is returned.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Str<'t>, NotJson> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
@@ -260,7 +260,7 @@ impl<'t> Scan<'t> {
     }
 
     /// Takes a key and its colon; `first` stands at the front.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, first: Option<u8>) -> Result<Str<'t>, NotJson> {
         match first {
             Some(b'"') => {}
@@ -399,7 +399,7 @@ pub struct Object<'t>(Walk<'t>);
 
 impl<'t> Object<'t> {
     /// The next member, `None` behind the last one.
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::should_implement_trait, reason = "an iterator of results is easily stopped too early")]
     pub fn next(&mut self) -> Result<Option<(Str<'t>, Value<'t>)>, NotJson> {
         match self.0.member()? {
@@ -479,7 +479,7 @@ impl<'t> Walk<'t> {
         Ok(true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn member(&mut self) -> Result<Option<(Str<'t>, Value<'t>)>, NotJson> {
         if !self.more()? {
             return Ok(None);
