@@ -28,7 +28,8 @@ impl EventLoop<'_> {
     /// A station with the right to do so has asked for the end.
     pub(super) fn take_stop(&mut self, now: Instant) {
         if let Some(id) = self.router.stop_asked() {
-            info!(event = "msgq.stop", station = id.number(), "a station asks the daemon to stop");
+            let name = self.router.station_name(id);
+            info!(event = "msgq.stop", station = id.number(), name, "a station asks the daemon to stop");
             if self.leave_by.is_none() {
                 self.stop(now);
             }
