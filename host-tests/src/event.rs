@@ -43,7 +43,7 @@ impl Mail {
 pub enum Seen {
     Ready { station: u64 },
     Message(Mail),
-    Reply { seq: u32, code: Code, body: Vec<u8>, from: u64 },
+    Reply { seq: u32, code: Code, text: String, body: Vec<u8>, encoding: Encoding, from: u64, station: u64 },
     Outcome { seq: u32, code: Code, text: String, next: String, count: u32 },
     Value { seq: u32, name: String, value: Vec<u8>, age_ms: u64, idle_ms: u64 },
     Item { seq: u32, name: String, station: u64, text: String, value: Vec<u8>, count: u64, exclusive: bool },
@@ -60,7 +60,15 @@ impl From<Event<'_>> for Seen {
         match e {
             Event::Ready(w) => Seen::Ready { station: w.station },
             Event::Message(l) => Seen::Message(Mail::of(&l)),
-            Event::Reply(a) => Seen::Reply { seq: a.seq, code: a.code, body: a.body.into(), from: a.from },
+            Event::Reply(a) => Seen::Reply {
+                seq: a.seq,
+                code: a.code,
+                text: a.text.into(),
+                body: a.body.into(),
+                encoding: a.encoding,
+                from: a.from,
+                station: a.station,
+            },
             Event::Outcome(o) => {
                 Seen::Outcome { seq: o.seq, code: o.code, text: o.text.into(), next: o.next.into(), count: o.count }
             }

@@ -3,6 +3,10 @@
 //! | file | owns |
 //! |---|---|
 //! | `world.rs` | a real router and real clients under a virtual clock |
+//! | `msgq.rs` | a station that speaks MSGQ, as strict as the original libraries |
+//! | `json.rs` | JSON as those libraries read it |
+//! | `dialogue.rs` | finds, reads and plays dialogues: the vectors of MSGQ |
+//! | `memory.rs` | memory for a router of any size |
 //! | `event.rs` | what a client was told, owned, so that tests can keep and compare it |
 //! | `random.rs` | repeatable random numbers |
 //! | `show.rs` | messages as one line of text, as vectors expect them |
@@ -13,7 +17,11 @@
 #![forbid(unsafe_code)]
 
 pub mod daemon;
+pub mod dialogue;
 pub mod event;
+pub mod json;
+pub mod memory;
+pub mod msgq;
 pub mod qemu;
 pub mod random;
 pub mod show;

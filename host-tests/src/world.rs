@@ -6,12 +6,16 @@
 //! own `check` must hold.
 
 use crate::event::{Mail, Seen};
+use crate::memory::Many;
+use crate::msgq::{Frame, Talker, frame, header};
 use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
+use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
 use chappe_core::model::{Answer, Code, Join, Letter, Watch};
-use chappe_core::router::{Action, FRAME_MARGIN, Gate, Newcomer, Open, Reason, Rights, Router, Settings};
+use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::{Duration, Instant};
+use serde_json::{Value, json};
 
 /// Room for 64 stations, 256 names and frames of 4 KiB.
 pub type TestStorage = Storage<64, 256, 512, 128, 256, 64, 64, 64, 256, 2048, 64, 4160, 64, 512>;
@@ -46,6 +50,8 @@ pub struct World {
     pub now: Instant,
     /// The clients, by the number that [`World::station`] returned.
     pub stations: Vec<Station>,
+    /// The clients that speak MSGQ, by the number that [`World::talker`] returned.
+    pub talkers: Vec<Talker>,
     /// How many octets a wire carries at once, in both directions.
     pub piece: usize,
 }
@@ -78,7 +84,27 @@ impl World {
         settings.max_frame = settings.max_frame.min(settings.outbox - FRAME_MARGIN);
         let now = Instant::from_millis(1_000_003);
         let router = storage.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), piece: usize::MAX }
+        World { router, now, stations: Vec::new(), talkers: Vec::new(), piece: usize::MAX }
+    }
+
+    /// A node for a thousand stations that speak MSGQ, with `change` made to the settings.
+    pub fn msgq(change: impl FnOnce(&mut Settings<'static>)) -> Self {
+        World::msgq_with_gate(&OPEN, change)
+    }
+
+    /// As [`World::msgq`], with users.
+    pub fn msgq_with_gate(gate: &'static (dyn Gate + 'static), change: impl FnOnce(&mut Settings<'static>)) -> Self {
+        let mut settings = Settings::new("test", "0", gate);
+        settings.max_frame = 4096;
+        settings.outbox = 1 << 20;
+        settings.msgq.boot = 0x5f37_59df;
+        settings.msgq.max_body = 65_536;
+        settings.msgq.outbox = 3 << 20;
+        change(&mut settings);
+        let heap = Box::leak(Box::new(Many::new(48 << 20, 256 << 10)));
+        let now = Instant::from_millis(1_000_003);
+        let router = heap.router(settings, now).expect("the test's settings are valid");
+        World { router, now, stations: Vec::new(), talkers: Vec::new(), piece: usize::MAX }
     }
 
     /// A client that wants a connection; it is ready when this returns, if the router lets it.
@@ -133,6 +159,9 @@ impl World {
             for s in 0..self.stations.len() {
                 busy |= self.client_turn(s);
             }
+            for t in 0..self.talkers.len() {
+                busy |= self.talker_turn(t);
+            }
             if !busy {
                 return;
             }
@@ -180,6 +209,10 @@ impl World {
                         if !s.cut {
                             s.client.disconnected(self.now);
                         }
+                    } else if let Some(t) = self.talkers.iter_mut().find(|t| t.id == Some(id)) {
+                        t.id = None;
+                        t.closed = Some(reason);
+                        assert!(t.input.is_empty() || !t.reads, "closed inside a frame that it was told");
                     }
                 }
             }
@@ -191,6 +224,15 @@ impl World {
     fn write(&mut self, id: StationId) {
         let mut bytes = self.router.output(id).flatten().copied().collect::<Vec<u8>>();
         assert!(!bytes.is_empty(), "offered to write nothing");
+        if let Some(t) = self.talkers.iter_mut().find(|t| t.id == Some(id)) {
+            bytes.truncate(if t.reads { self.piece } else { 0 });
+            t.take(&bytes);
+            self.router.sent(self.now, id, bytes.len());
+            if t.reads {
+                self.router.writable(self.now, id);
+            }
+            return;
+        }
         let Some(s) = self.stations.iter_mut().find(|s| s.id == Some(id)) else {
             // a connection that the test admitted itself: it reads everything
             return self.router.sent(self.now, id, bytes.len());
@@ -232,7 +274,7 @@ impl World {
         }
         match station.client.wish(now) {
             Wish::Connect if station.allowed && !station.cut => {
-                let newcomer = Newcomer { rights: station.rights, ..Newcomer::default() };
+                let newcomer = Newcomer { grant: Grant::anonymous(station.rights), ..Newcomer::default() };
                 match self.router.admit(now, newcomer) {
                     Ok(id) => {
                         station.id = Some(id);
@@ -268,6 +310,146 @@ impl World {
         }
         self.check();
         busy
+    }
+
+    fn talker_turn(&mut self, t: usize) -> bool {
+        let talker = &mut self.talkers[t];
+        let Some(id) = talker.id else { return false };
+        let n = talker.output.len().min(self.piece);
+        if n == 0 {
+            return false;
+        }
+        let taken = self.router.receive(self.now, id, &talker.output[..n]);
+        talker.output.drain(..taken);
+        self.check();
+        true
+    }
+
+    // Stations that speak MSGQ.
+
+    /// A connection that speaks MSGQ and says nothing yet.
+    pub fn stranger(&mut self) -> usize {
+        self.stranger_with(Rights::ALL)
+    }
+
+    /// As [`World::stranger`], with these rights.
+    pub fn stranger_with(&mut self, rights: Rights) -> usize {
+        let newcomer = Newcomer { dialect: Dialect::Msgq, grant: Grant::anonymous(rights), ..Newcomer::default() };
+        let id = self.router.admit(self.now, newcomer).expect("a free place");
+        self.talkers.push(Talker::new(id));
+        self.drive();
+        self.talkers.len() - 1
+    }
+
+    /// A station that speaks MSGQ and knows its name.
+    pub fn talker(&mut self) -> usize {
+        let t = self.stranger();
+        self.introduce(t);
+        t
+    }
+
+    /// It asks for its name, as every library does first.
+    pub fn introduce(&mut self, t: usize) {
+        self.say(t, &json!({"type": "getlname"}), b"");
+        let first = self.talkers[t].heard.first().expect("an answer at once");
+        assert_eq!(first.header, json!({"type": "getlname"}));
+        self.talkers[t].heard.remove(0);
+    }
+
+    /// Octets of its own, and drives.
+    pub fn feed(&mut self, t: usize, bytes: &[u8]) {
+        self.talkers[t].output.extend_from_slice(bytes);
+        self.drive();
+    }
+
+    /// A frame, and drives.
+    pub fn say(&mut self, t: usize, members: &Value, body: &[u8]) {
+        self.feed(t, &frame(&header(members), body));
+    }
+
+    /// A frame with this very header, and drives.
+    pub fn say_raw(&mut self, t: usize, header: &str, body: &str) {
+        self.feed(t, &frame(header.as_bytes(), body.as_bytes()));
+    }
+
+    /// Subscribes to all instances of a group, and drives.
+    pub fn subscribe(&mut self, t: usize, group: &str) {
+        self.say(t, &json!({"type": "subscribe", "group": group, "instance": "*"}), b"");
+    }
+
+    /// Leaves a group, and drives.
+    pub fn unsubscribe(&mut self, t: usize, group: &str) {
+        self.say(t, &json!({"type": "unsubscribe", "group": group, "instance": "*"}), b"");
+    }
+
+    /// As `group_sendmsg` of the Python library; `to` is `*` or an lname. Returns its number.
+    pub fn group_send(&mut self, t: usize, group: &str, to: &str, want_answer: bool, body: &Value) -> i64 {
+        let talker = &mut self.talkers[t];
+        talker.seq += 1;
+        let seq = talker.seq;
+        let members = json!({"type": "send", "from": talker.lname, "to": to, "group": group, "instance": "*",
+            "seq": seq, "want_answer": want_answer});
+        self.say(t, &members, body.to_string().as_bytes());
+        seq
+    }
+
+    /// As `group_reply` of the Python library: answers a message that it heard.
+    pub fn group_reply(&mut self, t: usize, question: &Frame, body: &Value) {
+        let talker = &mut self.talkers[t];
+        talker.seq += 1;
+        let members = json!({"type": "send", "from": talker.lname, "to": question.header["from"],
+            "group": question.header["group"], "instance": question.header["instance"], "seq": talker.seq,
+            "reply": question.header["seq"]});
+        self.say(t, &members, body.to_string().as_bytes());
+    }
+
+    /// Takes what a station heard.
+    pub fn heard(&mut self, t: usize) -> Vec<Frame> {
+        std::mem::take(&mut self.talkers[t].heard)
+    }
+
+    /// Takes the bodies that a station heard.
+    pub fn heard_bodies(&mut self, t: usize) -> Vec<Value> {
+        self.heard(t).iter().map(Frame::json).collect()
+    }
+
+    /// Takes the one frame that a station heard.
+    ///
+    /// # Panics
+    /// If it is not one.
+    pub fn heard_one(&mut self, t: usize) -> Frame {
+        let mut all = self.heard(t);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    /// Everything that a station said has been carried out, and all that it is to hear was
+    /// heard: a ping and its pong (section 10).
+    ///
+    /// # Panics
+    /// If no pong comes.
+    pub fn barrier(&mut self, t: usize) {
+        self.say(t, &json!({"type": "ping"}), b"b");
+        let pong = self.talkers[t].heard.pop().expect("a pong");
+        assert_eq!((&pong.header, &pong.body[..]), (&json!({"type": "pong"}), &b"b"[..]));
+    }
+
+    /// It ends its connection.
+    pub fn hang_up(&mut self, t: usize) {
+        if let Some(id) = self.talkers[t].id.take() {
+            self.router.closed(self.now, id);
+            self.check();
+        }
+        self.drive();
+    }
+
+    /// It reads again.
+    pub fn talker_reads_again(&mut self, t: usize) {
+        self.talkers[t].reads = true;
+        if let Some(id) = self.talkers[t].id {
+            self.router.writable(self.now, id);
+        }
+        self.drive();
     }
 
     // What tests say most.

@@ -157,7 +157,8 @@ mod tests {
         assert_eq!((p.count(name, &mut c), c.of(Kind::Ready)), (Ok(name.len()), 1));
         out.clear();
         p.publish("news", b"xxxx", &mut out);
-        let head = b"\x00\x00\x00\x7e\x00\x78{\"type\": \"send\", \"from\": \"5f3759df_1@host\", \"to\": \"*\", \"group\": \
+        let head =
+            b"\x00\x00\x00\x7e\x00\x78{\"type\": \"send\", \"from\": \"5f3759df_1@host\", \"to\": \"*\", \"group\": \
             \"news\", \"instance\": \"*\", \"seq\": 2, \"want_answer\": false}\"xx\"";
         assert_eq!(text(&out), text(head));
         assert_eq!(out, head);
@@ -185,7 +186,10 @@ mod tests {
         let question = std::mem::take(&mut out);
         p.reply(&question, "inbox", b"1234", &mut out);
         let (header, body) = split(&out).unwrap();
-        assert_eq!([member(header, "from"), member(header, "to"), member(header, "reply")], [Some("b"), Some("a"), Some("2")]);
+        assert_eq!(
+            [member(header, "from"), member(header, "to"), member(header, "reply")],
+            [Some("b"), Some("a"), Some("2")]
+        );
         assert_eq!(body, b"{\"result\": [0, \"23\"]}");
         let mut failed = Vec::new();
         put("{\"type\": \"send\", \"reply\": 2}", b"{\"result\": [-1, \"No such recipient\"]}", &mut failed);

@@ -1,0 +1,107 @@
+//! Memory for a router of any size, on the heap.
+//!
+//! Owns: [`Memory`], which a test keeps as long as its router. The core's own
+//! [`Storage`](chappe_core::storage::Storage) is one object, which at these sizes would have to pass
+//! over the test's stack.
+
+use chappe_core::router::store::{FixedStore, StoreMemory, StoreSettings};
+use chappe_core::router::{ConfigError, Router, Settings};
+use chappe_core::storage::{Limits, Parts, StoreRef, Tables};
+use chappe_core::time::Instant;
+
+/// Rows of a few stations, for tests that make many nodes.
+pub type Few = Memory<16, 64, 64, 32, 64, 52>;
+
+/// Rows of 1,200 stations in 4,096 names.
+pub type Many = Memory<1200, 4096, 12288, 4096, 8192, 5300>;
+
+/// Rows of tables as [`Tables`] has them, 4 of those that tests use little; pool and frames as
+/// asked. `TIMERS` is `STATIONS + REQUESTS + 4`.
+pub struct Memory<
+    const STATIONS: usize,
+    const NAMES: usize,
+    const MEMBERS: usize,
+    const REQUESTS: usize,
+    const DEBTS: usize,
+    const TIMERS: usize,
+> {
+    tables: Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, 4, 16, 4, TIMERS>>,
+    pool: Vec<u8>,
+    links: Vec<u32>,
+    buffers: [Vec<u8>; 3],
+    values: Box<StoreMemory<64, 64, 512, 32>>,
+}
+
+const BLOCK: usize = 256;
+
+impl<
+    const STATIONS: usize,
+    const NAMES: usize,
+    const MEMBERS: usize,
+    const REQUESTS: usize,
+    const DEBTS: usize,
+    const TIMERS: usize,
+> Memory<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, TIMERS>
+{
+    /// With this many octets for outboxes and half frames, and frame buffers of that many.
+    ///
+    /// # Panics
+    /// If the machine has no memory or no threads.
+    pub fn new(pool: usize, frame: usize) -> Self {
+        // without optimisation they pass over the stack once, and a test's is small
+        let tables = match STATIONS {
+            0..=16 => Self::tables(),
+            _ => std::thread::Builder::new()
+                .stack_size(64 << 20)
+                .spawn(Self::tables)
+                .expect("threads")
+                .join()
+                .expect("it does not panic"),
+        };
+        Memory {
+            tables,
+            pool: vec![0; pool],
+            links: vec![0; pool / BLOCK],
+            buffers: std::array::from_fn(|_| vec![0; frame]),
+            values: Box::default(),
+        }
+    }
+
+    fn tables() -> Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, 4, 16, 4, TIMERS>> {
+        Box::new(Tables::new())
+    }
+
+    /// A router on it.
+    ///
+    /// # Errors
+    /// Those of [`Router::new`].
+    pub fn router<'s>(&'s mut self, settings: Settings<'s>, now: Instant) -> Result<Router<'s>, ConfigError> {
+        let t = &mut *self.tables;
+        let [assembly, encode, scratch] = &mut self.buffers;
+        let store = StoreSettings { block: 32, rows: 64, max_value: scratch.len(), keep: 1 << 40, seed: 0 };
+        let store = FixedStore::new(self.values.parts(), store).map_err(|_| ConfigError::Tables)?;
+        let parts = Parts {
+            limits: Limits::NONE,
+            stations: t.stations.as_mut_view(),
+            names: t.names.as_mut_view(),
+            name_buckets: &mut t.name_buckets,
+            members: t.members.as_mut_view(),
+            requests: t.requests.as_mut_view(),
+            request_buckets: &mut t.request_buckets,
+            debts: t.debts.as_mut_view(),
+            mail: t.mail.as_mut_view(),
+            watches: t.watches.as_mut_view(),
+            flags: t.flags.as_mut_view(),
+            timers: &mut t.timers,
+            pool: &mut self.pool,
+            pool_links: &mut self.links,
+            block: BLOCK,
+            assembly,
+            encode,
+            scratch,
+            store: StoreRef::Fixed(store),
+            seed: 0,
+        };
+        Router::new(parts, settings, now)
+    }
+}
