@@ -12,13 +12,18 @@
 
 use chappe_linux::msgq::{ANY, Message, Options, Session, body, usual_path};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 const GROUP: &str = "Thermometer";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args_os().nth(1).map_or_else(usual_path, Into::into);
-    let mut bus = Session::connect_to(&path, Options::default())?;
+    serve(&std::env::args_os().nth(1).map_or_else(usual_path, Into::into))
+}
+
+/// Serves until the connection ends.
+pub fn serve(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut bus = Session::connect_to(path, Options::default())?;
     println!("{} at {}", bus.lname(), path.display());
     bus.subscribe(GROUP, ANY)?;
     // Nobody confirms a subscription; a ping that comes back does.

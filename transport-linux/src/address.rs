@@ -1,5 +1,5 @@
 //! Where a node listens, as a person writes it: `tcp://host:port`, `unix:///path`,
-//! `udp://host:port`.
+//! `udp://host:port`; and `msgq:/path`, where a bus of BIND 10 is.
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
 //! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
@@ -35,6 +35,16 @@ pub enum Address {
     },
 }
 
+/// A bus to be spoken to, whichever of the two protocols it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Bus {
+    /// The native one: for [`client::Connection`](crate::client::Connection).
+    Native(Address),
+    /// That of BIND 10, at this socket; `None`: at the usual place, see
+    /// [`msgq::usual_path`](crate::msgq::usual_path). For [`msgq::Session`](crate::msgq::Session).
+    Msgq(Option<PathBuf>),
+}
+
 /// What is wrong with an address, and what it should look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadAddress {
@@ -44,7 +54,12 @@ pub struct BadAddress {
 
 impl fmt::Display for BadAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no address: {}; write tcp://HOST:PORT, unix:///PATH or udp://HOST:PORT", self.text, self.why)
+        write!(
+            f,
+            "{:?} is no address: {}; write tcp://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
+             or msgq:///PATH for a bus of BIND 10",
+            self.text, self.why
+        )
     }
 }
 
@@ -65,7 +80,36 @@ impl FromStr for Address {
             "unix" => Err(bad("the path of a Unix socket must be absolute")),
             "tcp" => host_and_port(rest).map(|(host, port)| Address::Tcp { host, port }).map_err(bad),
             "udp" => host_and_port(rest).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
-            _ => Err(bad("only tcp, unix and udp are known")),
+            "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
+            _ => Err(bad("only tcp, unix, udp and msgq are known")),
+        }
+    }
+}
+
+impl FromStr for Bus {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
+        let place = rest.strip_prefix("//").unwrap_or(rest);
+        match place {
+            "auto" => Ok(Bus::Msgq(None)),
+            path if path.trim_matches('/').is_empty() => Err(BadAddress {
+                text: text.to_owned(),
+                why: "the path of the socket is missing (msgq://auto looks at the usual places)",
+            }),
+            path if path.starts_with('/') => Ok(Bus::Msgq(Some(path.into()))),
+            _ => Err(BadAddress { text: text.to_owned(), why: "the path of a Unix socket must be absolute" }),
+        }
+    }
+}
+
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bus::Native(address) => address.fmt(f),
+            Bus::Msgq(Some(path)) => write!(f, "msgq://{}", path.display()),
+            Bus::Msgq(None) => f.write_str("msgq://auto"),
         }
     }
 }
@@ -151,6 +195,25 @@ mod tests {
         assert_eq!("tcp://h".parse::<Address>().unwrap().to_string(), "tcp://h:7840");
         assert_eq!("tcp://[::1]".parse::<Address>().unwrap().to_string(), "tcp://[::1]:7840");
         assert_eq!("/run/c.sock".parse::<Address>().unwrap().to_string(), "unix:///run/c.sock");
+    }
+
+    #[test]
+    fn a_bus_of_bind_10_is_told_by_its_scheme() {
+        for (text, want) in [
+            ("msgq:/tmp/x y", "msgq:///tmp/x y"),
+            ("msgq:///tmp/x", "msgq:///tmp/x"),
+            ("msgq://auto", "msgq://auto"),
+            ("msgq:auto", "msgq://auto"),
+            ("tcp://h", "tcp://h:7840"),
+        ] {
+            let bus: Bus = text.parse().unwrap();
+            assert_eq!(bus.to_string(), want);
+            assert_eq!(bus.to_string().parse(), Ok(bus));
+        }
+        for text in ["msgq", "msgq:", "msgq://", "msgq:///", "msgq:tmp/x", "msgq://tmp/x", "bind10:/tmp/x"] {
+            assert!(text.parse::<Bus>().expect_err(text).to_string().contains("msgq:///PATH"));
+        }
+        "msgq:///tmp/x".parse::<Address>().expect_err("no address of the native protocol");
     }
 
     #[test]

@@ -157,13 +157,13 @@ fn what_is_sent_is_heard() {
     let mut ear = daemon.listen("a::*", &["-n", "3", "--json"]);
     assert_eq!(daemon.ok(&["send", "a::b", "--body", "good morning"]), "sent to 1 station\n");
     daemon.ok(&["send", "a::b/GO", "x=1", "y=a b", "-q", "--body", "-5"]);
-    daemon.ok(&["send", "a::b/c/GO", "--json-body", "{\"k\": [1]}", "--blindly"]);
+    daemon.ok(&["send", "a::b/c/", "--json-body", "{\"k\": [1]}", "--blindly"]);
     let seen: Vec<serde_json::Value> = (0..3).map(|_| serde_json::from_str(&ear.line()).unwrap()).collect();
     assert_eq!((&seen[0]["name"], &seen[0]["verb"]), (&"a::b".into(), &"SET".into()));
     assert_eq!(seen[0]["body"], "good morning");
     assert_eq!((&seen[1]["verb"], &seen[1]["body"]), (&"GO".into(), &"-5".into()));
     assert_eq!(seen[1]["params"], serde_json::json!({"x": "1", "y": "a b"}));
-    assert_eq!(seen[2]["name"], "a::b/c");
+    assert_eq!((&seen[2]["name"], &seen[2]["verb"]), (&"a::b/c".into(), &"".into()));
     assert_eq!(seen[2]["body"]["k"][0], 1);
     assert_eq!(ear.status(), 0, "-n 3 is over");
 }
@@ -206,6 +206,50 @@ fn a_call_says_by_its_status_how_it_ended() {
     std::thread::sleep(Duration::from_millis(300));
     drop(deaf);
     assert_eq!(asker.wait_with_output().unwrap().status.code(), Some(3), "the recipient left");
+}
+
+#[test]
+fn all_members_are_asked_and_each_is_reported() {
+    let daemon = Daemon::new();
+    let (status, _, err) = daemon.run(&["call", "--all", "crew/REPORT"]);
+    assert_eq!((status, err.as_str()), (3, "chappe: crew: no such recipient\n"));
+    let name = |name: &'static str| ["--station-name", name];
+    let mut well = daemon.listen("crew", &[&name("well")[..], &["--reply", "all well"]].concat());
+    let (alone, out) = (daemon.ok(&["call", "--all", "crew/REPORT", "day=1"]), well.line());
+    assert!(alone.starts_with('@') && alone.ends_with(" well: all well\n"), "{alone}");
+    assert!(out.ends_with("crew  REPORT?  day=1"), "{out}");
+    let deserter = daemon.listen("crew", &name("deserter"));
+    let _mute = daemon.listen("crew", &name("mute"));
+    let until = Instant::now() + Duration::from_secs(10);
+    while daemon.ok(&["ls", "members", "crew", "--json"]).lines().count() < 3 {
+        assert!(Instant::now() < until, "not all have joined");
+    }
+    let all = daemon
+        .command(&["call", "--all", "crew/REPORT", "-t", "1s"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(well.line().contains("REPORT?"), "they have been asked");
+    drop(deserter);
+    let Output { status, stdout, stderr } = all.wait_with_output().unwrap();
+    let out = String::from_utf8(stdout).unwrap();
+    let mut said: Vec<_> = out.lines().map(|l| l.split_once(' ').unwrap().1).collect();
+    said.sort();
+    assert_eq!(
+        said,
+        ["deserter: the recipient left before answering", "mute: no answer in time", "well: all well"],
+        "{out}"
+    );
+    assert_eq!(status.code(), Some(4), "the highest of 0, 3 and 4");
+    assert_eq!(String::from_utf8(stderr).unwrap(), "chappe: crew: 1 of 3 answered well\n");
+    let (status, out, _) = daemon.run(&["call", "--all", "crew/REPORT", "-t", "300ms", "--json"]);
+    let rows: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!((status, rows.len()), (4, 2));
+    let row = rows.iter().find(|r| r["station_name"] == "well").unwrap();
+    assert_eq!((&row["code"], &row["body"]), (&"ok".into(), &"all well".into()));
+    assert!(row["station"].as_u64().is_some());
+    assert!(rows.iter().any(|r| r["station_name"] == "mute" && r["code"] == "timed_out"));
 }
 
 #[test]
@@ -408,7 +452,9 @@ fn a_wrong_command_line_is_status_2() {
     for args in [
         &["send"][..],
         &["send", "n", "noparam"],
-        &["send", "n", "--station", "5"],
+        &["send", "n", "--everyone"],
+        &["send", "n", "--station", "five"],
+        &["call", "n", "--all", "--station", "5"],
         &["send", "n", "--json-body", "{"],
         &["send", "n", "--body", "x", "--body-file", "y"],
         &["send", "n", "--ttl", "5s"],

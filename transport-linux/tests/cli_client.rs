@@ -119,6 +119,72 @@ fn next(bus: &mut Connection) -> Event {
 }
 
 #[test]
+fn each_answer_of_many_is_waited_for() {
+    let answer = |seq, station, code| Answer { seq, station, code, body: b"b", ..Default::default() };
+    let node = node(1, move |_, mut peer| {
+        peer.serve(|peer, message| {
+            let ClientToServer::Send(l) = message else { return };
+            assert!(l.ask && l.each && l.ttl_ms == if l.verb == "SHORT" { 10 } else { 1500 });
+            let outcome = |code, count| Outcome { seq: l.seq, code, count, ..Default::default() };
+            match l.name {
+                // all in one write, with something else between
+                "three" => {
+                    let mut all = encode(outcome(Code::Ok, 3));
+                    all.extend(encode(answer(l.seq, 7, Code::Ok)));
+                    all.extend(encode(Sent { name: "other", verb: "SET", ..Default::default() }));
+                    all.extend(encode(answer(l.seq, 9, Code::RecipientLeft)));
+                    all.extend(encode(answer(l.seq + 1, 9, Code::Ok)));
+                    all.extend(encode(answer(l.seq, 8, Code::Failed)));
+                    peer.write(&all);
+                }
+                "nobody" => peer.say(outcome(Code::NoRecipient, 0)),
+                "slow" => {
+                    peer.say(outcome(Code::Ok, 2));
+                    peer.say(answer(l.seq, 7, Code::Ok));
+                }
+                _ => {}
+            }
+        });
+    });
+    let mut bus = Connection::connect(node.address.clone(), options()).unwrap();
+    for _ in 0..2 {
+        let answers = bus.call_each(&name("three")).unwrap();
+        let got: Vec<_> = answers.iter().map(|(station, a)| (*station, a.code)).collect();
+        assert_eq!(got, [(7, Code::Ok), (9, Code::RecipientLeft), (8, Code::Failed)]);
+        assert_eq!(answers[0].1.body, b"b");
+        assert!(matches!(next(&mut bus), Event::Message(m) if m.name == "other"));
+    }
+    assert!(matches!(bus.call_each(&name("nobody")), Err(Error::Answered(o)) if o.code == Code::NoRecipient));
+    let short = Letter { verb: "SHORT", ttl_ms: 10, ..name("slow") };
+    assert!(matches!(bus.call_each(&short), Err(Error::TimedOut)), "one of two, and not even the node's word");
+    let silent = Letter { verb: "SHORT", ttl_ms: 10, ..name("silent") };
+    assert!(matches!(bus.call_each(&silent), Err(Error::TimedOut)));
+    bus.close().unwrap();
+    node.join();
+}
+
+#[test]
+fn asking_many_ends_with_the_connection() {
+    let node = node(1, |_, mut peer| {
+        while let Some((kind, payload)) = peer.frame() {
+            match ClientToServer::read(&payload) {
+                Ok((ClientToServer::Hello(_), _)) => peer.welcome(),
+                Ok((ClientToServer::Send(l), _)) if kind == kind::CLIENT_TO_SERVER => {
+                    peer.say(Outcome { seq: l.seq, count: 2, ..Default::default() });
+                    return peer.say(Answer { seq: l.seq, station: 7, ..Default::default() });
+                }
+                _ => {}
+            }
+        }
+    });
+    let mut bus = Connection::connect(node.address.clone(), options()).unwrap();
+    let began = Instant::now();
+    assert!(matches!(bus.call_each(&name("x")), Err(Error::Disconnected)));
+    assert!(began.elapsed() < options().timeout);
+    node.join();
+}
+
+#[test]
 fn asks_and_is_answered_even_octet_by_octet() {
     let node = node(1, |_, mut peer| {
         peer.step = 1;

@@ -407,7 +407,7 @@ fn what_is_no_node_is_said_in_time() {
         assert_eq!(began.elapsed() >= options().timeout, answer.is_empty(), "{error}");
         node.end();
     }
-    let node = node(|peer| drop(peer));
+    let node = node(drop);
     assert!(matches!(Session::connect_to(&node.path, options()), Err(Error::NoName { .. })));
     node.end();
 }

@@ -18,7 +18,8 @@ pub enum Event<'f> {
     /// A message for this station. If `ask_id` is not 0 its sender waits for an
     /// [`Answer`].
     Message(Letter<'f>),
-    /// The answer to a call, from the callee or from the node.
+    /// The answer to a call, from the callee or from the node. With a `station`: one of the
+    /// answers to a letter that asks `each`.
     Reply(Answer<'f>),
     /// How a request ended; or, with seq 0, that something without a number failed.
     Outcome(Outcome<'f>),

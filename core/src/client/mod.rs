@@ -493,7 +493,8 @@ impl<'b> Client<'b> {
             }
             Event::Ready(_) => return Verdict::Ignore,
             _ if self.phase != Phase::Ready => return Verdict::Ignore,
-            Event::Reply(a) if !self.calls.take(a.seq, true) => return Verdict::Stray,
+            // One of the answers to a letter with `each`, which the table does not wait for.
+            Event::Reply(a) if a.station == 0 && !self.calls.take(a.seq, true) => return Verdict::Stray,
             Event::Value(v) if !self.calls.take(v.seq, false) && v.seq >= FIRST_SEQ => return Verdict::Stray,
             // A call that the node could not even pass on.
             Event::Outcome(o) if self.calls.holds(o.seq, true) => {
@@ -809,13 +810,15 @@ impl<'b> Client<'b> {
 
     /// Asks for anything else, once: nothing is remembered for the next connection. Fills in
     /// its `seq`, which comes back in the [`Event::Outcome`]. A letter that asks is a
-    /// [`Client::call`]; answers, the hello and nothing are not requests and are refused
-    /// with [`SendError::NotReady`].
+    /// [`Client::call`]; one that asks `each` is not: behind its Outcome come as many
+    /// [`Event::Reply`]s as its `count` says, with that `seq`, and who waits for them keeps
+    /// the time and minds the end of the connection. Answers, the hello and nothing are not
+    /// requests and are refused with [`SendError::NotReady`].
     pub fn request(&mut self, now: Instant, request: &ClientToServer<'_>) -> Result<u32, SendError> {
         match request {
             ClientToServer::Join(m) => self.ask(now, 2, |seq| Join { seq, ..*m }),
             ClientToServer::Leave(m) => self.ask(now, 3, |seq| Leave { seq, ..*m }),
-            ClientToServer::Send(m) if m.ask => self.call(now, m),
+            ClientToServer::Send(m) if m.ask && !m.each => self.call(now, m),
             ClientToServer::Send(m) => {
                 check_to(m)?;
                 self.ask(now, 4, |seq| Letter { seq, ..*m })

@@ -374,6 +374,35 @@ fn a_call_ends_once_answered_or_timed_out_or_with_its_connection() {
 }
 
 #[test]
+fn asking_each_takes_no_call_and_all_answers_are_told() {
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    ready(&mut c, &mut i, 0);
+    let each = |c: &mut Client<'_>| {
+        let letter = Letter { ask: true, each: true, ttl_ms: 100, ..name("x") };
+        c.request(at(0), &ClientToServer::Send(letter))
+    };
+    let seq = each(&mut c).unwrap();
+    assert_eq!(written(&mut c)[..], ["send x 256 true"]);
+    let answer = |station| Answer { seq, station, ..Default::default() };
+    assert_eq!(
+        feed(&mut c, &mut i, 1, &frame(Outcome { seq, count: 2, ..Default::default() }))[..],
+        ["outcome 256 Ok"]
+    );
+    assert_eq!(feed(&mut c, &mut i, 2, &frame(answer(8)))[..], ["reply 256 Ok"]);
+    assert_eq!(feed(&mut c, &mut i, 3, &frame(answer(9)))[..], ["reply 256 Ok"]);
+    assert_eq!(feed(&mut c, &mut i, 3, &frame(answer(0)))[..], [""; 0], "no call has this number");
+    assert_eq!(c.counts().stray, 1);
+    // its place in the table is free again; an outcome that never comes is told like any other
+    for _ in 0..2 {
+        each(&mut c).unwrap();
+    }
+    assert_eq!(each(&mut c), Err(SendError::TooManyCalls));
+    c.disconnected(at(4));
+    assert_eq!(ticks(&mut c, 4)[..2], ["lost 257 Disconnected", "lost 258 Disconnected"]);
+}
+
+#[test]
 fn requests_end_by_a_value_or_an_outcome() {
     let mut room = Room::new();
     let (mut c, mut i) = room.client();

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chappe_linux::address::Address;
+use chappe_linux::address::{Address, Bus};
 use chappe_linux::client::{Connection, Options};
+use chappe_linux::msgq::usual_path;
 use clap::Args;
 
 use super::exit::Failure;
@@ -15,10 +16,12 @@ use super::show::{Out, parse_span};
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct Global {
     /// The node: tcp://HOST:PORT, unix:///PATH or udp://HOST:PORT. Default: the Unix socket of
-    /// this machine's daemon if there is one, else tcp://127.0.0.1:7840
+    /// this machine's daemon if there is one, else tcp://127.0.0.1:7840. For `send`, `call`,
+    /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
+    /// BIND10_MSGQ_SOCKET_FILE, or the usual places
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
-    connect: Option<Address>,
-    /// Who you are; without it: anonymous
+    connect: Option<Bus>,
+    /// Who you are; without it: anonymous. A bus of BIND 10 does not ask
     #[arg(long, global = true, env = "CHAPPE_USER", value_name = "NAME")]
     user: Option<String>,
     /// Your secret. Others see it in the list of processes: prefer --token-file or the variable
@@ -49,8 +52,30 @@ impl Global {
         Out::new(self.json, self.quiet)
     }
 
-    pub(crate) fn address(&self) -> Address {
-        self.connect.clone().unwrap_or_else(Address::of_this_machine)
+    /// The bus, whichever protocol it speaks.
+    pub(crate) fn bus(&self) -> Bus {
+        self.connect.clone().unwrap_or_else(|| Bus::Native(Address::of_this_machine()))
+    }
+
+    /// The socket, if it is a bus of BIND 10.
+    pub(crate) fn msgq(&self) -> Option<PathBuf> {
+        match self.bus() {
+            Bus::Msgq(path) => Some(path.unwrap_or_else(usual_path)),
+            Bus::Native(_) => None,
+        }
+    }
+
+    /// Whether to keep trying to connect.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.wait
+    }
+
+    /// The node, for what only the native protocol can do.
+    pub(crate) fn address(&self) -> Result<Address, Failure> {
+        match self.bus() {
+            Bus::Native(address) => Ok(address),
+            bus => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
+        }
     }
 
     pub(crate) fn options(&self) -> Result<Options, Failure> {
@@ -66,9 +91,7 @@ impl Global {
             (None, Some(token)) => token.clone().into_bytes(),
             (None, None) => Vec::new(),
         };
-        if self.timeout.is_zero() {
-            return Err(Failure::usage("--timeout must be longer than 0"));
-        }
+        self.check_timeout()?;
         Ok(Options {
             name: self.station_name.clone(),
             user: self.user.clone().unwrap_or_default(),
@@ -80,7 +103,11 @@ impl Global {
         })
     }
 
+    pub(crate) fn check_timeout(&self) -> Result<(), Failure> {
+        if self.timeout.is_zero() { Err(Failure::usage("--timeout must be longer than 0")) } else { Ok(()) }
+    }
+
     pub(crate) fn connection(&self) -> Result<Connection, Failure> {
-        Ok(Connection::connect(self.address(), self.options()?)?)
+        Ok(Connection::connect(self.address()?, self.options()?)?)
     }
 }

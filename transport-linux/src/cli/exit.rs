@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chappe_linux::client::{Code, Error, Outcome, Why};
+use chappe_linux::msgq;
 
 /// For `--help`: what each status means.
 pub(crate) const HELP: &str = "\
@@ -15,6 +16,7 @@ Exit statuses:
   5  refused: wrong user or token, or no permission
   6  cannot connect, or the connection was lost
   7  a file or the output could not be read or written
+`call --all`: 0 if there are members and all answered well, else the highest of theirs
 Of `serve` and `check-config`:
   1  an address cannot be opened, or the loop failed
   78 the configuration is wrong; nothing was started";
@@ -64,11 +66,45 @@ impl Failure {
     }
 
     /// About something that the error itself does not name.
-    pub(crate) fn about(what: impl fmt::Display, error: Error) -> Self {
-        match Failure::from(error) {
+    pub(crate) fn about(what: impl fmt::Display, error: impl Into<Failure>) -> Self {
+        match error.into() {
             Failure::Because(status, text) => Failure::Because(status, format!("{what}: {text}")),
             other => other,
         }
+    }
+}
+
+impl From<msgq::Error> for Failure {
+    fn from(error: msgq::Error) -> Self {
+        use msgq::Error;
+        let (status, hint) = match &error {
+            Error::Connect { .. } => (
+                Status::Connect,
+                "\n  is a daemon running that listens there? `chappe serve` says where it does; say so with \
+                 --connect msgq:/PATH, CHAPPE_CONNECT or BIND10_MSGQ_SOCKET_FILE",
+            ),
+            Error::NoName { .. } => {
+                (Status::Connect, "\n  a node of Chappe has two sockets: for its native one write unix:///PATH")
+            }
+            Error::Over { .. } => (Status::Connect, ""),
+            Error::TimedOut(_) => (Status::TimedOut, ""),
+            Error::HeaderTooLong(_) | Error::BodyTooLong(_) => (Status::Usage, ""),
+            Error::NoReturn => (Status::Answered, ""),
+        };
+        Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+impl From<msgq::CallError> for Failure {
+    fn from(error: msgq::CallError) -> Self {
+        use msgq::CallError;
+        let status = match error {
+            CallError::Lost(error) => return Failure::from(error),
+            CallError::Missing | CallError::Left => Status::Nobody,
+            CallError::TimedOut => Status::TimedOut,
+            CallError::Failed { .. } | CallError::NoResult(_) => Status::Answered,
+        };
+        Failure::Because(status, error.to_string())
     }
 }
 

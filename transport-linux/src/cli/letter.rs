@@ -1,22 +1,27 @@
 //! `chappe send` and `chappe call`.
+//!
+//! Owns: what can be typed for both, on either kind of bus, and how answers look. Does not
+//! own how it is said on a bus of BIND 10 (`msgq/letter.rs`).
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chappe_linux::client::{Code, Encoding, Letter, Params};
+use chappe_linux::client::{Answer, Code, Connection, Encoding, Letter, Params, What as Listed};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::connect::Global;
-use super::exit::{Failure, status_of};
-use super::show::{body_json, code_name, object, params, params_json, parse_span, plain, text_or_null};
+use super::exit::{Failure, Status, status_of};
+use super::show::{Out, body_json, code_name, object, params, params_json, parse_span, plain, printable, text_or_null};
 
 /// Where a letter goes and what it says.
 #[derive(Debug, Args)]
 pub(crate) struct What {
     /// To whom, and what: NAME, or NAME/VERB (split at the last slash; `a/b/` is the name `a/b`).
-    /// Without a verb it is SET if there is a body, else NOTIFY
+    /// Without a verb it is SET if there is a body, NOTIFY if there is none, and just the body
+    /// if that is JSON
     #[arg(value_name = "NAME[/VERB]")]
     to: Option<String>,
     /// Parameters
@@ -36,36 +41,44 @@ pub(crate) struct What {
     json_body: Option<String>,
     /// Only members that joined as this instance
     #[arg(long, value_name = "INSTANCE")]
-    instance: Option<String>,
-    /// To one station, by its address (as `chappe ls` shows it, with or without `@`)
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_station)]
-    station: Option<u64>,
+    pub(super) instance: Option<String>,
+    /// To one station, by its address (as `chappe ls` shows it, with or without `@`); with
+    /// NAME it is told that it is meant as that. On a bus of BIND 10 the address is an lname, and
+    /// NAME, which it is told, must be there
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) station: Option<String>,
 }
 
 /// `chappe send`.
 #[derive(Debug, Args)]
 pub(crate) struct Send {
     #[command(flatten)]
-    what: What,
+    pub(super) what: What,
     /// To all stations
     #[arg(long, conflicts_with = "station")]
-    everyone: bool,
+    pub(super) everyone: bool,
     /// If nobody is there, keep it for whoever joins the name (which must be declared)
     #[arg(long)]
-    keep: bool,
+    pub(super) keep: bool,
     /// How long to keep it; default: the node's
     #[arg(long, value_name = "TIME", value_parser = parse_span, requires = "keep")]
     ttl: Option<Duration>,
-    /// Do not wait for the node's word on how many got it
+    /// Do not wait for the node's word on how many got it (a bus of BIND 10 says only that it
+    /// was taken)
     #[arg(long)]
-    blindly: bool,
+    pub(super) blindly: bool,
 }
 
 /// `chappe call`.
 #[derive(Debug, Args)]
 pub(crate) struct Call {
     #[command(flatten)]
-    what: What,
+    pub(super) what: What,
+    /// Ask each member of the name and print a line for each: its answer, or why there is
+    /// none. The exit status is 0 if there are members and all answered well; else the highest
+    /// of those that their answers have one by one, or 3 if nobody is there
+    #[arg(long, conflicts_with = "station")]
+    pub(super) all: bool,
 }
 
 fn parse_station(text: &str) -> Result<u64, String> {
@@ -76,16 +89,16 @@ fn parse_station(text: &str) -> Result<u64, String> {
 }
 
 /// A letter's parts, owned.
-struct Parts {
-    name: String,
-    verb: String,
-    body: Vec<u8>,
-    encoding: Encoding,
-    params: Vec<(String, String)>,
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) verb: String,
+    pub(super) body: Vec<u8>,
+    pub(super) encoding: Encoding,
+    pub(super) params: Vec<(String, String)>,
 }
 
 impl What {
-    fn parts(&self, everyone: bool) -> Result<Parts, Failure> {
+    pub(super) fn parts(&self, everyone: bool) -> Result<Parts, Failure> {
         let (body, encoding) = self.content()?;
         // With --station the first argument may be a parameter, or `/VERB`.
         let mut listed = self.params.clone();
@@ -103,14 +116,13 @@ impl What {
         if name.is_empty() && !everyone && self.station.is_none() {
             return Err(Failure::usage("the name is empty: write NAME or NAME/VERB"));
         }
-        if !name.is_empty() && (everyone || self.station.is_some()) {
-            return Err(Failure::usage(
-                "a name, --station and --everyone exclude each other; for the verb alone write /VERB",
-            ));
+        if !name.is_empty() && everyone {
+            return Err(Failure::usage("a name and --everyone exclude each other; for the verb alone write /VERB"));
         }
-        let verb = match verb.as_str() {
-            "" if body.is_empty() => "NOTIFY".to_owned(),
-            "" => "SET".to_owned(),
+        let verb = match (verb.as_str(), encoding) {
+            ("", Encoding::Json) if self.params.is_empty() => verb,
+            ("", _) if body.is_empty() => "NOTIFY".to_owned(),
+            ("", _) => "SET".to_owned(),
             _ => verb,
         };
         let params = listed
@@ -157,21 +169,23 @@ fn borrow(params: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 impl Parts {
-    fn letter<'l>(&'l self, what: &'l What, params: &'l [(&'l str, &'l str)]) -> Letter<'l> {
-        Letter {
+    fn letter<'l>(&'l self, what: &'l What, params: &'l [(&'l str, &'l str)]) -> Result<Letter<'l>, Failure> {
+        let station = what.station.as_deref().map(parse_station).transpose().map_err(Failure::usage)?;
+        Ok(Letter {
             name: &self.name,
             verb: &self.verb,
             body: &self.body,
             encoding: self.encoding,
             params: Params::Listed(params),
             instance: what.instance.as_deref().unwrap_or_default(),
-            station: what.station.unwrap_or(0),
+            station: station.unwrap_or(0),
             ..Letter::default()
-        }
+        })
     }
 
-    fn goal(&self) -> &str {
-        if self.name.is_empty() { "it" } else { &self.name }
+    /// For messages to the person.
+    pub(super) fn goal(&self) -> String {
+        if self.name.is_empty() { "it".to_owned() } else { plain(&self.name, false) }
     }
 }
 
@@ -182,7 +196,7 @@ pub(crate) fn send(args: &Send, global: &Global) -> Result<(), Failure> {
         everyone: args.everyone,
         keep: args.keep,
         ttl_ms: args.ttl.map_or(0, |d| d.as_millis() as u32),
-        ..parts.letter(&args.what, &params)
+        ..parts.letter(&args.what, &params)?
     };
     let mut out = global.out();
     let mut bus = global.connection()?;
@@ -192,7 +206,7 @@ pub(crate) fn send(args: &Send, global: &Global) -> Result<(), Failure> {
         bus.close()?;
         return Ok(());
     }
-    let outcome = bus.send_and_learn(&letter).map_err(|e| Failure::about(plain(parts.goal(), false), e))?;
+    let outcome = bus.send_and_learn(&letter).map_err(|e| Failure::about(parts.goal(), e))?;
     if out.json {
         out.json(&json!({"outcome": code_name(outcome.code), "stations": outcome.count}))?;
     } else if !out.quiet {
@@ -210,22 +224,63 @@ pub(crate) fn send(args: &Send, global: &Global) -> Result<(), Failure> {
 pub(crate) fn call(args: &Call, global: &Global) -> Result<(), Failure> {
     let parts = args.what.parts(false)?;
     let listed = borrow(&parts.params);
+    let letter = parts.letter(&args.what, &listed)?;
     let mut out = global.out();
     let mut bus = global.connection()?;
+    if args.all {
+        // Addresses are never given twice, so a name is right whenever it was listed: before for
+        // those that leave, afterwards for those that have just come.
+        let mut names = HashMap::new();
+        list_names(&mut bus, &mut names)?;
+        let answers = bus.call_each(&letter).map_err(|e| Failure::about(parts.goal(), e))?;
+        if answers.iter().any(|(station, _)| !names.contains_key(station)) {
+            list_names(&mut bus, &mut names)?;
+        }
+        let mut members: Vec<_> = answers
+            .into_iter()
+            .map(|(station, answer)| Member {
+                address: station.into(),
+                name: names.get(&station).cloned().unwrap_or_default(),
+                answer,
+            })
+            .collect();
+        members.sort_by_key(|m| m.address.as_u64());
+        let result = show_members(&mut out, &parts.goal(), &members);
+        let _ = bus.close();
+        return result;
+    }
     let began = Instant::now();
-    let answer =
-        bus.call(&parts.letter(&args.what, &listed)).map_err(|e| Failure::about(plain(parts.goal(), false), e))?;
+    let answer = bus.call(&letter).map_err(|e| Failure::about(parts.goal(), e))?;
     let took = began.elapsed();
-    let status = status_of(answer.code);
+    let from = if answer.from == 0 { Value::Null } else { answer.from.into() };
+    show_answer(&mut out, &answer, from, took)?;
+    // The answer is here: what the node says to the goodbye changes nothing.
+    let _ = bus.close();
+    verdict(&parts.goal(), &answer, "`chappe ls names`")
+}
+
+/// What stations call themselves.
+fn list_names(bus: &mut Connection, names: &mut HashMap<u64, String>) -> Result<(), Failure> {
+    names.extend(bus.list(Listed::Stations, "")?.into_iter().map(|i| (i.station, i.name)));
+    Ok(())
+}
+
+/// An answer for machines; more may be put into it.
+fn answer_json(answer: &Answer) -> Map<String, Value> {
+    let mut o = object([
+        ("code", code_name(answer.code).into()),
+        ("text", text_or_null(&answer.text)),
+        ("params", params_json(&answer.params)),
+    ]);
+    body_json(&mut o, "body", &answer.body, answer.encoding);
+    o
+}
+
+/// Prints an answer.
+pub(super) fn show_answer(out: &mut Out, answer: &Answer, from: Value, took: Duration) -> Result<(), Failure> {
     if out.json {
-        let mut o = object([
-            ("code", code_name(answer.code).into()),
-            ("text", text_or_null(&answer.text)),
-            ("params", params_json(&answer.params)),
-            ("from", if answer.from == 0 { json!(null) } else { json!(answer.from) }),
-            ("ms", json!(took.as_micros() as f64 / 1000.0)),
-        ]);
-        body_json(&mut o, "body", &answer.body, answer.encoding);
+        let mut o = answer_json(answer);
+        o.extend(object([("from", from), ("ms", json!(took.as_micros() as f64 / 1000.0))]));
         out.json(&o.into())?;
     } else {
         if !answer.params.is_empty() {
@@ -235,21 +290,70 @@ pub(crate) fn call(args: &Call, global: &Global) -> Result<(), Failure> {
             out.body(&answer.body)?;
         }
     }
+    out.flush()
+}
+
+/// What went wrong, if anything.
+fn trouble(answer: &Answer) -> String {
+    let mut text = answer.code.text().to_owned();
+    if !answer.text.is_empty() && !answer.text.eq_ignore_ascii_case(&text) {
+        text.push_str(": ");
+        text.push_str(&plain(&answer.text, false));
+    }
+    text
+}
+
+/// The exit status that an answer stands for. `who`: the command that shows who is there.
+pub(super) fn verdict(goal: &str, answer: &Answer, who: &str) -> Result<(), Failure> {
+    let Some(status) = status_of(answer.code) else { return Ok(()) };
+    let mut text = format!("{goal}: {}", trouble(answer));
+    if answer.code == Code::NoRecipient {
+        text.push_str(&format!("\n  who is there: {who}"));
+    }
+    Err(Failure::Because(status, text))
+}
+
+/// One of those that were asked together.
+pub(super) struct Member {
+    /// As the bus has it: a number or a text.
+    pub(super) address: Value,
+    /// What it calls itself, if that is known.
+    pub(super) name: String,
+    pub(super) answer: Answer,
+}
+
+/// Prints a line for each, and says whether all went well.
+pub(super) fn show_members(out: &mut Out, goal: &str, members: &[Member]) -> Result<(), Failure> {
+    for Member { address, name, answer } in members {
+        if out.json {
+            let mut o = object([("station", address.clone()), ("station_name", text_or_null(name))]);
+            o.append(&mut answer_json(answer));
+            out.json(&o.into())?;
+            continue;
+        }
+        let mut line = match address.as_str() {
+            Some(lname) => plain(lname, false),
+            None => format!("@{address}"),
+        };
+        if !name.is_empty() {
+            line.push_str(&format!(" {}", plain(name, false)));
+        }
+        let said = match status_of(answer.code) {
+            Some(_) => trouble(answer),
+            None => [params(&answer.params), printable(&answer.body, false)].join(" ").trim().to_owned(),
+        };
+        out.line(format!("{line}: {}", if said.is_empty() { answer.code.text() } else { &said }))?;
+    }
     out.flush()?;
-    // The answer is here: what the node says to the goodbye changes nothing.
-    let _ = bus.close();
-    match status {
+    let failed: Vec<_> = members.iter().filter_map(|m| status_of(m.answer.code)).collect();
+    match failed.iter().max_by_key(|s| **s as u8) {
+        None if members.is_empty() => {
+            Err(Failure::Because(Status::Nobody, format!("{goal}: {}", Code::NoRecipient.text())))
+        }
         None => Ok(()),
-        Some(status) => {
-            let mut text = format!("{}: {}", plain(parts.goal(), false), answer.code.text());
-            if !answer.text.is_empty() && answer.text != answer.code.text() {
-                text.push_str(": ");
-                text.push_str(&plain(&answer.text, false));
-            }
-            if answer.code == Code::NoRecipient {
-                text.push_str("\n  who is there: `chappe ls names`");
-            }
-            Err(Failure::Because(status, text))
+        Some(worst) => {
+            let well = members.len() - failed.len();
+            Err(Failure::Because(*worst, format!("{goal}: {well} of {} answered well", members.len())))
         }
     }
 }

@@ -1,9 +1,12 @@
 //! `chappe listen` and `chappe watch`: print what comes.
+//!
+//! Owns: what can be typed for both, on either kind of bus, and how lines look. Does not own
+//! what a bus of BIND 10 does differently (`msgq/listen.rs`).
 
 use std::time::{Duration, Instant};
 
 use chappe_linux::client::{
-    AnswerToSend, Change, Code, Connection, Encoding, Event, FlagChange, Join, Message, Presence, Watch, Why,
+    AnswerToSend, Change, Code, Connection, Encoding, Event, FlagChange, Join, Message, ParamList, Presence, Watch, Why,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,54 +20,55 @@ use super::show::{
 
 /// When to stop.
 #[derive(Debug, Args)]
-struct Until {
+pub(super) struct Until {
     /// Stop after so many lines
     #[arg(long, short = 'n', value_name = "N")]
-    count: Option<u64>,
+    pub(super) count: Option<u64>,
     /// Stop after this time: 10s, 5m. With --count and fewer lines the exit status is 4
     #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
-    time: Option<Duration>,
+    pub(super) time: Option<Duration>,
 }
 
 /// `chappe listen`.
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
-    /// Names to join; `a::*`, `a/*` and `*` hear all signals to names below
+    /// Names to join; `a::*`, `a/*` and `*` hear all signals to names below (but not on a bus of
+    /// BIND 10, where they are names like any other)
     #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     #[command(flatten)]
-    until: Until,
+    pub(super) until: Until,
     /// Join as this instance
     #[arg(long, value_name = "INSTANCE")]
-    instance: Option<String>,
+    pub(super) instance: Option<String>,
     /// Be the only member of each name
     #[arg(long)]
-    exclusive: bool,
+    pub(super) exclusive: bool,
     /// Answer each question with this text. Without it questions stay unanswered here: other
     /// members of the name may answer, or the node says in the end that nobody did
     #[arg(long, value_name = "TEXT")]
-    reply: Option<String>,
+    pub(super) reply: Option<String>,
     /// Print only the bodies, each as it is with a newline behind it
     #[arg(long, conflicts_with = "json")]
-    bodies: bool,
+    pub(super) bodies: bool,
 }
 
 /// `chappe watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     /// Only joins and leaves of this name
-    name: Option<String>,
+    pub(super) name: Option<String>,
     #[command(flatten)]
-    until: Until,
+    pub(super) until: Until,
     /// Who connects and disconnects (default: all three)
     #[arg(long)]
-    stations: bool,
+    pub(super) stations: bool,
     /// Who joins and leaves names
     #[arg(long)]
-    members: bool,
+    pub(super) members: bool,
     /// Which flags are raised and lowered
     #[arg(long)]
-    flags: bool,
+    pub(super) flags: bool,
 }
 
 pub(crate) fn listen(args: &Listen, global: &Global) -> Result<(), Failure> {
@@ -183,24 +187,26 @@ fn follow(
 }
 
 /// For a person who looks on; not part of the output.
-fn remark(out: &Out, text: std::fmt::Arguments<'_>) {
+pub(super) fn remark(out: &Out, text: std::fmt::Arguments<'_>) {
     if !out.quiet {
         eprintln!("chappe: {text}");
     }
 }
 
 fn message_line(m: &Message) -> String {
-    let mut line = now();
     let to = match (m.everyone, m.name.is_empty()) {
         (true, _) => "(everyone)".to_owned(),
         (false, true) => "(you)".to_owned(),
         (false, false) => plain(&m.name, false),
     };
-    line.push_str(&format!("  {to}  {}", plain(&m.verb, false)));
-    if m.ask_id != 0 {
-        line.push('?');
-    }
-    for part in [params(&m.params), printable(&m.body, false)] {
+    line(&to, &m.verb, m.ask_id != 0, &m.params, &m.body)
+}
+
+/// A letter on one line.
+pub(super) fn line(to: &str, verb: &str, asks: bool, listed: &ParamList, body: &[u8]) -> String {
+    let mut line = format!("{}  {to}", now());
+    let verb = format!("{}{}", plain(verb, false), if asks { "?" } else { "" });
+    for part in [verb, params(listed), printable(body, false)] {
         if !part.is_empty() {
             line.push_str("  ");
             line.push_str(&part);
@@ -228,18 +234,21 @@ fn message_json(m: &Message) -> Value {
 
 fn presence_line(p: &Presence) -> String {
     let who = format!("@{} {}", p.station, plain(&p.station_name, false));
-    let who = who.trim_end();
-    let name = plain(&p.name, false);
     let instance = if p.instance.is_empty() { String::new() } else { format!(" ({})", plain(&p.instance, false)) };
-    let what = match p.change {
-        Change::Connected => "connected".to_owned(),
-        Change::Disconnected if p.reason == Code::Ok => "disconnected".to_owned(),
-        Change::Disconnected => format!("disconnected: {}", p.reason.text()),
-        Change::Joined => format!("joined {name}{instance}"),
-        Change::Left => format!("left {name}{instance}"),
-        change => snake(&format!("{change:?}")),
+    let reason = if p.reason == Code::Ok { String::new() } else { format!(": {}", p.reason.text()) };
+    match p.change {
+        Change::Disconnected => change_line(&who, p.change, &reason),
+        change => change_line(&who, change, &format!("{}{instance}", plain(&p.name, false))),
+    }
+}
+
+/// What happened to whom, on one line.
+pub(super) fn change_line(who: &str, change: Change, about: &str) -> String {
+    let what = match change {
+        Change::Disconnected => format!("disconnected{about}"),
+        change => format!("{} {about}", snake(&format!("{change:?}"))),
     };
-    format!("{}  {who}  {what}", now())
+    format!("{}  {}  {}", now(), who.trim_end(), what.trim_end())
 }
 
 fn presence_json(p: &Presence) -> Value {

@@ -13,14 +13,14 @@ use super::values::{self, done};
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
     #[arg(value_enum, default_value_t = Kind::Stations)]
-    what: Kind,
+    pub(super) what: Kind,
     /// `members`: of which name. Otherwise: only what begins with this
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 /// What to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     /// Who is connected
     Stations,
     /// Names that are joined or declared
@@ -43,10 +43,17 @@ pub(crate) struct StatusArgs {
     all: bool,
 }
 
-pub(crate) fn ls(args: &Ls, global: &Global) -> Result<(), Failure> {
-    if args.what == Kind::Members && args.name.is_none() {
-        return Err(Failure::usage("of which name? write `chappe ls members NAME`"));
+impl Ls {
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if self.what == Kind::Members && self.name.is_none() {
+            return Err(Failure::usage("of which name? write `chappe ls members NAME`"));
+        }
+        Ok(())
     }
+}
+
+pub(crate) fn ls(args: &Ls, global: &Global) -> Result<(), Failure> {
+    args.check()?;
     let mut bus = global.connection()?;
     let mut out = global.out();
     let name = args.name.as_deref().unwrap_or_default();

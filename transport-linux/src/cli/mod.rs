@@ -11,6 +11,7 @@
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
+//! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
 mod bench;
@@ -20,6 +21,7 @@ mod flags;
 mod letter;
 mod listen;
 mod ls;
+mod msgq;
 mod show;
 mod values;
 
@@ -109,27 +111,28 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = &cli.global;
-    let result = match &cli.command {
+    let result = match (&cli.command, global.msgq()) {
         // These two have reasons and statuses of their own.
-        Command::Serve(args) => return daemon::serve(args.clone()),
-        Command::CheckConfig(args) => return daemon::check_config(args.clone()),
-        Command::Send(args) => letter::send(args, global),
-        Command::Call(args) => letter::call(args, global),
-        Command::Listen(args) => listen::listen(args, global),
-        Command::Get(args) => values::get(args, global),
-        Command::Set(args) => values::set(args, global),
-        Command::Incr(args) => values::add(args, 1, global),
-        Command::Decr(args) => values::add(args, -1, global),
-        Command::Del(args) => values::del(args, global),
-        Command::Keys(args) => values::keys(args, global),
-        Command::Ls(args) => ls::ls(args, global),
-        Command::Flag(command) => flags::run(command, global),
-        Command::Status(args) => ls::status(args, global),
-        Command::Declare(args) => values::declare(args, global),
-        Command::Watch(args) => listen::watch(args, global),
-        Command::Bench(args) => bench::run(args, global),
-        Command::Completions { shell } => completions(*shell),
-        Command::Man { command, dir } => man(command.as_deref(), dir.as_deref()),
+        (Command::Serve(args), _) => return daemon::serve(args.clone()),
+        (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
+        (Command::Completions { shell }, _) => completions(*shell),
+        (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
+        (command, Some(path)) => msgq::run(command, &path, global),
+        (Command::Send(args), None) => letter::send(args, global),
+        (Command::Call(args), None) => letter::call(args, global),
+        (Command::Listen(args), None) => listen::listen(args, global),
+        (Command::Get(args), None) => values::get(args, global),
+        (Command::Set(args), None) => values::set(args, global),
+        (Command::Incr(args), None) => values::add(args, 1, global),
+        (Command::Decr(args), None) => values::add(args, -1, global),
+        (Command::Del(args), None) => values::del(args, global),
+        (Command::Keys(args), None) => values::keys(args, global),
+        (Command::Ls(args), None) => ls::ls(args, global),
+        (Command::Flag(command), None) => flags::run(command, global),
+        (Command::Status(args), None) => ls::status(args, global),
+        (Command::Declare(args), None) => values::declare(args, global),
+        (Command::Watch(args), None) => listen::watch(args, global),
+        (Command::Bench(args), None) => bench::run(args, global),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,

@@ -22,6 +22,10 @@ const TOKEN: Token = Token(0);
 /// After this long without a look at the socket, nothing is sent without one.
 const STALE: Duration = Duration::from_millis(100);
 
+/// How much longer than the node a call of all members is waited for: it is the node that
+/// says "timed out", and its word needs a moment to arrive.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// What could not be kept.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
@@ -166,6 +170,39 @@ impl Connection {
             core::Event::Reply(a) if a.seq == seq => Some(Ok(Answer::from(a))),
             event => lost(event, seq),
         })
+    }
+
+    /// Asks each member of a name, and waits until all have answered or are known not to: who
+    /// was asked, and the answer. For `ttl_ms` of the letter or the timeout; `ask` and `each`
+    /// are filled in.
+    ///
+    /// Who is asked is decided in the same step in which the letter is sent, so nobody is
+    /// missed and nobody waited for in vain. An answer with a code other than [`Code::Ok`] is
+    /// one too: of the member, or with `from` 0 of the node about a member that has left,
+    /// does not read or did not answer in time.
+    ///
+    /// # Errors
+    /// [`Error::Answered`] if nobody was asked, mostly with [`Code::NoRecipient`];
+    /// [`Error::TimedOut`] if not even the node answers; [`Error::Disconnected`], also when
+    /// some have answered already.
+    pub fn call_each(&mut self, letter: &Letter<'_>) -> Result<Vec<(u64, Answer)>, Error> {
+        let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
+        let ttl_ms = if letter.ttl_ms == 0 { timeout } else { letter.ttl_ms };
+        let seq = self.request(&ClientToServer::Send(Letter { ask: true, each: true, ttl_ms, ..*letter }))?;
+        let mut answers = Vec::new();
+        let mut asked = None;
+        let patience = Duration::from_millis(ttl_ms.into()) + GRACE;
+        self.wait(Some(patience), |_, event| {
+            match event {
+                core::Event::Outcome(o) if o.seq == seq && o.code == Code::Ok => asked = Some(o.count as usize),
+                core::Event::Outcome(o) if o.seq == seq => return Some(Err(Error::Answered(o.into()))),
+                core::Event::Reply(a) if a.seq == seq => answers.push((a.station, Answer::from(a))),
+                core::Event::Disconnected { .. } => return Some(Err(Error::Disconnected)),
+                event => return lost(event, seq),
+            }
+            asked.is_some_and(|n| answers.len() >= n).then_some(Ok(()))
+        })?;
+        Ok(answers)
     }
 
     /// Answers a question. For a message that asks nothing it does nothing.

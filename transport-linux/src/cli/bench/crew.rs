@@ -35,7 +35,8 @@ impl Crew {
             calls: 128,
             ..base
         };
-        let links = (0..n).map(|_| Link::new(global.address(), &options)).collect();
+        let address = global.address()?;
+        let links = (0..n).map(|_| Link::new(address.clone(), &options)).collect();
         let mut crew =
             Crew { poll, events: Events::with_capacity(1024), links, more: Vec::new(), care: Instant::now() };
         let until = Instant::now() + global.timeout;
@@ -54,7 +55,6 @@ impl Crew {
                     _ => {}
                 })?;
                 if failed.is_some() || Instant::now() > until {
-                    let address = global.address();
                     let problem = crew.links.iter_mut().find_map(Link::take_problem);
                     return Err(match failed {
                         Some((_, Some(outcome))) => Error::Refused { address, outcome },

@@ -165,8 +165,8 @@ fn best_floor(args: &Bench, global: &Global) -> Result<(Times, f64), Failure> {
     let time = (args.secs / 5).min(Duration::from_millis(200));
     let mut best: Option<(Times, f64)> = None;
     for _ in 0..5 {
-        let mut times =
-            floor::echo(&global.address(), args.size, time).map_err(|e| Failure::io("cannot measure the floor", &e))?;
+        let mut times = floor::echo(&global.address()?, args.size, time)
+            .map_err(|e| Failure::io("cannot measure the floor", &e))?;
         let p50 = times.percentile(50.0).unwrap_or(f64::MAX);
         if best.as_ref().is_none_or(|(_, b)| p50 < *b) {
             best = Some((times, p50));
@@ -188,7 +188,7 @@ fn to_json(args: &Bench, global: &Global, all: &mut [Measured], ratios: &[(&str,
         .collect();
     let ratios: serde_json::Map<_, _> = ratios.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
     json!({
-        "address": global.address().to_string(), "seconds": args.secs.as_secs_f64(), "size": args.size,
+        "address": global.bus().to_string(), "seconds": args.secs.as_secs_f64(), "size": args.size,
         "stations": args.stations, "window": args.window, "measured": rows, "ratios": ratios,
     })
 }
