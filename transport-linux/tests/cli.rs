@@ -243,7 +243,7 @@ fn all_members_are_asked_and_each_is_reported() {
     );
     assert_eq!(status.code(), Some(4), "the highest of 0, 3 and 4");
     assert_eq!(String::from_utf8(stderr).unwrap(), "chappe: crew: 1 of 3 answered well\n");
-    let (status, out, _) = daemon.run(&["call", "--all", "crew/REPORT", "-t", "300ms", "--json"]);
+    let (status, out, _) = daemon.run(&["call", "--all", "crew/REPORT", "-t", "1s", "--json"]);
     let rows: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!((status, rows.len()), (4, 2));
     let row = rows.iter().find(|r| r["station_name"] == "well").unwrap();

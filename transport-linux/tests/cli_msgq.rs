@@ -401,8 +401,8 @@ fn each_member_of_a_group_is_asked_from_either_bus() {
     let mut mute = daemon.station("mute");
     mute.join("crew").unwrap();
     for (command, native) in [
-        (daemon.msgq(&["call", "--all", "crew/hello", "-t", "500ms"]), false),
-        (daemon.native_command(&["call", "--all", "crew/hello", "-t", "500ms"]), true),
+        (daemon.msgq(&["call", "--all", "crew/hello", "-t", "1s"]), false),
+        (daemon.native_command(&["call", "--all", "crew/hello", "-t", "1s"]), true),
     ] {
         let (status, out, err) = run(command);
         assert_eq!((status, err.as_str()), (4, "chappe: crew: 1 of 3 answered well\n"));
@@ -444,7 +444,7 @@ fn three_are_asked_and_one_leaves_and_one_is_silent() {
         while !matches!(deserter.next_event(Some(SOON)).unwrap(), Some(Event::Message(m)) if m.ask_id != 0) {}
     });
     let mut asker = daemon.station("asker");
-    let letter = Letter { name: "crew", verb: "hello", ttl_ms: 600, ..Letter::default() };
+    let letter = Letter { name: "crew", verb: "hello", ttl_ms: 1000, ..Letter::default() };
     let mut said: Vec<_> =
         asker.call_each(&letter).unwrap().into_iter().map(|(_, a)| (a.code.text(), a.body)).collect();
     said.sort();
@@ -463,9 +463,13 @@ fn three_are_asked_and_one_leaves_and_one_is_silent() {
 #[test]
 fn a_callee_that_leaves_is_told_by_the_node() {
     let daemon = Daemon::new();
-    let module = module(&daemon, "Echo", serve);
+    let (asked, is_asked) = mpsc::channel();
+    let module = module(&daemon, "Echo", move |m| {
+        asked.send(()).unwrap();
+        serve(m)
+    });
     let call = daemon.msgq(&["call", "Echo/mute"]).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    is_asked.recv_timeout(SOON).unwrap();
     drop(module);
     let Output { status, stderr, .. } = call.wait_with_output().unwrap();
     let err = String::from_utf8(stderr).unwrap();

@@ -120,7 +120,7 @@ impl What {
             return Err(Failure::usage("a name and --everyone exclude each other; for the verb alone write /VERB"));
         }
         let verb = match (verb.as_str(), encoding) {
-            ("", Encoding::Json) if self.params.is_empty() => verb,
+            ("", Encoding::Json) if listed.is_empty() => verb,
             ("", _) if body.is_empty() => "NOTIFY".to_owned(),
             ("", _) => "SET".to_owned(),
             _ => verb,

@@ -123,12 +123,7 @@ fn follow(
                     *left -= 1;
                 }
             }
-            Ok(None) => {
-                return match left {
-                    Some(n) => Err(Failure::Because(Status::TimedOut, format!("{n} more were expected"))),
-                    None => Ok(()),
-                };
-            }
+            Ok(None) => return over(left),
             Err(error) => {
                 out.flush()?;
                 remark(&out, format_args!("msgq://{}: {error}; again in {}", path.display(), span(pause)));
@@ -143,7 +138,7 @@ fn follow(
                     missed = 0;
                     remark(&out, format_args!("connected again, as {}", plain(bus.lname(), false)));
                 } else if end.is_some_and(|e| e <= Instant::now()) {
-                    return Err(error.into());
+                    return over(left);
                 }
             }
         }
@@ -153,6 +148,14 @@ fn follow(
         }
     }
     out.flush()
+}
+
+/// The time to listen is over: were there as many lines as wished for?
+fn over(left: Option<u64>) -> Result<(), Failure> {
+    match left {
+        Some(n) => Err(Failure::Because(Status::TimedOut, format!("{n} more were expected"))),
+        None => Ok(()),
+    }
 }
 
 fn message_json(m: &Message, said: &Said) -> Value {
