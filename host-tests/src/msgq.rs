@@ -74,7 +74,7 @@ pub struct Talker {
     /// Octets that came, whole frames removed.
     pub(crate) input: Vec<u8>,
     /// Octets that the router has not taken yet.
-    pub(crate) output: Vec<u8>,
+    pub output: Vec<u8>,
     /// It was told its name at least once.
     named: bool,
 }

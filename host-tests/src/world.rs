@@ -107,6 +107,11 @@ impl World {
         World { router, now, stations: Vec::new(), talkers: Vec::new(), piece: usize::MAX }
     }
 
+    /// How many rows of a table are used, or blocks of the pool: by its name in the router's `usage`.
+    pub fn used(&self, what: &str) -> u64 {
+        self.router.usage().into_iter().find(|u| u.name == what).unwrap_or_else(|| panic!("no {what}")).used
+    }
+
     /// A client that wants a connection; it is ready when this returns, if the router lets it.
     pub fn station(&mut self, name: &'static str) -> usize {
         self.station_with(Options { name, ..Options::default() }, Rights::ALL)
@@ -334,7 +339,11 @@ impl World {
 
     /// As [`World::stranger`], with these rights.
     pub fn stranger_with(&mut self, rights: Rights) -> usize {
-        let newcomer = Newcomer { dialect: Dialect::Msgq, grant: Grant::anonymous(rights), ..Newcomer::default() };
+        self.admitted(Newcomer { dialect: Dialect::Msgq, grant: Grant::anonymous(rights), ..Newcomer::default() })
+    }
+
+    /// As [`World::stranger`], as the shell has it.
+    pub fn admitted(&mut self, newcomer: Newcomer) -> usize {
         let id = self.router.admit(self.now, newcomer).expect("a free place");
         self.talkers.push(Talker::new(id));
         self.drive();

@@ -285,8 +285,7 @@ fn d5_when_the_asker_goes_nobody_is_told_and_nothing_is_left() {
         let ask_id = w.letters(m)[0].ask_id;
         w.answer(m, ask_id, b"");
     }
-    let used = |w: &World| w.router.usage().into_iter().find(|u| u.name == "requests").unwrap().used;
-    assert_eq!(used(&w), 0);
+    assert_eq!(w.used("requests"), 0);
     assert_eq!(w.router.counters().get(Counter::AskerGone), 1);
 }
 
@@ -377,8 +376,7 @@ fn d5_a_long_muddle_hears_of_each_exactly_once() {
             assert_eq!(about, there, "seed {seed} call {seq}");
             answered += told.iter().filter(|t| t.0 == Code::Ok).count();
         }
-        let used = w.router.usage().into_iter().find(|u| u.name == "requests").unwrap().used;
-        assert_eq!(used, 0, "seed {seed}");
+        assert_eq!(w.used("requests"), 0, "seed {seed}");
     }
     assert!(answered > 100, "only {answered} answers");
 }
