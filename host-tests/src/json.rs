@@ -183,15 +183,14 @@ impl<'t> Reader<'t> {
         let rest = self.rest();
         let end = rest.find(|c: char| !c.is_ascii_digit() && !"+-.eE".contains(c)).unwrap_or(rest.len());
         let token = &rest[..end];
-        let digits = token.strip_prefix('-').unwrap_or(token);
-        let whole = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        // the grammar beyond this is serde_json's, which is JSON's
-        if whole == 0 || serde_json::from_str::<Value>(token).is_err() {
+        if !is_number(token) {
             return Err(self.wrong("no value"));
         }
         self.at += end;
-        if whole < digits.len() {
-            return Ok(serde_json::from_str(token).expect("tried above"));
+        if token.contains(['.', 'e', 'E']) {
+            // beyond what a double can be it is still a number
+            let double = token.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+            return Ok(double.map_or_else(|| Value::String(format!("#{token}")), Value::Number));
         }
         match (token.parse::<i64>(), self.rule) {
             (Ok(n), _) => Ok(Value::from(n)),
@@ -199,6 +198,18 @@ impl<'t> Reader<'t> {
             (Err(_), Rule::Both) => Err(format!("an integer beyond 64 bits: {token}")),
         }
     }
+}
+
+/// `-`, whole part without leading zeros, fraction, exponent: RFC 8259 section 6.
+fn is_number(token: &str) -> bool {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let token = token.strip_prefix('-').unwrap_or(token);
+    let (mantissa, exponent) = match token.split_once(['e', 'E']) {
+        Some((m, e)) => (m, e.strip_prefix(['+', '-']).unwrap_or(e)),
+        None => (token, "0"),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    digits(whole) && digits(fraction) && digits(exponent) && (whole == "0" || !whole.starts_with('0'))
 }
 
 #[cfg(test)]
@@ -247,6 +258,13 @@ mod tests {
             "\"\\x\"",
             "\"\\ud800\"",
             "\"\\udc00\"",
+            "1.e1",
+            "1e",
+            "1e+",
+            "-01",
+            "1.2.3",
+            "--1",
+            "1e1e1",
             "\"\\ud800\\u0041\"",
             "\"\\u00g0\"",
             "+1",

@@ -55,3 +55,60 @@ save('store', 'full-then-tombstones-give-way', bytes([b for i in range(16) for b
 save('store', 'count', bytes([4, 1, 1, 5, 4, 1, 0, 250, 5, 1, 1, 1]))
 save('timers', 'near-and-far', bytes([3, 0, 100, 0, 8, 1, 0, 80, 2, 0, 255, 3, 3, 200, 0, 83, 3, 0]))
 save('timers', 'set-again-and-cleared', bytes([0, 0, 1, 16, 0, 1, 200, 1, 1, 16, 0, 2, 2, 0, 11, 255, 255]))
+
+# --- MSGQ ---
+
+
+def dialogue(path):
+    """What each client says there, frame by frame."""
+    for line in open(path, encoding='utf-8'):
+        who, _, rest = line.rstrip('\n').partition(' -> ')
+        if rest and not line.startswith('#') and not rest.startswith('('):
+            raw = rest.encode()
+            out, i = b'', 0
+            while i < len(raw):
+                if raw[i:i + 2] == b'\\x':
+                    out, i = out + bytes.fromhex(raw[i + 2:i + 4].decode()), i + 4
+                elif raw[i:i + 2] == b'\\\\':
+                    out, i = out + b'\\', i + 2
+                else:
+                    out, i = out + raw[i:i + 1], i + 1
+            yield who, out
+
+
+for path in sorted(glob.glob(os.path.join(HERE, '../../vectors/msgq/*.txt'))):
+    name = os.path.basename(path)[:-4]
+    clients, ops = {}, b''
+    for who, said in dialogue(path):
+        if who not in clients:
+            clients[who] = len(clients)
+            ops += bytes([0, 0])
+        head = int.from_bytes(said[4:6], 'big')
+        if 6 + head <= len(said):
+            save('msgq_json', f'{name}-{who}-header', said[6:6 + head])
+            if said[6 + head:]:
+                save('msgq_json', f'{name}-{who}-body', said[6 + head:])
+        for i in range(0, len(said), 250):
+            piece = said[i:i + 250]
+            ops += bytes([2 + 16 * clients[who], len(piece)]) + piece
+    if ops:
+        save('msgq_session', name, ops)
+
+for name, text in {
+        'numbers': '[0, -0, 1.50, -1e-3, 2E+9, 123456789012345678901234567890, 9223372036854775807]',
+        'not-finite': '{"a": NaN, "b": [Infinity, -Infinity]}',
+        'escapes': r'{"\u0061\"": "\b\f\n\r\t\/\\ \ud83d\udc4b \u0001"}',
+        'half-a-pair': r'{"a": "\ud83d"}',
+        'raw-controls': '{"a": "\x01\t\n\x7f"}',
+        'deep': '[' * 64 + ']' * 64,
+        'too-deep': '{"a":' * 65 + '1' + '}' * 65,
+        'doubled': '{"type":"stop","type":"send","to":1,"to":2}'}.items():
+    save('msgq_json', name, text.encode())
+MSGQ, NATIVE, SUB, SEND, ANSWER, WORD, READS, GOES, TIME = 0, 1, 7, 8, 10, 11, 12, 13, 14
+named = [WORD, 0, WORD, 1]
+save('msgq_session', 'two-ask-each-other', bytes([MSGQ, 0, MSGQ, 0] + named + [SUB, 0, SUB, 1, SEND, 32, SEND, 33, ANSWER, 0, ANSWER, 1]))
+save('msgq_session', 'asked-and-gone', bytes([MSGQ, 0] * 3 + named + [SUB, 0, SUB, 1, SEND, 32, SUB, 33, GOES, 1, TIME, 9]))
+save('msgq_session', 'deaf-until-closed', bytes([MSGQ, 0, MSGQ, 0] + named + [SUB, 0, READS, 0] + [SEND, 33] * 60 + [TIME + 160, 255] * 6))
+save('msgq_session', 'watchers', bytes([MSGQ, 0, WORD, 0, SUB + 80, 0, SUB + 64, 0, MSGQ, 0, WORD, 1, SEND + 48, 1, SUB, 1, SUB, 33, GOES, 1]))
+save('msgq_session', 'native-asks-each', bytes([MSGQ, 0, MSGQ, 0, NATIVE, 0] + named + [SUB, 0, SUB, 1, SEND, 32 + 16 + 2, ANSWER, 0, GOES, 1]))
+save('msgq_session', 'before-its-name', bytes([MSGQ, 0, WORD, 0, SUB + 80, 0, MSGQ, 0, SEND, 16, SUB, 1, WORD, 1, WORD + 16, 1]))
