@@ -1,13 +1,16 @@
 //! The core never allocates: a global allocator that aborts as soon as the router and the
 //! clients are built, and a whole scenario under it.
 //!
-//! One test only, in a process of its own: the allocator is everybody's.
+//! In a process of their own: the allocator is everybody's.
 
 use chappe_core::client::{Call, Client, Event, Inbox, Memory, Options};
+use chappe_core::dialect::Dialect;
 use chappe_core::model::{Answer, Declare, Flag, Join, Letter, List, Params, Store, StoreOp, Watch, What};
 use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::{Duration, Instant};
+use chappe_host_tests::memory::Few;
+use chappe_host_tests::msgq::frame;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -189,4 +192,193 @@ fn a_whole_scenario_without_a_single_allocation() {
     assert_eq!((h.messages, h.replies, h.values), (400, 200, 200));
     assert_eq!((h.flags, h.presence), (10, 2));
     assert!(h.items > 300, "{}", h.items);
+}
+
+/// Everything that stations of MSGQ do, with a native one beside them.
+#[test]
+fn stations_of_msgq_without_a_single_allocation() {
+    let mut memory = Few::new(512 << 10, 80 << 10);
+    let mut settings = Settings::new("n", "0", &OPEN);
+    settings.max_frame = 4096;
+    settings.outbox = 65536;
+    let mut now = Instant::from_millis(1);
+    let mut router = memory.router(settings, now).unwrap();
+    let mut buffers: Buffers = ([0; 2048], [0; 512], [0; 1024], [Call::default(); 8]);
+    let mut client = Client::new(
+        Memory { outbox: &mut buffers.0, script: &mut buffers.1, calls: &mut buffers.3 },
+        Options { name: "c", ..Options::default() },
+        now,
+    );
+    let mut inbox = Inbox::new(&mut buffers.2);
+    let say = |header: &str, body: &str| frame(header.as_bytes(), body.as_bytes());
+    let send = |to: &str, group: &str, rest: &str, body: &str| {
+        let header =
+            format!(r#"{{"type":"send","from":"1_2@n","to":"{to}","group":"{group}","instance":"*","seq":7,{rest}}}"#);
+        frame(header.as_bytes(), body.as_bytes())
+    };
+    // said by the first of the two, again and again; the second serves what it hears
+    let first = [
+        say(r#"{ "type": "ping" }"#, "body"),
+        say(r#"{"type":"subscribe","group":"*","instance":"i"}"#, ""),
+        send("*", "g", "\"want_answer\":false", r#"{"command":["SET",{"name":"g","value":"v\\n"}]}"#),
+        send("*", "\\u00e9", "\"x\":\"\\ud83d\\udc4b\"", "{}"),
+        send("*", "void", "\"want_answer\":true", "{}"),
+        send("*", "g", "\"want_answer\":true", r#"{"command":["DO",{"a":"b"}]}"#),
+        send("*", "native", "\"want_answer\":true", r#"{"command":["DO",[1,2]]}"#),
+        send("*", "Msgq", "\"want_answer\":true", r#"{"command":["members"]}"#),
+        send("*", "Msgq", "\"want_answer\":true", r#"{"command":["members",{"group":"g"}]}"#),
+        send("*", "Msgq", "\"want_answer\":true", r#"{"command":["AreYouThere?"]}"#),
+        say(r#"{"type":"unsubscribe","group":"*","instance":"i"}"#, ""),
+        say(r#"{"type":"hello"}"#, ""),
+    ]
+    .concat();
+    let names = say(r#"{"type":"getlname"}"#, "");
+    let joins = [
+        say(r#"{"type":"subscribe","group":"g","instance":"*"}"#, ""),
+        say("{\"type\":\"subscribe\",\"group\":\"\u{e9}\",\"instance\":\"*\"}", ""),
+        say(r#"{"type":"subscribe","group":"ConfigManager","instance":"*"}"#, ""),
+        say(r#"{"type":"subscribe","group":"notifications/cc_members","instance":"*"}"#, ""),
+    ]
+    .concat();
+    let reply = r#"{"type":"send","from":"x","to":"LNAME","group":"g","instance":"*","seq":1,"reply":7}"#;
+    let bad = say("{bad", "");
+    let mut heard = vec![0u8; 1 << 20];
+
+    FORBIDDEN.set(true);
+    let new = |dialect| Newcomer { dialect, ..Newcomer::default() };
+    let native = router.admit(now, new(Dialect::Messi)).unwrap();
+    client.connected(now);
+    let ids = [0; 2].map(|_| router.admit(now, new(Dialect::Msgq)).unwrap());
+    let mut count = [0u32; 3];
+    let (mut replies, mut wrong) = (0, 0);
+    let mut lname = [0u8; 64];
+    let mut lname_len = 0;
+    for i in 0..200u32 {
+        now = now + Duration::from_millis(100);
+        router.tick(now);
+        while client.tick(now).is_some() {}
+        if i == 1 {
+            wrong += client.join(&Join { name: "native", ..Join::default() }).is_err() as u32;
+            wrong += client.join(&Join { name: "*", ..Join::default() }).is_err() as u32;
+        }
+        if i > 2 {
+            wrong +=
+                client.call(now, &Letter { name: "g", verb: "DO", body: b"1", ..Letter::default() }).is_err() as u32;
+        }
+        let says: [&[u8]; 2] = match i {
+            0 => [&names, &names],
+            1 => [&[], &joins],
+            _ => [&first, &[]],
+        };
+        for (id, bytes) in ids.iter().zip(says) {
+            // in uneven pieces, so that half frames are kept
+            for piece in bytes.chunks(37) {
+                let mut piece = piece;
+                while !piece.is_empty() {
+                    let taken = router.receive(now, *id, piece);
+                    piece = &piece[taken..];
+                }
+            }
+        }
+        if i % 20 == 5 {
+            // somebody comes, is told of, says nonsense and goes
+            let id = router.admit(now, new(Dialect::Msgq)).unwrap();
+            wrong += (router.receive(now, id, &names) != names.len()) as u32;
+            wrong += (router.receive(now, id, &bad) != bad.len()) as u32;
+        }
+        for _ in 0..20 {
+            while !client.output().is_empty() {
+                let n = client.output().len().min(13);
+                let taken = router.receive(now, native, &client.output()[..n]);
+                client.sent(taken);
+            }
+            while let Some(action) = router.next_action(now) {
+                let Action::Write(id) = action else { continue };
+                let mut n = 0;
+                for (to, from) in heard.iter_mut().zip(router.output(id).flatten()) {
+                    *to = *from;
+                    n += 1;
+                }
+                router.sent(now, id, n);
+                router.writable(now, id);
+                let mut input = &heard[..n];
+                if id == native {
+                    while let Ok(Some(frame)) = inbox.take(&mut input) {
+                        match client.handle(now, frame) {
+                            Some(Event::Message(l)) if l.ask_id != 0 => {
+                                let answer = Answer { ask_id: l.ask_id, body: b"42", ..Answer::default() };
+                                wrong += client.answer(&answer).is_err() as u32;
+                            }
+                            Some(Event::Reply(a)) => replies += (a.body == b"5") as u32,
+                            _ => {}
+                        }
+                        count[2] += 1;
+                    }
+                    continue;
+                }
+                let Some(which) = ids.iter().position(|i| *i == id) else { continue };
+                while input.len() > 6 {
+                    let all = 4 + u32::from_be_bytes([input[0], input[1], input[2], input[3]]) as usize;
+                    let head = u16::from_be_bytes([input[4], input[5]]) as usize;
+                    let (header, body) = input[6..all].split_at(head);
+                    count[which] += 1;
+                    let text = std::str::from_utf8(header).unwrap_or_default();
+                    if let Some(name) = std::str::from_utf8(body).unwrap_or_default().strip_prefix("{\"lname\": \"")
+                        && which == 0
+                    {
+                        lname_len = name.len() - 2;
+                        lname[..lname_len].copy_from_slice(&name.as_bytes()[..lname_len]);
+                    }
+                    // what the second is asked it answers: to the first, or to the native one
+                    if which == 1 && text.contains("true}") {
+                        let to = if text.contains("\"seq\":7") {
+                            &lname[..lname_len]
+                        } else {
+                            field(text, "\"from\": \"", "\"")
+                        };
+                        let number = if text.contains("\"seq\":7") { b"7" } else { field(text, "\"seq\": ", ",") };
+                        let mut out = [0u8; 256];
+                        let n = answer_into(&mut out, reply, to, number);
+                        wrong += (router.receive(now, id, &out[..n]) != n) as u32;
+                    }
+                    input = &input[all..];
+                }
+            }
+        }
+    }
+    let checked = router.check();
+    let asked = router.counters().get(chappe_core::router::Counter::Answered);
+    FORBIDDEN.set(false);
+
+    assert_eq!(checked, Ok(()));
+    assert_eq!(wrong, 0, "requests that were not taken");
+    // to the first: what it asked is answered, by the node, the native one and the second
+    assert!(count[0] > 198 * 7, "{count:?}");
+    assert!(count[1] > 198 * 3 && count[2] > 198, "{count:?}");
+    assert_eq!(replies, 197, "the native one's calls");
+    assert!(asked >= 197 + 2 * 198, "{asked}");
+}
+
+/// What stands between `before` and `after`.
+fn field<'t>(text: &'t str, before: &str, after: &str) -> &'t [u8] {
+    let rest = text.split_once(before).map_or("", |t| t.1);
+    rest.split_once(after).map_or("", |t| t.0).as_bytes()
+}
+
+/// A frame of `header` with `to` and `reply` in their places and `{"result":[0,5]}`; its length.
+fn answer_into(out: &mut [u8], header: &str, to: &[u8], number: &[u8]) -> usize {
+    let (before, rest) = header.split_once("LNAME").unwrap_or_default();
+    let middle = rest.strip_suffix("7}").unwrap_or_default();
+    let body = br#"{"result":[0,5]}"#;
+    let parts = [before.as_bytes(), to, middle.as_bytes(), number, b"}", &body[..]];
+    let size: usize = parts.iter().map(|p| p.len()).sum();
+    let head = (size - body.len()) as u16;
+    out[..4].copy_from_slice(&(2 + size as u32).to_be_bytes());
+    out[4..6].copy_from_slice(&head.to_be_bytes());
+    let mut at = 6;
+    for part in parts {
+        out[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    at
 }
