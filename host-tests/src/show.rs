@@ -101,8 +101,8 @@ members!(to_node ClientToServer {
     Hello "hello" { seq name user token silence_ms software max_frame }
     Join "join" { seq name instance exclusive }
     Leave "leave" { seq name instance }
-    Send "send" { name verb body encoding params instance station everyone seq ask ttl_ms keep from ask_id }
-    Answer "answer" { ask_id code text body encoding params seq from }
+    Send "send" { name verb body encoding params instance station everyone seq ask ttl_ms keep from ask_id each }
+    Answer "answer" { ask_id code text body encoding params seq from station }
     Store "store" { seq op name value amount announce }
     Watch "watch" { seq name stations members flags off }
     List "list" { seq what name after }
@@ -114,8 +114,8 @@ members!(to_node ClientToServer {
 members!(to_client ServerToClient {
     Welcome "welcome" { seq station node version max_frame silence_ms max_name max_value }
     Outcome "outcome" { seq code text next count }
-    Message "message" { name verb body encoding params instance station everyone seq ask ttl_ms keep from ask_id }
-    Reply "reply" { ask_id code text body encoding params seq from }
+    Message "message" { name verb body encoding params instance station everyone seq ask ttl_ms keep from ask_id each }
+    Reply "reply" { ask_id code text body encoding params seq from station }
     Value "value" { seq name value age_ms idle_ms }
     Item "item" { seq what name station instance text value count age_ms exclusive tags manual }
     Presence "presence" { change station station_name name instance reason }
