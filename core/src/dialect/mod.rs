@@ -280,6 +280,30 @@ impl Wording {
     /// The one that most stations have.
     pub(crate) const USUAL: Wording = Wording::Messi(messi::frame::Framing::Today);
 
+    /// How many kinds of wordings there are: the usual one, all that are rare, and one for each
+    /// dialect more.
+    pub(crate) const KINDS: usize = if cfg!(feature = "msgq") { 3 } else { 2 };
+
+    /// Which kind it is: 0 the usual one, 1 a rare one.
+    pub(crate) fn kind(self) -> usize {
+        match self {
+            Wording::USUAL => 0,
+            Wording::Messi(_) => 1,
+            #[cfg(feature = "msgq")]
+            Wording::Msgq => 2,
+        }
+    }
+
+    /// The only wording of its kind, if the kind has only one.
+    pub(crate) fn of_kind(kind: usize) -> Option<Wording> {
+        match kind {
+            0 => Some(Wording::USUAL),
+            #[cfg(feature = "msgq")]
+            2 => Some(Wording::Msgq),
+            _ => None,
+        }
+    }
+
     /// Says something of the model. `None`: longer than `out`; 0: there is no way to say it
     /// in this dialect.
     pub(crate) fn say(self, _here: Here<'_>, what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {

@@ -44,7 +44,13 @@ impl Router<'_> {
             s if name != 0 && self.names.is_member(self.stations[s].memberships, name) => name,
             _ => 0,
         };
-        let r = self.requests.open(&mut self.stations, n, l.seq, row).ok_or(Code::Full)?;
+        let r = loop {
+            match self.requests.open(&mut self.stations, n, l.seq, row) {
+                Some(r) => break r,
+                None if self.forget_a_question() => {}
+                None => return Err(Code::Full),
+            }
+        };
         if row != 0 {
             self.names.hold_row(row);
         }
@@ -135,7 +141,7 @@ impl Router<'_> {
         st.stamp = self.stamp;
         let put = if !there {
             Err(Code::RecipientLeft)
-        } else if !self.requests.owe(&mut self.stations, r, to) {
+        } else if !self.owe(r, to) {
             Err(Code::Full)
         } else {
             self.hand_anew(delivery, to).map_err(|denied| {
@@ -149,6 +155,18 @@ impl Router<'_> {
             if each {
                 self.tell_loss(r, to, code);
                 delivery.forget_wording();
+            }
+        }
+    }
+
+    /// Station `to` may answer question `r`. `false`: there is no room to note that.
+    fn owe(&mut self, r: u32, to: u32) -> bool {
+        loop {
+            if self.requests.owe(&mut self.stations, r, to) {
+                return true;
+            }
+            if !self.forget_a_question() {
+                return false;
             }
         }
     }
@@ -197,7 +215,7 @@ impl Router<'_> {
                 self.settle(r);
             }
         } else {
-            self.requests.forgive(&mut self.stations, d);
+            self.pay(r, d);
             self.conclude(r);
         }
     }

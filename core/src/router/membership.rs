@@ -2,7 +2,6 @@
 
 use super::names::JoinError;
 use super::{Rights, Router};
-use crate::dialect::Wording;
 use crate::model::{Change, Code, Declare, Join, Leave};
 use crate::name;
 
@@ -62,9 +61,7 @@ impl Router<'_> {
             }
         };
         self.stations[n].joins += 1;
-        if self.stations[n].session.wording() != Wording::USUAL {
-            self.names.mark_odd(m);
-        }
+        self.names.mark(m, self.stations[n].session.wording());
         self.outcome(n, j.seq, Code::Ok, "");
         let member = &self.names.members[m];
         let (row, instance) = (member.name, member.instance);

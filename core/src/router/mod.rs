@@ -266,7 +266,7 @@ impl<'s> Router<'s> {
             counters: Counters::new(),
             stamp: 0,
             epoch: 0,
-            run: run::Run::default(),
+            run: run::Run::NONE,
             doomed: 0,
             pressed: false,
             stopping: false,

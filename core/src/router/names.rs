@@ -5,6 +5,7 @@
 //! instance of somebody's membership. Does not own who is told about it.
 
 use crate::buffer::slab::{Ends, Link, Linked, Row, Slab, append, remove};
+use crate::dialect::Wording;
 use crate::limits::MAX_NAME;
 use crate::name;
 use heapless::vec::VecView;
@@ -21,8 +22,8 @@ pub struct NameRow {
     holds: u32,
     pub(crate) members: Ends,
     pub(crate) count: u32,
-    /// Of these, how many have not the usual wording.
-    pub(crate) odd: u32,
+    /// Of these, how many have a wording of each kind but the usual one.
+    odd: [u32; Wording::KINDS - 1],
     /// Of these members, one that has it exclusively.
     pub(crate) exclusive: bool,
     pattern: bool,
@@ -39,7 +40,7 @@ impl Row for NameRow {
         holds: 0,
         members: Ends::EMPTY,
         count: 0,
-        odd: 0,
+        odd: [0; Wording::KINDS - 1],
         exclusive: false,
         pattern: false,
         declared: false,
@@ -75,7 +76,8 @@ pub struct MemberRow {
     /// Row of the instance's text; 0 is `*`.
     pub(crate) instance: u32,
     pub(crate) exclusive: bool,
-    pub(crate) odd: bool,
+    /// The kind of its wording.
+    kind: u8,
     /// Counts memberships: later ones have larger numbers.
     pub(crate) serial: u64,
     of_name: Link,
@@ -88,7 +90,7 @@ impl Row for MemberRow {
         name: 0,
         instance: 0,
         exclusive: false,
-        odd: false,
+        kind: 0,
         serial: 0,
         of_name: Link::NONE,
         of_station: Link::NONE,
@@ -362,18 +364,34 @@ impl<'s> Names<'s> {
         m != 0
     }
 
-    /// The member of membership `m` has not the usual wording.
-    pub(crate) fn mark_odd(&mut self, m: u32) {
-        self.members[m].odd = true;
+    /// Takes note of the wording of who has membership `m`.
+    pub(crate) fn mark(&mut self, m: u32, wording: Wording) {
+        let kind = wording.kind();
+        self.members[m].kind = kind as u8;
         let n = self.members[m].name;
-        self.rows[n].odd += 1;
+        if let Some(odd) = self.rows[n].odd.get_mut(kind.wrapping_sub(1)) {
+            *odd += 1;
+        }
+    }
+
+    /// The wording that all members of row `n` have, if they have the same.
+    #[inline]
+    pub(crate) fn common_wording(&self, n: u32) -> Option<Wording> {
+        let row = &self.rows[n];
+        if row.odd == [0; Wording::KINDS - 1] {
+            return Some(Wording::USUAL);
+        }
+        let kind = 1 + row.odd.iter().position(|odd| *odd == row.count)?;
+        Wording::of_kind(kind)
     }
 
     /// Ends membership `m`. The rows of its name and instance go with it if nothing else
     /// holds them, so whoever needs their texts holds them before.
     pub(crate) fn leave(&mut self, mine: &mut Ends, m: u32) {
-        let MemberRow { name: n, instance, exclusive, odd, .. } = self.members[m];
-        self.rows[n].odd -= odd as u32;
+        let MemberRow { name: n, instance, exclusive, kind, .. } = self.members[m];
+        if let Some(odd) = self.rows[n].odd.get_mut((kind as usize).wrapping_sub(1)) {
+            *odd -= 1;
+        }
         remove::<OfName, _>(&mut self.members, &mut self.rows[n].members, m);
         remove::<OfStation, _>(&mut self.members, mine, m);
         self.members[m].serial = 0;
@@ -437,7 +455,8 @@ impl<'s> Names<'s> {
             if self.find(row.text()) != Some(n) {
                 return Err("names: a name does not find its row");
             }
-            let (mut count, mut odd, mut exclusive, mut m) = (0u32, 0, false, row.members.first);
+            let (mut count, mut exclusive, mut m) = (0u32, false, row.members.first);
+            let mut odd = [0; Wording::KINDS - 1];
             while m != 0 {
                 let member = &self.members[m];
                 if member.name != n {
@@ -445,7 +464,9 @@ impl<'s> Names<'s> {
                 }
                 count += 1;
                 exclusive |= member.exclusive;
-                odd += member.odd as u32;
+                if let Some(odd) = odd.get_mut((member.kind as usize).wrapping_sub(1)) {
+                    *odd += 1;
+                }
                 m = member.next_of_name();
                 if count > row.count {
                     break;

@@ -41,6 +41,14 @@ impl Router<'_> {
 
     pub(super) fn drop_echo(&mut self, _: u32) {}
 
+    pub(super) fn forget_a_question(&mut self) -> bool {
+        false
+    }
+
+    pub(super) fn pay(&mut self, _: u32, d: u32) {
+        self.requests.forgive(&mut self.stations, d);
+    }
+
     pub(super) fn forgive(&mut self, d: u32, _: bool) -> Option<u32> {
         self.requests.forgive(&mut self.stations, d)
     }
@@ -73,6 +81,9 @@ impl Router<'_> {
         }
         let echo = raw.echo();
         let key = question_key(echo).ok_or(Code::BadRequest)?;
+        while let Some(old) = self.requests.spent_with(n, key) {
+            self.settle(old);
+        }
         // headers are charged to who asks, as if they waited for it
         let st = &mut self.stations[n];
         let fill = Fill {
@@ -131,8 +142,29 @@ impl Router<'_> {
             return self.settle(r);
         }
         self.drop_echo(r);
-        self.requests.row_mut(r).by_key.spent = true;
         self.set_question_timer(r, self.settings.max_ask);
+        if let Some(oldest) = self.requests.spend(&mut self.stations, r) {
+            self.settle(oldest);
+        }
+    }
+
+    /// Makes room by forgetting a question that is spent. Whether there was one.
+    pub(super) fn forget_a_question(&mut self) -> bool {
+        let oldest = self.requests.oldest_spent();
+        if let Some(oldest) = oldest {
+            self.settle(oldest);
+        }
+        oldest.is_some()
+    }
+
+    /// Debt `d` of question `r` is paid. If its answer could come a second time, that is known.
+    pub(super) fn pay(&mut self, r: u32, d: u32) {
+        let numbers = self.stations[self.requests.row(r).asker].session.dialect().ways().numbers;
+        if numbers {
+            self.requests.void(d);
+        } else {
+            self.requests.forgive(&mut self.stations, d);
+        }
     }
 
     /// The header of question `r` is not needed any more.
@@ -178,12 +210,7 @@ impl Router<'_> {
         };
         let r = self.requests.debt(d).request;
         if !self.is_awaited(r, d) {
-            self.counters.one(Counter::StrayAnswers);
-            self.requests.forgive(&mut self.stations, d);
-            if self.requests.row(r).debts.first == 0 {
-                self.settle(r);
-            }
-            return;
+            return self.counters.one(Counter::StrayAnswers);
         }
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(letter, raw, n, from, 0);
@@ -195,7 +222,7 @@ impl Router<'_> {
             // it was closed, or told
             Err(_) if !self.stations[asker].lives() => {}
             Err(_) => {
-                self.requests.forgive(&mut self.stations, d);
+                self.pay(r, d);
                 self.give_up(r, Code::TooBig);
             }
         }

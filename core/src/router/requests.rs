@@ -6,8 +6,9 @@
 //! not own what is said then.
 //!
 //! Some dialects answer by the asker's own number. There a question is found by asker and
-//! *key*; and once it is closed it is *spent*: it stays while somebody who was asked could
-//! still answer, so that a second answer is known for what it is.
+//! *key*; and once its asker has heard it is *spent*: it stays for a while, so that a second
+//! answer is known for what it is. A sixteenth of the table may be spent; then the oldest of
+//! them is forgotten for each that joins them.
 
 use super::stations::Stations;
 use crate::buffer::slab::{Ends, Link, Linked, Row, Slab, append, remove};
@@ -47,13 +48,16 @@ pub(crate) struct ByKey {
     next: u32,
     /// The asker has heard all it will hear.
     pub(crate) spent: bool,
+    /// Among the spent ones, oldest first.
+    of_spent: Link,
     /// The question's header, for the node's own answer.
     pub(crate) echo: crate::buffer::pool::Chain,
 }
 
 #[cfg(feature = "msgq")]
 impl ByKey {
-    const EMPTY: ByKey = ByKey { key: None, next: 0, spent: false, echo: crate::buffer::pool::Chain::EMPTY };
+    const EMPTY: ByKey =
+        ByKey { key: None, next: 0, spent: false, of_spent: Link::NONE, echo: crate::buffer::pool::Chain::EMPTY };
 }
 
 impl Row for RequestRow {
@@ -101,12 +105,20 @@ impl Row for DebtRow {
 }
 
 struct OfAsker;
+#[cfg(feature = "msgq")]
+struct OfSpent;
 struct OfRequest;
 struct OfDebtor;
 
 impl Linked<OfAsker> for RequestRow {
     fn link(&mut self) -> &mut Link {
         &mut self.of_asker
+    }
+}
+#[cfg(feature = "msgq")]
+impl Linked<OfSpent> for RequestRow {
+    fn link(&mut self) -> &mut Link {
+        &mut self.by_key.of_spent
     }
 }
 impl Linked<OfRequest> for DebtRow {
@@ -138,6 +150,10 @@ pub(crate) struct Requests<'s> {
     /// Nobody outside can know which keys would meet in one bucket.
     #[cfg(feature = "msgq")]
     seed: u64,
+    #[cfg(feature = "msgq")]
+    spent: Ends,
+    #[cfg(feature = "msgq")]
+    spent_count: usize,
 }
 
 impl<'s> Requests<'s> {
@@ -157,6 +173,10 @@ impl<'s> Requests<'s> {
             buckets,
             #[cfg(feature = "msgq")]
             seed: seed as u64 * 0x1_0001_0001,
+            #[cfg(feature = "msgq")]
+            spent: Ends::EMPTY,
+            #[cfg(feature = "msgq")]
+            spent_count: 0,
         }
     }
 
@@ -228,9 +248,9 @@ impl<'s> Requests<'s> {
         while self.rows[r].debts.first != 0 {
             self.forgive(stations, self.rows[r].debts.first);
         }
-        #[cfg(feature = "msgq")]
-        self.forget_key(r);
         let RequestRow { asker, name, .. } = self.rows[r];
+        #[cfg(feature = "msgq")]
+        self.forget_key(stations, r);
         remove::<OfAsker, _>(&mut self.rows, &mut stations[asker].asked, r);
         stations[asker].asks -= 1;
         self.rows[r].asker = 0;
@@ -324,7 +344,13 @@ impl Requests<'_> {
         true
     }
 
-    fn forget_key(&mut self, r: u32) {
+    fn forget_key(&mut self, stations: &mut Stations<'_>, r: u32) {
+        if self.rows[r].by_key.spent {
+            remove::<OfSpent, _>(&mut self.rows, &mut self.spent, r);
+            self.spent_count -= 1;
+            // it was not counted any more: `close` takes it off
+            stations[self.rows[r].asker].asks += 1;
+        }
         let Some(key) = self.rows[r].by_key.key.take() else { return };
         let bucket = self.bucket(self.rows[r].asker, key);
         let next = self.rows[r].by_key.next;
@@ -337,6 +363,35 @@ impl Requests<'_> {
             at = self.rows[at].by_key.next;
         }
         self.rows[at].by_key.next = next;
+    }
+
+    /// The asker of question `r` has heard; it is only remembered from here on, and no longer
+    /// one of those that its asker may have open. Returns one that is to be closed for it.
+    pub(crate) fn spend(&mut self, stations: &mut Stations<'_>, r: u32) -> Option<u32> {
+        self.rows[r].by_key.spent = true;
+        append::<OfSpent, _>(&mut self.rows, &mut self.spent, r);
+        stations[self.rows[r].asker].asks -= 1;
+        self.spent_count += 1;
+        (self.spent_count > (self.rows.limit() / 16).max(4)).then_some(self.spent.first)
+    }
+
+    /// A spent question of `asker` with this key: a new one with the same number takes its
+    /// place.
+    pub(crate) fn spent_with(&self, asker: u32, key: u64) -> Option<u32> {
+        let mut r = *self.buckets.get(self.bucket(asker, key))?;
+        while r != 0 {
+            let row = &self.rows[r];
+            if row.asker == asker && row.by_key.key == Some(key) && row.by_key.spent {
+                return Some(r);
+            }
+            r = row.by_key.next;
+        }
+        None
+    }
+
+    /// The spent question to close when there is no row left for another.
+    pub(crate) fn oldest_spent(&self) -> Option<u32> {
+        (self.spent.first != 0).then_some(self.spent.first)
     }
 
     /// What `debtor` owes to the question of `asker` with this key: of several the one that

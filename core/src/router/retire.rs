@@ -40,8 +40,9 @@ impl Router<'_> {
         st.life = Life::Closing(why);
         self.pool.clear(&mut st.stash);
         #[cfg(feature = "msgq")]
-        {
-            st.held = false;
+        if core::mem::take(&mut st.held) {
+            // it has not said a word, and does not know its name: nothing else may come first
+            self.pool.clear(&mut st.out);
         }
         if st.watches > 0 {
             self.watches.clear(&mut self.names, n);

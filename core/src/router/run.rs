@@ -13,10 +13,11 @@ use crate::dialect::Wording;
 use crate::model::{Letter, Raw};
 
 /// Letters that stand encoded at the front of the encode buffer.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     /// Row of the name; 0: there is no run.
     row: u32,
+    wording: Wording,
     sender: u32,
     len: usize,
     letters: u32,
@@ -24,32 +25,35 @@ pub(super) struct Run {
     longest: usize,
 }
 
+impl Run {
+    pub(super) const NONE: Run = Run { row: 0, wording: Wording::USUAL, sender: 0, len: 0, letters: 0, longest: 0 };
+}
+
 impl Router<'_> {
     /// Takes a letter that may be sent into the run, if it is of the kind that is delivered
     /// in runs: it asks nothing, nobody waits to hear how it went, and all who get it have
-    /// the usual wording.
+    /// the same wording.
     #[inline]
     pub(super) fn runs(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
         let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.station != 0 || l.name.is_empty());
         if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
             return false;
         }
-        let Some(row) = self.names.find_again(l.name).filter(|row| self.names.row(*row).odd == 0) else {
-            return false;
-        };
+        let Some(row) = self.names.find_again(l.name) else { return false };
+        let Some(wording) = self.names.common_wording(row) else { return false };
         if self.run.row != row || self.run.sender != n {
             self.end_run();
         }
         let from = self.stations.id(n).number();
         let here = self.here();
-        let mut len = Wording::USUAL.letter(here, l, raw, from, 0, &mut self.encode[self.run.len..]);
+        let mut len = wording.letter(here, l, raw, from, 0, &mut self.encode[self.run.len..]);
         if len.is_none() && self.run.len > 0 {
             self.end_run();
-            len = Wording::USUAL.letter(here, l, raw, from, 0, self.encode);
+            len = wording.letter(here, l, raw, from, 0, self.encode);
         }
         let Some(len) = len else { return false };
         let Run { len: before, letters, longest, .. } = self.run;
-        self.run = Run { row, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
+        self.run = Run { row, wording, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
         true
     }
 
@@ -63,7 +67,7 @@ impl Router<'_> {
     }
 
     fn deliver_run(&mut self) {
-        let run = core::mem::take(&mut self.run);
+        let run = core::mem::replace(&mut self.run, Run::NONE);
         self.counters.add(Counter::Letters, run.letters as u64);
         self.next_stamp();
         let mut reached = false;
@@ -83,7 +87,7 @@ impl Router<'_> {
                 self.posted(to, run.letters as u64);
                 self.counters.add(Counter::Deliveries, run.letters as u64);
             } else {
-                self.deliver_singly(to, run.len);
+                self.deliver_singly(to, run.wording, run.len);
             }
         }
         if !reached {
@@ -93,10 +97,10 @@ impl Router<'_> {
 
     /// Each frame of the run alone, for a recipient that cannot take all of it.
     #[cold]
-    fn deliver_singly(&mut self, to: u32, end: usize) {
+    fn deliver_singly(&mut self, to: u32, wording: Wording, end: usize) {
         let mut at = 0;
         while at < end {
-            let len = Wording::USUAL.frame_size(&self.encode[at..end]).unwrap_or(end - at);
+            let len = wording.frame_size(&self.encode[at..end]).unwrap_or(end - at);
             let st = &self.stations[to];
             if st.mail_waits {
                 self.denied(to, Class::Signal, Denied::Order);
