@@ -93,6 +93,9 @@ pub struct Parts<'s> {
     /// Where questions of dialects with numbers of their own are found; about as many as rows.
     #[cfg(feature = "msgq")]
     pub request_buckets: &'s mut [u32],
+    /// Where it is found what who owes; about as many as rows of debts.
+    #[cfg(feature = "msgq")]
+    pub debt_buckets: &'s mut [u32],
     /// One row for each who may answer one.
     pub debts: &'s mut VecView<DebtRow>,
     /// One row a waiting message.
@@ -152,6 +155,9 @@ pub struct Tables<
     /// Buckets of questions.
     #[cfg(feature = "msgq")]
     pub request_buckets: [u32; REQUESTS],
+    /// Buckets of debts.
+    #[cfg(feature = "msgq")]
+    pub debt_buckets: [u32; DEBTS],
     /// Rows of debtors.
     pub debts: heapless::Vec<DebtRow, DEBTS>,
     /// Rows of mail.
@@ -187,6 +193,8 @@ impl<
             requests: heapless::Vec::new(),
             #[cfg(feature = "msgq")]
             request_buckets: [0; REQUESTS],
+            #[cfg(feature = "msgq")]
+            debt_buckets: [0; DEBTS],
             debts: heapless::Vec::new(),
             mail: heapless::Vec::new(),
             watches: heapless::Vec::new(),
@@ -309,6 +317,8 @@ impl<
             requests: t.requests.as_mut_view(),
             #[cfg(feature = "msgq")]
             request_buckets: &mut t.request_buckets,
+            #[cfg(feature = "msgq")]
+            debt_buckets: &mut t.debt_buckets,
             debts: t.debts.as_mut_view(),
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),

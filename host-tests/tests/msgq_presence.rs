@@ -224,6 +224,8 @@ fn the_node_as_a_user_answers_as_the_page_has_it() {
             );
             w.say_raw(a, &text, body);
             let heard = w.heard(a);
+            // D5: who wants an answer gets one even to what the page leaves without
+            let code = code.or((want == "true").then_some(1));
             assert_eq!(heard.len(), code.is_some() as usize, "{body}: {heard:?}");
             if let Some(code) = code {
                 let f = &heard[0];
@@ -244,8 +246,10 @@ fn the_node_as_a_user_answers_as_the_page_has_it() {
     let node = members(&mut w, a, None).into_iter().find(|n| n.contains("_0@")).unwrap();
     w.group_send(a, "Msgq", &node, true, &json!({"command": ["other"]}));
     assert_eq!(result(&w.heard_one(a)).0, 1);
-    // another group at the node's own name is nobody's business, but it exists: no error
+    // another group at the node's own name is nobody's business, which who asks is told (D5)
     w.group_send(a, "g", &node, true, &json!({"command": ["members"]}));
+    assert_eq!(result(&w.heard_one(a)).0, 1);
+    w.group_send(a, "g", &node, false, &json!({"command": ["members"]}));
     assert_eq!(w.heard(a), []);
     // replies to it are taken, whatever they are
     w.say(a, &json!({"type": "send", "from": lname, "to": node, "group": "ConfigManager", "instance": "*", "seq": 1, "reply": 3}), b"no json");
@@ -257,9 +261,13 @@ fn who_else_is_called_msgq_hears_it_too() {
     let mut w = World::msgq(|_| {});
     let (a, b) = (w.talker(), w.talker());
     w.subscribe(b, "Msgq");
-    w.group_send(a, "Msgq", "*", true, &json!({"command": ["other"]}));
+    w.group_send(a, "Msgq", "*", false, &json!({"command": ["other"]}));
     assert_eq!(result(&w.heard_one(a)).0, 1);
     assert_eq!(w.heard_bodies(b), [json!({"command": ["other"]})]);
+    // but what wants an answer is the node's, or there could be two (D5)
+    w.group_send(a, "Msgq", "*", true, &json!({"command": ["other"]}));
+    assert_eq!(result(&w.heard_one(a)).0, 1);
+    assert!(w.heard(b).is_empty());
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn d4_one_that_does_not_read_is_closed_rather_than_left_with_a_gap() {
 
 #[test]
 fn d5_who_asks_one_that_is_closed_as_slow_hears_of_it() {
-    let mut w = World::msgq(|s| s.msgq.outbox = 200_000);
+    let mut w = World::msgq(|s| s.msgq.outbox = 300_000);
     let (a, b) = (w.talker(), w.talker());
     w.subscribe(b, "svc");
     w.talkers[b].reads = false;
@@ -106,7 +106,7 @@ fn d4_one_that_takes_nothing_for_long_is_closed_even_if_little_waits() {
 
 #[test]
 fn d4_one_that_asks_without_reading_is_closed_as_well() {
-    let mut w = World::msgq(|s| s.msgq.outbox = 200_000);
+    let mut w = World::msgq(|s| s.msgq.outbox = 300_000);
     let (a, b) = (w.talker(), w.talker());
     w.talkers[a].reads = false;
     let mut stream = Vec::new();
@@ -179,7 +179,7 @@ fn what_comes_before_getlname_is_held_back_until_its_answer() {
 
 #[test]
 fn d12_what_is_held_back_is_bounded_too() {
-    let mut w = World::msgq(|s| s.msgq.outbox = 200_000);
+    let mut w = World::msgq(|s| s.msgq.outbox = 300_000);
     let (a, b) = (w.talker(), w.stranger());
     let watcher = w.talker();
     w.subscribe(watcher, "notifications/cc_members");

@@ -91,6 +91,23 @@ pub(crate) struct Spare {
     pub(crate) instance: heapless::String<{ crate::limits::MAX_NAME }, u8>,
 }
 
+/// What a node remembers of frames it understood, whoever sent them, to be faster with the
+/// next.
+#[derive(Debug)]
+pub(crate) struct Memo {
+    #[cfg(feature = "msgq")]
+    pub(crate) msgq: msgq::memo::Memo,
+}
+
+impl Memo {
+    pub(crate) const fn new() -> Self {
+        Memo {
+            #[cfg(feature = "msgq")]
+            msgq: msgq::memo::Memo::new(),
+        }
+    }
+}
+
 /// No station ever has this address: where a letter goes that cannot reach anybody.
 #[cfg(feature = "msgq")]
 pub(crate) const NOBODY: u64 = u64::MAX;
@@ -230,13 +247,14 @@ impl Session {
         &mut self,
         frame: &'f [u8],
         _here: Here<'_>,
+        _memo: &mut Memo,
         _spare: &'f mut Spare,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
         match self {
             Session::Messi(s) => s.understand(frame, said),
             #[cfg(feature = "msgq")]
-            Session::Msgq(s) => s.understand(frame, _here, _spare, said),
+            Session::Msgq(s) => s.understand(frame, _here, &mut _memo.msgq, _spare, said),
         }
     }
 

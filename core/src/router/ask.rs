@@ -7,6 +7,7 @@
 
 use super::policy::{Class, Denied};
 use super::route::Delivery;
+use super::say::OnShort;
 use super::stations::Life;
 use super::{Counter, Router};
 use crate::dialect::Question;
@@ -63,7 +64,9 @@ impl Router<'_> {
             let members = self.eligible(n, l, row);
             self.count_asked(n, l.seq, if members == 0 { Code::NoRecipient } else { Code::Ok }, members);
         }
+        self.on_short = OnShort::Tell;
         let code = self.put_question(n, l, raw, r, row, station);
+        self.on_short = OnShort::Close;
         if self.requests.row(r).owed == 0 {
             self.settle(r);
             return if l.each { Ok(()) } else { Err(code) };
@@ -117,13 +120,16 @@ impl Router<'_> {
             return why;
         }
         let instance = self.instance_row(l.instance);
-        let mut m = self.names.row(row).members.first;
-        while m != 0 {
-            let member = &self.names.members[m];
-            m = member.next_of_name();
-            if member.instance == 0 || member.instance == instance {
-                let to = member.station;
-                self.put_to(&mut delivery, n, r, to, &mut why);
+        let kinds = self.names.kinds(row);
+        for (kind, _) in kinds.iter().enumerate().filter(|(_, there)| **there) {
+            let mut m = self.names.row(row).members.first;
+            while m != 0 {
+                let member = &self.names.members[m];
+                m = member.next_of_name();
+                if member.kind as usize == kind && (member.instance == 0 || member.instance == instance) {
+                    let to = member.station;
+                    self.put_to(&mut delivery, n, r, to, &mut why);
+                }
             }
         }
         why
@@ -194,7 +200,8 @@ impl Router<'_> {
         let wording = self.stations[asker].session.wording();
         let len = wording.reply(self.here(), a, raw, question, from, self.encode);
         let st = &self.stations[asker];
-        let len = len.filter(|len| *len <= st.max_frame as usize);
+        let most = self.settings.outbox_in(st.session.dialect()).min(st.max_frame as usize);
+        let len = len.filter(|len| *len <= most);
         if len.is_none() {
             self.answer_itself(asker, question, Code::TooBig, "");
         }

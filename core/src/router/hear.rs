@@ -19,10 +19,10 @@ const MAX_HELLO: usize = 512;
 
 impl Router<'_> {
     /// Bytes have come from a station: whole frames among them are handled now, a beginning
-    /// of one is kept. Returns how many octets were taken: all of them, unless what they
-    /// caused fills somebody's outbox that its transport was not offered yet. Then do what
-    /// [`Router::next_action`] wants before offering the rest, or what others wait for would
-    /// be lost though they read. At least one frame is taken by each call.
+    /// of one is kept. Returns how many octets were taken: all of them, unless what they, or
+    /// others before them, caused fills somebody's outbox that its transport was not offered
+    /// yet, or memory. Then do what [`Router::next_action`] wants, to the end, before offering
+    /// the rest, or what others wait for would be lost though they read.
     ///
     /// Work is bounded by the number of octets; a shell that reads a bounded piece of each
     /// connection in turn is fair to all. Octets of an address that is nobody's, or that is
@@ -32,7 +32,6 @@ impl Router<'_> {
         self.clock(now);
         let Some(n) = self.stations.find(id) else { return bytes.len() };
         let mut input = bytes;
-        self.pressed = false;
         while !input.is_empty() && self.stations[n].lives() && !self.pressed {
             self.next_frame(n, &mut input);
         }
@@ -66,17 +65,23 @@ impl Router<'_> {
                     return self.keep_half(n, core::mem::take(input));
                 }
                 let (part, rest) = input.split_at(need);
-                *input = rest;
                 if have == 0 {
-                    return self.frame(n, part);
+                    if self.is_done(n, part) {
+                        *input = rest;
+                    }
+                    return;
                 }
                 let whole = core::mem::take(&mut self.assembly);
                 self.pool.copy(&st.stash, &mut whole[..have]);
                 whole[have..size].copy_from_slice(part);
-                self.pool.clear(&mut st.stash);
-                st.half_since = None;
-                self.frame(n, &whole[..size]);
+                let done = self.is_done(n, &whole[..size]);
                 self.assembly = whole;
+                if done {
+                    *input = rest;
+                    let st = &mut self.stations[n];
+                    self.pool.clear(&mut st.stash);
+                    st.half_since = None;
+                }
             }
             Ok(Cut::Skip { size }) => {
                 self.end_run();
@@ -112,19 +117,50 @@ impl Router<'_> {
         }
     }
 
+    /// Handles a frame. `false`: it could not be delivered to all yet, and is as good as not
+    /// looked at.
+    #[cfg(feature = "msgq")]
+    #[inline]
+    fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
+        let session = self.stations[n].session;
+        self.frame(n, frame);
+        if core::mem::take(&mut self.short) {
+            self.stations[n].session = session;
+            return false;
+        }
+        self.stations[n].resume = None;
+        true
+    }
+    #[cfg(not(feature = "msgq"))]
+    #[inline]
+    fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
+        self.frame(n, frame);
+        true
+    }
+
     /// The beginning of a frame waits for the rest.
     fn keep_half(&mut self, n: u32, part: &[u8]) {
-        let st = &mut self.stations[n];
-        let fill = Fill {
-            have: st.stash.len(),
-            blocked: true,
-            limit: usize::MAX / 8,
-            free: self.pool.free_bytes(),
-            pool: self.pool.all_bytes(),
-        };
-        if admit(part.len(), Class::Signal, fill).is_err() || !self.pool.push(&mut st.stash, part) {
-            return self.doom(n, Reason::NoMemory);
+        loop {
+            let st = &mut self.stations[n];
+            let fill = Fill {
+                have: st.stash.len(),
+                blocked: true,
+                limit: usize::MAX / 8,
+                free: self.pool.free_bytes(),
+                pool: self.pool.all_bytes(),
+            };
+            if admit(part.len(), Class::Signal, fill).is_ok() && self.pool.push(&mut st.stash, part) {
+                break;
+            }
+            // who holds more than it and takes nothing, or sends nothing, goes first
+            if !self.relieve() {
+                return self.doom(n, Reason::NoMemory);
+            }
+            if !self.stations[n].lives() {
+                return;
+            }
         }
+        let st = &mut self.stations[n];
         if st.half_since.is_none() {
             st.half_since = Some(self.now);
             self.arm(n);
@@ -155,10 +191,12 @@ impl Router<'_> {
         }
         let st = &mut self.stations[n];
         st.heard = self.now;
-        self.counters.one(Counter::FramesIn);
+        if st.resumed().is_none() {
+            self.counters.one(Counter::FramesIn);
+        }
         let (mut said, mut spare) = (Said::Nothing, Spare::default());
         let here = Self::here_of(&self.settings);
-        let understood = st.session.understand(frame, here, &mut spare, &mut said).map(|()| &said);
+        let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
             && st.life == Life::Ready
         {
@@ -303,7 +341,8 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.held = false;
         let (mut session, mut said, mut spare) = (st.session, Said::Nothing, Spare::default());
-        let asks_name = session.understand(frame, here, &mut spare, &mut said).is_ok() && said == Said::WhoAmI;
+        let asks_name =
+            session.understand(frame, here, &mut self.memo, &mut spare, &mut said).is_ok() && said == Said::WhoAmI;
         if st.out.is_empty() || !asks_name {
             self.stations.enqueue(n);
             return self.frame(n, frame);
@@ -330,7 +369,8 @@ impl Router<'_> {
     }
 
     fn stop_wanted(&mut self, n: u32) {
-        if self.settings.msgq.stop && self.stations[n].grant.rights.has(Rights::MANAGE) {
+        let grant = self.stations[n].grant;
+        if self.settings.msgq.stop && grant.rights.has(Rights::MANAGE) && !grant.restricted {
             self.stop_asked = Some(self.stations.id(n));
         } else {
             self.counters.one(Counter::Refused);

@@ -6,7 +6,7 @@
 
 use super::Counter;
 use super::Router;
-use super::policy::{Class, Fill, admit};
+use super::policy::admit;
 use super::route::Delivery;
 use crate::model::{Code, Letter, Message, Raw, encode_letter};
 
@@ -65,7 +65,7 @@ impl Router<'_> {
         let instance = match l.instance {
             "" | "*" => Some(0),
             i if !crate::name::is_valid(i) => return Code::BadName,
-            i => self.names.hold(i),
+            i => self.names.hold_instance(i),
         };
         let Some(instance) = instance else { return full(self) };
         let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, &self.encode[..len]);
@@ -114,16 +114,10 @@ impl Router<'_> {
         let chain = mail.letter;
         let st = &self.stations[n];
         let size = chain.len() + super::FRAME_MARGIN;
-        let fill = Fill {
-            have: st.out.len(),
-            blocked: st.blocked,
-            limit: self.settings.outbox,
-            free: self.pool.free_bytes(),
-            pool: self.pool.all_bytes(),
-        };
+        let fill = self.fill(n);
         // What fits into no outbox and no memory is tried all the same once nothing else waits:
         // then it is dropped and counted, instead of holding up what comes after it.
-        if admit(size, Class::Signal, fill).is_err() && !st.out.is_empty() {
+        if admit(size, st.class(), fill).is_err() && !st.out.is_empty() {
             return false;
         }
         let bytes = core::mem::take(&mut self.scratch);

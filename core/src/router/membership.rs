@@ -67,8 +67,8 @@ impl Router<'_> {
         let (row, instance) = (member.name, member.instance);
         self.tell(Change::Joined, n, row, instance, Code::Ok);
         self.notice(Change::Joined, n, row);
-        self.bring_mail(n);
         self.greet(n, row);
+        self.bring_mail(n);
         true
     }
 

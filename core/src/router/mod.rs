@@ -41,19 +41,21 @@
 //! let station = router.admit(now, Newcomer::default()).expect("a free place");
 //! // bytes have come
 //! let mut bytes: &[u8] = &[3, 0, 0, 0];
-//! while !bytes.is_empty() {
+//! loop {
 //!     let taken = router.receive(now, station, bytes);
 //!     bytes = &bytes[taken..];
-//!     // if it did not take all: write first (as below), then offer the rest
-//! }
-//! // after each batch: do what is wanted
-//! while let Some(action) = router.next_action(now) {
-//!     match action {
-//!         Action::Write(id) => {
-//!             let n = write(id, router.output(id));
-//!             router.sent(now, id, n);
+//!     // after each batch, and when it did not take all: do what is wanted
+//!     while let Some(action) = router.next_action(now) {
+//!         match action {
+//!             Action::Write(id) => {
+//!                 let n = write(id, router.output(id));
+//!                 router.sent(now, id, n);
+//!             }
+//!             Action::Close(id, reason) => { /* drop its socket, log `reason` */ }
 //!         }
-//!         Action::Close(id, reason) => { /* drop its socket, log `reason` */ }
+//!     }
+//!     if bytes.is_empty() {
+//!         break;
 //!     }
 //! }
 //! // then sleep until a transport wakes it, or router.deadline(); if that has passed:
@@ -99,7 +101,7 @@ pub use grant::{Gate, Grant, Open, Rights};
 pub use settings::Settings;
 
 use crate::buffer::pool::{Chunks, Pool};
-use crate::dialect::{Dialect, Here, Session};
+use crate::dialect::{Dialect, Here, Memo, Session};
 use crate::id::StationId;
 use crate::model::{Change, Code};
 use crate::storage::{Parts, StoreRef};
@@ -209,16 +211,24 @@ pub struct Router<'s> {
     /// Microseconds since 1970 at `Instant::ZERO`, if the shell knows.
     epoch: u64,
     run: run::Run,
+    memo: Memo,
     /// First of the doomed stations; 0: none. Empty between calls.
     doomed: u32,
-    /// Somebody has much waiting that no transport was offered yet.
+    /// Somebody has much waiting that no transport was offered yet, or memory is short.
     pressed: bool,
+    /// What to do when memory is short for what may not be missed.
+    on_short: say::OnShort,
+    /// The frame at hand could not be delivered to all yet.
+    short: bool,
     stopping: bool,
     /// Number of the last thing that the node itself said where such have numbers.
     #[cfg(feature = "msgq")]
     number: u64,
     #[cfg(feature = "msgq")]
     stop_asked: Option<StationId>,
+    /// Octets of headers of all open questions.
+    #[cfg(feature = "msgq")]
+    echoes: usize,
 }
 
 /// Octets by which the frame buffers must exceed the longest frame: what the node adds to a
@@ -237,7 +247,7 @@ impl<'s> Router<'s> {
             parts.debts,
             (l.requests, l.debts),
             #[cfg(feature = "msgq")]
-            (parts.request_buckets, parts.seed),
+            (parts.request_buckets, parts.debt_buckets, parts.seed),
         );
         let mail = Mailbox::new(parts.mail, l.mail);
         if stations.limit() == 0 || names.limit() == 0 || names.members.limit() == 0 {
@@ -267,13 +277,18 @@ impl<'s> Router<'s> {
             stamp: 0,
             epoch: 0,
             run: run::Run::NONE,
+            memo: Memo::new(),
             doomed: 0,
             pressed: false,
+            on_short: say::OnShort::Close,
+            short: false,
             stopping: false,
             #[cfg(feature = "msgq")]
             number: 0,
             #[cfg(feature = "msgq")]
             stop_asked: None,
+            #[cfg(feature = "msgq")]
+            echoes: 0,
         };
         router.set(settings)?;
         Ok(router)
@@ -291,7 +306,9 @@ impl<'s> Router<'s> {
             if framed > buffers && dialect == Dialect::Messi {
                 return Err(ConfigError::Frame);
             }
-            if settings.outbox_in(dialect) < framed && framed <= buffers {
+            // who may miss nothing needs room for one more when half of it is used
+            let outbox = if dialect.ways().misses { framed } else { 2 * framed };
+            if settings.outbox_in(dialect) < outbox && framed <= buffers {
                 return Err(ConfigError::Outbox);
             }
         }
@@ -393,6 +410,9 @@ impl<'s> Router<'s> {
     pub fn closed(&mut self, now: Instant, id: StationId) {
         self.clock(now);
         let Some(n) = self.stations.find(id) else { return };
+        if matches!(self.stations[n].life, Life::Doomed(_)) {
+            self.reap_all();
+        }
         if !matches!(self.stations[n].life, Life::Closing(_)) {
             self.retire(n, Reason::Lost);
         }
@@ -411,20 +431,28 @@ impl<'s> Router<'s> {
     }
 
     /// What the shell should do next; `None`: wait for something to happen. Call it until
-    /// then after each batch of events.
+    /// then after each batch of events: as long as it was not, nothing more may be taken in.
     #[inline]
     pub fn next_action(&mut self, now: Instant) -> Option<Action> {
         self.clock(now);
         self.reap();
         loop {
-            let n = self.stations.next_ready()?;
+            let Some(n) = self.stations.next_ready() else {
+                // all that waits was offered
+                self.pressed = false;
+                if self.doomed == 0 {
+                    return None;
+                }
+                self.reap();
+                continue;
+            };
             let id = self.stations.id(n);
             let st = &self.stations[n];
             if let (Life::Closing(reason), true) = (st.life, st.out.is_empty()) {
                 self.free(n);
                 return Some(Action::Close(id, reason));
             }
-            if !st.out.is_empty() && !st.blocked && !st.is_held() {
+            if !st.out.is_empty() && !st.waits() {
                 return Some(Action::Write(id));
             }
         }
@@ -491,10 +519,14 @@ impl<'s> Router<'s> {
         }
     }
 
-    /// Time has passed: call it when [`Router::deadline`] has.
+    /// Time has passed: call it when [`Router::deadline`] has. If that leads to much that has
+    /// to be written, the rest stays due: do what [`Router::next_action`] wants, and the deadline
+    /// says so.
     pub fn tick(&mut self, now: Instant) {
         let now = self.clock(now);
-        while let Some(t) = self.wheel.expire(now) {
+        while !self.pressed
+            && let Some(t) = self.wheel.expire(now)
+        {
             let (stations, requests) = (self.stations.limit() as u32, self.requests.limit() as u32);
             if t < stations {
                 self.station_due(t + 1);

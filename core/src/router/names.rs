@@ -77,7 +77,7 @@ pub struct MemberRow {
     pub(crate) instance: u32,
     pub(crate) exclusive: bool,
     /// The kind of its wording.
-    kind: u8,
+    pub(crate) kind: u8,
     /// Counts memberships: later ones have larger numbers.
     pub(crate) serial: u64,
     of_name: Link,
@@ -232,12 +232,26 @@ impl<'s> Names<'s> {
     /// The row of a valid name, made if need be, and held once more: [`Names::release`] is
     /// its counterpart. `None`: no row left.
     pub(crate) fn hold(&mut self, text: &str) -> Option<u32> {
-        if let Some(n) = self.find(text) {
+        self.hold_as(text, name::is_pattern(text))
+    }
+
+    /// As [`Names::hold`], for an instance, which is no pattern whatever it looks like.
+    pub(crate) fn hold_instance(&mut self, text: &str) -> Option<u32> {
+        self.hold_as(text, false)
+    }
+
+    /// The row of an instance, if it has one.
+    pub(crate) fn find_instance(&self, text: &str) -> Option<u32> {
+        self.look(text, false, self.hash(text, false))
+    }
+
+    fn hold_as(&mut self, text: &str, pattern: bool) -> Option<u32> {
+        let stem = if pattern { &text[..text.len() - 1] } else { text };
+        if let Some(n) = self.look(stem, pattern, self.hash(stem, pattern)) {
             self.rows[n].holds += 1;
             return Some(n);
         }
-        let pattern = name::is_pattern(text);
-        let hash = self.hash(if pattern { &text[..text.len() - 1] } else { text }, pattern);
+        let hash = self.hash(stem, pattern);
         let bucket = self.bucket(hash);
         let own = heapless::String::try_from(text).ok()?;
         let head = *self.buckets.get(bucket)?;
@@ -275,7 +289,7 @@ impl<'s> Names<'s> {
     pub(crate) fn membership(&self, mine: Ends, n: u32, instance: &str) -> Option<u32> {
         let instance = match instance {
             "" | "*" => 0,
-            text => self.find(text)?,
+            text => self.find_instance(text)?,
         };
         let mut m = mine.first;
         while m != 0 {
@@ -312,7 +326,7 @@ impl<'s> Names<'s> {
         let n = self.hold(text).ok_or(JoinError::NamesFull)?;
         let instance = match instance {
             "" | "*" => 0,
-            i => match self.hold(i) {
+            i => match self.hold_instance(i) {
                 Some(i) => i,
                 None => {
                     self.release(n);
@@ -372,6 +386,26 @@ impl<'s> Names<'s> {
         if let Some(odd) = self.rows[n].odd.get_mut(kind.wrapping_sub(1)) {
             *odd += 1;
         }
+    }
+
+    /// Which kinds of wordings the members of row `n` have.
+    #[inline]
+    pub(crate) fn kinds(&self, n: u32) -> [bool; Wording::KINDS] {
+        let row = &self.rows[n];
+        let mut kinds = [false; Wording::KINDS];
+        let mut odd = 0;
+        for (kind, count) in kinds.iter_mut().skip(1).zip(row.odd) {
+            *kind = count > 0;
+            odd += count;
+        }
+        kinds[0] = row.count > odd;
+        kinds
+    }
+
+    /// How many members of row `n` have a wording of that kind.
+    #[cfg(feature = "msgq")]
+    pub(crate) fn count_of(&self, n: u32, kind: usize) -> u32 {
+        self.rows[n].odd.get(kind.wrapping_sub(1)).copied().unwrap_or_default()
     }
 
     /// The wording that all members of row `n` have, if they have the same.
@@ -452,7 +486,8 @@ impl<'s> Names<'s> {
             }
             held += 1;
             patterns += row.pattern as u32;
-            if self.find(row.text()) != Some(n) {
+            let found = if row.pattern { self.find(row.text()) } else { self.find_instance(row.text()) };
+            if found != Some(n) {
                 return Err("names: a name does not find its row");
             }
             let (mut count, mut exclusive, mut m) = (0u32, false, row.members.first);

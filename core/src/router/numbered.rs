@@ -60,6 +60,7 @@ impl Router<'_> {
 use {
     super::policy::{Class, Fill, admit},
     super::route::Delivery,
+    super::stations::Resume,
     super::{Counter, Reason},
     crate::dialect::question_key,
     crate::id::StationId,
@@ -93,13 +94,16 @@ impl Router<'_> {
             free: self.pool.free_bytes(),
             pool: self.pool.all_bytes(),
         };
-        if admit(echo.len(), Class::Signal, fill).is_err() || !self.requests.keep_key(r, key) {
+        // nobody takes them who could be closed for it, so all together get an eighth
+        let too_many = self.echoes + echo.len() > self.pool.all_bytes() / 8;
+        if too_many || admit(echo.len(), Class::Signal, fill).is_err() || !self.requests.keep_key(r, key) {
             return Err(Code::Full);
         }
         if !self.pool.push(&mut self.requests.row_mut(r).by_key.echo, echo) {
             return Err(Code::Full);
         }
         st.echoes += echo.len() as u32;
+        self.echoes += echo.len();
         Ok(())
     }
 
@@ -142,6 +146,10 @@ impl Router<'_> {
             return self.settle(r);
         }
         self.drop_echo(r);
+        let name = core::mem::take(&mut self.requests.row_mut(r).name);
+        if name != 0 {
+            self.names.release(name);
+        }
         self.set_question_timer(r, self.settings.max_ask);
         if let Some(oldest) = self.requests.spend(&mut self.stations, r) {
             self.settle(oldest);
@@ -174,6 +182,7 @@ impl Router<'_> {
         let len = row.by_key.echo.len() as u32;
         self.pool.clear(&mut row.by_key.echo);
         self.stations[asker].echoes -= len;
+        self.echoes -= len as usize;
     }
 
     /// Debt `d` will not be paid, since its debtor goes or has left the name. Returns its
@@ -214,7 +223,10 @@ impl Router<'_> {
         }
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(letter, raw, n, from, 0);
-        match self.hand_anew(&mut delivery, asker) {
+        let Some(handed) = self.wait_if_short(|router| router.hand_anew(&mut delivery, asker)) else {
+            return self.stations[n].resume = Some(Resume::default());
+        };
+        match handed {
             Ok(()) => {
                 self.counters.one(Counter::Answered);
                 self.paid(r, d);

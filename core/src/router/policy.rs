@@ -8,6 +8,7 @@
 //! | a station's outbox, for what it asked for itself (answers, outcomes, pongs, presence) | a quarter more is allowed; beyond that, if its transport takes nothing, it is closed as slow, because silence would be a lie (D5, D7); if its transport was not offered the bytes yet, the input that causes them has to wait (`Router::receive`) |
 //! | a station's outbox, for longer than `slow_after`, or its transport takes nothing for that long | it is closed as slow |
 //! | memory common to all, for a message | as the outbox: nobody may hold more than is left for all others, and an eighth is kept back |
+//! | the same, for a message to who reads and may not miss one | who sends it waits until others were written to; only if that cannot help, who takes nothing is closed |
 //! | memory common to all, for what is owed | whoever holds most and takes nothing is closed, not who is told |
 //! | memory common to all, for mail | `FULL` when mail holds half of it |
 //!
@@ -18,6 +19,8 @@
 pub(crate) enum Class {
     /// A message: may be dropped if the recipient does not read.
     Signal,
+    /// A message to somebody who cannot live with one less: it gets it or is closed.
+    Certain,
     /// What it waits for: answer, outcome, presence. Never dropped from a station that stays.
     Owed,
 }
@@ -33,6 +36,9 @@ pub(crate) enum Denied {
     TooBig,
     /// Mail that came before it still waits.
     Order,
+    /// Nothing is wrong with it: memory is short until what waits was offered to transports.
+    /// Nothing was done; to be tried again then.
+    Later,
 }
 
 /// What is known of a recipient and of memory.
@@ -57,7 +63,7 @@ pub(crate) struct Fill {
 pub(crate) fn admit(add: usize, class: Class, f: Fill) -> Result<(), Denied> {
     let want = f.have + add;
     let limit = match class {
-        Class::Signal => f.limit,
+        Class::Signal | Class::Certain => f.limit,
         Class::Owed if f.blocked => f.limit + f.limit / 4,
         // The transport was not offered it yet: see `pressed`.
         Class::Owed => f.limit.saturating_mul(4),
@@ -66,18 +72,18 @@ pub(crate) fn admit(add: usize, class: Class, f: Fill) -> Result<(), Denied> {
         return Err(Denied::Outbox);
     }
     let left = match class {
-        Class::Signal => f.free.saturating_sub(f.pool / 8),
+        Class::Signal | Class::Certain => f.free.saturating_sub(f.pool / 8),
         Class::Owed => f.free,
     };
-    let share = if f.have == 0 || (class == Class::Owed && !f.blocked) { add } else { want };
+    let share = if f.have == 0 || (class != Class::Signal && !f.blocked) { add } else { want };
     if share > left { Err(Denied::Memory) } else { Ok(()) }
 }
 
 /// Whether a station that its transport has not blocked has more waiting than it may hold
-/// for long: then it is time to write before more is taken in.
+/// for long, or common memory runs short: then it is time to write before more is taken in.
 #[inline]
-pub(crate) fn pressed(have: usize, limit: usize) -> bool {
-    have > limit / 2
+pub(crate) fn pressed(f: Fill) -> bool {
+    f.have > f.limit / 2 || f.free < f.pool / 4
 }
 
 #[cfg(test)]

@@ -85,9 +85,12 @@ pub struct DebtRow {
     pub(crate) station: u32,
     of_request: Link,
     of_station: Link,
-    /// The debtor has left the name: its answer would come too late.
+    /// The debtor has left the name, or has answered: another answer would come too late.
     #[cfg(feature = "msgq")]
     pub(crate) void: bool,
+    /// Next of the same bucket.
+    #[cfg(feature = "msgq")]
+    next: u32,
 }
 
 impl Row for DebtRow {
@@ -98,6 +101,8 @@ impl Row for DebtRow {
         of_station: Link::NONE,
         #[cfg(feature = "msgq")]
         void: false,
+        #[cfg(feature = "msgq")]
+        next: 0,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.request
@@ -147,6 +152,9 @@ pub(crate) struct Requests<'s> {
     /// Questions by asker and key.
     #[cfg(feature = "msgq")]
     buckets: &'s mut [u32],
+    /// Debts by question and debtor.
+    #[cfg(feature = "msgq")]
+    debt_buckets: &'s mut [u32],
     /// Nobody outside can know which keys would meet in one bucket.
     #[cfg(feature = "msgq")]
     seed: u64,
@@ -161,7 +169,7 @@ impl<'s> Requests<'s> {
         rows: &'s mut VecView<RequestRow>,
         debts: &'s mut VecView<DebtRow>,
         limits: (usize, usize),
-        #[cfg(feature = "msgq")] (buckets, seed): (&'s mut [u32], u32),
+        #[cfg(feature = "msgq")] (buckets, debt_buckets, seed): (&'s mut [u32], &'s mut [u32], u32),
     ) -> Self {
         let rows = Slab::new(rows, limits.0);
         let numbering = Numbering::for_slots(rows.limit() + 1);
@@ -171,6 +179,8 @@ impl<'s> Requests<'s> {
             numbering,
             #[cfg(feature = "msgq")]
             buckets,
+            #[cfg(feature = "msgq")]
+            debt_buckets,
             #[cfg(feature = "msgq")]
             seed: seed as u64 * 0x1_0001_0001,
             #[cfg(feature = "msgq")]
@@ -202,17 +212,26 @@ impl<'s> Requests<'s> {
         (row.asker != 0 && row.generation == generation).then_some(r)
     }
 
-    /// `debtor` may answer question `r`. `false`: the table is full.
+    /// `debtor` may answer question `r`. `false`: the table is full, or the asker has half of
+    /// it already.
     pub(crate) fn owe(&mut self, stations: &mut Stations<'_>, r: u32, debtor: u32) -> bool {
+        let asker = self.rows[r].asker;
+        if stations[asker].askees as usize >= (self.debts.limit() / 2).max(1) {
+            return false;
+        }
         let Some(d) = self.debts.take() else { return false };
         self.debts[d] = DebtRow { request: r, station: debtor, ..DebtRow::EMPTY };
         append::<OfRequest, _>(&mut self.debts, &mut self.rows[r].debts, d);
         append::<OfDebtor, _>(&mut self.debts, &mut stations[debtor].debts, d);
         self.rows[r].owed += 1;
+        stations[asker].askees += 1;
+        #[cfg(feature = "msgq")]
+        self.index(d);
         true
     }
 
     /// What `station` owes to question `r`; 0: nothing.
+    #[cfg(not(feature = "msgq"))]
     pub(crate) fn owed_by(&self, r: u32, station: u32) -> u32 {
         let mut d = self.rows[r].debts.first;
         while d != 0 && self.debts[d].station != station {
@@ -225,6 +244,10 @@ impl<'s> Requests<'s> {
     pub(crate) fn forgive(&mut self, stations: &mut Stations<'_>, d: u32) -> Option<u32> {
         let DebtRow { request, station, .. } = self.debts[d];
         let counted = self.counts(d);
+        #[cfg(feature = "msgq")]
+        self.unindex(d);
+        let asker = self.rows[request].asker;
+        stations[asker].askees -= 1;
         remove::<OfRequest, _>(&mut self.debts, &mut self.rows[request].debts, d);
         remove::<OfDebtor, _>(&mut self.debts, &mut stations[station].debts, d);
         self.debts.give(d);
@@ -286,12 +309,12 @@ impl<'s> Requests<'s> {
                 continue;
             }
             open += 1;
-            if !stations[row.asker].lives() {
+            if !stations[row.asker].is_linked() {
                 return Err("requests: the asker is gone");
             }
             let (mut owed, mut all, mut d) = (0, 0, row.debts.first);
             while d != 0 {
-                if self.debts[d].request != r || !stations[self.debts[d].station].lives() {
+                if self.debts[d].request != r || !stations[self.debts[d].station].is_linked() {
                     return Err("requests: a debtor is gone");
                 }
                 owed += self.counts(d) as u32;
@@ -317,11 +340,49 @@ impl<'s> Requests<'s> {
 /// Questions found by their asker's own number.
 #[cfg(feature = "msgq")]
 impl Requests<'_> {
+    /// What `station` owes to question `r`; 0: nothing.
+    pub(crate) fn owed_by(&self, r: u32, station: u32) -> u32 {
+        let mut d = self.debt_buckets.get(self.debt_bucket(r, station)).copied().unwrap_or_default();
+        while d != 0 && (self.debts[d].request, self.debts[d].station) != (r, station) {
+            d = self.debts[d].next;
+        }
+        d
+    }
+
+    fn debt_bucket(&self, r: u32, debtor: u32) -> usize {
+        self.mix(debtor, r as u64) % self.debt_buckets.len().max(1)
+    }
+
+    fn index(&mut self, d: u32) {
+        let bucket = self.debt_bucket(self.debts[d].request, self.debts[d].station);
+        if let Some(head) = self.debt_buckets.get_mut(bucket) {
+            self.debts[d].next = core::mem::replace(head, d);
+        }
+    }
+
+    fn unindex(&mut self, d: u32) {
+        let bucket = self.debt_bucket(self.debts[d].request, self.debts[d].station);
+        let next = self.debts[d].next;
+        let mut at = self.debt_buckets[bucket];
+        if at == d {
+            self.debt_buckets[bucket] = next;
+            return;
+        }
+        while self.debts[at].next != d {
+            at = self.debts[at].next;
+        }
+        self.debts[at].next = next;
+    }
+
     fn bucket(&self, asker: u32, key: u64) -> usize {
+        // where there is no bucket at all, nothing is ever put in one
+        self.mix(asker, key) % self.buckets.len().max(1)
+    }
+
+    fn mix(&self, asker: u32, key: u64) -> usize {
         let mut mixed = (key ^ (asker as u64).rotate_left(40) ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 32) ^ self.seed).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        // where there is no bucket at all, nothing is ever put in one
-        (mixed >> 32) as usize % self.buckets.len().max(1)
+        (mixed >> 32) as usize
     }
 
     /// Question `r` is found by this key from here on. `false`: its asker has [`SAME_KEY`]

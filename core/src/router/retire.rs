@@ -19,10 +19,20 @@ impl Router<'_> {
         }
     }
 
-    /// Lets go of all who are doomed, and of whom that dooms.
+    /// Lets go of all who are doomed, whatever waits.
+    pub(super) fn reap_all(&mut self) {
+        while self.doomed != 0 {
+            self.pressed = false;
+            self.reap();
+        }
+        self.pressed = true;
+    }
+
+    /// Lets go of all who are doomed, and of whom that dooms. If that leads to much that has
+    /// to be written, the rest waits for `next_action`.
     #[inline]
     pub(super) fn reap(&mut self) {
-        while self.doomed != 0 {
+        while self.doomed != 0 && !self.pressed {
             let n = self.doomed;
             let st = &mut self.stations[n];
             self.doomed = core::mem::take(&mut st.next_doomed);

@@ -4,7 +4,8 @@
 //! the same wording. Questions and mail are decided in `ask.rs` and `keep.rs`.
 
 use super::policy::{Class, Denied};
-use super::stations::Life;
+use super::say::OnShort;
+use super::stations::{Life, Resume};
 use super::{Counter, Rights, Router};
 use crate::dialect::Wording;
 use crate::id::StationId;
@@ -64,23 +65,48 @@ impl Router<'_> {
             }
             return self.refuse(n, l.seq, code, text);
         }
-        self.counters.one(Counter::Letters);
+        if self.stations[n].resumed().is_none() {
+            self.counters.one(Counter::Letters);
+        }
         if l.ask && self.can_be_answered(n, raw) {
             return self.ask(n, l, raw);
         }
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(l, raw, n, from, 0);
-        let reached = if l.station != 0 {
-            self.reach_station(&mut delivery)
-        } else if l.everyone {
-            self.reach_everyone(&mut delivery)
-        } else {
-            self.reach_name(&mut delivery)
+        let Some(reached) = self.wait_if_short(|router| {
+            if l.station != 0 {
+                router.reach_station(&mut delivery)
+            } else if l.everyone {
+                router.reach_everyone(&mut delivery)
+            } else {
+                router.reach_name(&mut delivery)
+            }
+        }) else {
+            return;
         };
         if reached.handed > 0 && l.seq == 0 && !l.keep {
             return;
         }
         self.sent_report(n, l, raw, reached);
+    }
+
+    /// Does `deliver`. If memory is short for somebody who may miss nothing, who sends waits:
+    /// `None`, and it will be done again.
+    #[inline]
+    pub(super) fn wait_if_short<R>(&mut self, deliver: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        self.on_short = OnShort::Wait;
+        let done = deliver(self);
+        self.on_short = OnShort::Close;
+        (!self.short).then_some(done)
+    }
+
+    /// A delivery of station `n` waits: where it will go on.
+    #[cold]
+    fn suspend(&mut self, _n: u32, _at: Resume) {
+        #[cfg(feature = "msgq")]
+        {
+            self.stations[_n].resume = Some(_at);
+        }
     }
 
     /// What the sender is told, and what happens to a letter that reached nobody.
@@ -161,7 +187,7 @@ impl Router<'_> {
             self.reach_members(d, row, &mut reached);
             reached.members = reached.handed + reached.denied;
         }
-        if self.names.has_patterns() {
+        if self.names.has_patterns() && !self.short {
             for stem in name::stems(d.letter.name) {
                 if let Some(row) = self.names.find_stem(stem) {
                     self.reach_members(d, row, &mut reached);
@@ -171,18 +197,47 @@ impl Router<'_> {
         reached
     }
 
+    /// Those with one wording after those with another, so that each is written once.
     #[inline]
-    fn reach_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
+    pub(super) fn reach_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
         let instance = self.instance_row(d.letter.instance);
-        let mut m = self.names.row(row).members.first;
-        while m != 0 {
-            let member = &self.names.members[m];
-            m = member.next_of_name();
-            if member.instance == 0 || member.instance == instance {
-                let to = member.station;
-                self.hand(d, to, reached);
+        let resumed = self.take_up(d.sender, reached);
+        let kinds = self.names.kinds(row);
+        for (kind, _) in kinds.iter().enumerate().filter(|(_, there)| **there) {
+            let mut m = self.names.row(row).members.first;
+            let mut last = 0;
+            while m != 0 {
+                let member = &self.names.members[m];
+                m = member.next_of_name();
+                let asked = member.instance == 0 || member.instance == instance;
+                if !asked || member.kind as usize != kind {
+                    continue;
+                }
+                let (to, serial) = (member.station, member.serial);
+                if resumed.is_some_and(|r| (kind, serial) <= (r.kind, r.after)) {
+                    self.stations[to].stamp = self.stamp;
+                } else {
+                    self.hand(d, to, reached);
+                }
+                if self.short {
+                    let Reached { handed, denied, .. } = *reached;
+                    return self.suspend(d.sender, Resume { kind, after: last, handed, denied });
+                }
+                last = serial;
             }
         }
+    }
+
+    /// How far station `n` has come with its frame that is delivered again, if it is.
+    #[inline]
+    fn take_up(&self, n: u32, reached: &mut Reached) -> Option<Resume> {
+        if n == 0 || self.on_short != OnShort::Wait {
+            return None;
+        }
+        let resumed = self.stations[n].resumed()?;
+        reached.handed += resumed.handed;
+        reached.denied += resumed.denied;
+        Some(resumed)
     }
 
     /// The row of an instance that a letter names; `u32::MAX` if nobody has it.
@@ -190,7 +245,7 @@ impl Router<'_> {
     pub(super) fn instance_row(&self, instance: &str) -> u32 {
         match instance {
             "" | "*" => u32::MAX,
-            i => self.names.find(i).unwrap_or(u32::MAX),
+            i => self.names.find_instance(i).unwrap_or(u32::MAX),
         }
     }
 
@@ -199,6 +254,9 @@ impl Router<'_> {
         let mut reached = Reached::default();
         if let Some(to) = StationId::new(d.letter.station).and_then(|id| self.stations.find(id)) {
             self.hand(d, to, &mut reached);
+            if self.short {
+                self.suspend(d.sender, Resume::default());
+            }
         }
         reached
     }
@@ -206,8 +264,15 @@ impl Router<'_> {
     fn reach_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
-        for to in 1..=self.stations.made() {
+        let resumed = self.take_up(d.sender, &mut reached);
+        let first = resumed.map_or(1, |r| r.after as u32 + 1);
+        for to in first..=self.stations.made() {
             self.hand(d, to, &mut reached);
+            if self.short {
+                let Reached { handed, denied, .. } = reached;
+                self.suspend(d.sender, Resume { kind: 0, after: to as u64 - 1, handed, denied });
+                break;
+            }
         }
         reached
     }
@@ -226,6 +291,7 @@ impl Router<'_> {
         st.stamp = self.stamp;
         match self.hand_anew(d, to) {
             Ok(()) => reached.handed += 1,
+            Err(Denied::Later) => {}
             Err(why) => {
                 reached.denied += 1;
                 reached.too_big += (why == Denied::TooBig) as u32;
@@ -237,8 +303,13 @@ impl Router<'_> {
     #[inline]
     pub(super) fn hand_anew(&mut self, d: &mut Delivery<'_>, to: u32) -> Result<(), Denied> {
         let st = &self.stations[to];
+        let class = st.class();
         if st.mail_waits {
-            self.denied(to, Class::Signal, Denied::Order);
+            if class == Class::Certain && self.on_short == OnShort::Wait && !st.waits() {
+                (self.short, self.pressed) = (true, true);
+                return Err(Denied::Later);
+            }
+            self.denied(to, class, Denied::Order);
             return Err(Denied::Order);
         }
         let here = self.here();
@@ -248,14 +319,14 @@ impl Router<'_> {
             _ => {
                 let len = wording.letter(here, d.letter, d.raw, d.from, d.ask_id, self.encode);
                 let Some(len) = len else {
-                    self.denied(to, Class::Signal, Denied::TooBig);
+                    self.denied(to, class, Denied::TooBig);
                     return Err(Denied::TooBig);
                 };
                 d.worded = Some((wording, len));
                 len
             }
         };
-        self.post(to, len, Class::Signal)?;
+        self.post(to, len, class)?;
         self.counters.one(Counter::Deliveries);
         Ok(())
     }

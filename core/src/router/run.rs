@@ -6,7 +6,7 @@
 //! whose outbox has no room for all of it gets what fits, frame by frame (D3). What is saved
 //! is looking at each member for each letter.
 
-use super::policy::{Class, Denied};
+use super::policy::Denied;
 use super::stations::Life;
 use super::{Counter, Router};
 use crate::dialect::Wording;
@@ -36,6 +36,9 @@ impl Router<'_> {
     #[inline]
     pub(super) fn runs(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
         let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.station != 0 || l.name.is_empty());
+        if self.stations[n].resumed().is_some() {
+            return false; // members of another wording were served before
+        }
         if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
             return false;
         }
@@ -52,9 +55,22 @@ impl Router<'_> {
             len = wording.letter(here, l, raw, from, 0, self.encode);
         }
         let Some(len) = len else { return false };
+        if !self.has_room_for_run(row, self.run.len + len) {
+            self.end_run();
+            return false;
+        }
         let Run { len: before, letters, longest, .. } = self.run;
         self.run = Run { row, wording, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
         true
+    }
+
+    /// Whether a run of that length can be delivered to all members who may miss nothing: it is
+    /// taken already when it is delivered, and cannot wait.
+    #[inline]
+    fn has_room_for_run(&self, row: u32, len: usize) -> bool {
+        let each = len + self.pool.block();
+        let all = each.saturating_mul(self.names.row(row).count as usize);
+        all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8)
     }
 
     /// Delivers the run, if there is one. To be called before the encode buffer is used, and
@@ -83,7 +99,8 @@ impl Router<'_> {
             st.stamp = self.stamp;
             reached = true;
             let whole = !st.mail_waits && run.longest <= st.max_frame as usize;
-            if whole && self.put(to, 0..run.len, Class::Signal).is_ok() {
+            let class = st.class();
+            if whole && self.put(to, 0..run.len, class).is_ok() {
                 self.posted(to, run.letters as u64);
                 self.counters.add(Counter::Deliveries, run.letters as u64);
             } else {
@@ -102,11 +119,12 @@ impl Router<'_> {
         while at < end {
             let len = wording.frame_size(&self.encode[at..end]).unwrap_or(end - at);
             let st = &self.stations[to];
+            let class = st.class();
             if st.mail_waits {
-                self.denied(to, Class::Signal, Denied::Order);
+                self.denied(to, class, Denied::Order);
             } else if len > st.max_frame as usize {
-                self.denied(to, Class::Signal, Denied::TooBig);
-            } else if self.post_part(to, at..at + len, Class::Signal).is_ok() {
+                self.denied(to, class, Denied::TooBig);
+            } else if self.post_part(to, at..at + len, class).is_ok() {
                 self.counters.one(Counter::Deliveries);
             }
             at += len;

@@ -10,6 +10,17 @@ use crate::dialect::Question;
 use crate::model::{Answer, Code, Outcome, Raw, ServerToClient};
 use core::ops::Range;
 
+/// What to do when memory is short for a message to who reads and may not miss it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnShort {
+    /// Who sends it waits.
+    Wait,
+    /// Who sends it is told.
+    Tell,
+    /// The recipient is closed.
+    Close,
+}
+
 impl Router<'_> {
     /// Puts the first `len` octets of the encode buffer into the outbox of station `n`.
     #[inline]
@@ -38,10 +49,13 @@ impl Router<'_> {
     /// Frames have entered an outbox.
     #[inline]
     pub(super) fn posted(&mut self, n: u32, frames: u64) {
-        let st = &self.stations[n];
-        if !st.blocked && !st.is_held() {
-            self.pressed |= pressed(st.out.len(), self.settings.outbox_in(st.session.dialect()));
+        if !self.stations[n].waits() {
+            self.pressed |= pressed(self.fill(n));
             self.stations.enqueue(n);
+        } else if self.stations[n].is_held() && self.stations[n].stalled.is_none() {
+            // who never speaks does not keep it for ever
+            self.stations[n].stalled = Some(self.now);
+            self.arm(n);
         }
         self.counters.add(Counter::FramesOut, frames);
     }
@@ -50,25 +64,41 @@ impl Router<'_> {
     /// no frame in it is too long if there are several.
     #[inline]
     pub(super) fn put(&mut self, n: u32, part: Range<usize>, class: Class) -> Result<(), Denied> {
-        let st = &mut self.stations[n];
         let bytes = &self.encode[part];
-        let fill = Fill {
+        admit(bytes.len(), class, self.fill(n))?;
+        if self.pool.push(&mut self.stations[n].out, bytes) { Ok(()) } else { Err(Denied::Memory) }
+    }
+
+    /// What is known of a recipient and of memory.
+    #[inline]
+    pub(super) fn fill(&self, n: u32) -> Fill {
+        let st = &self.stations[n];
+        Fill {
             have: st.out.len(),
-            blocked: st.blocked || st.is_held(),
+            blocked: st.waits(),
             limit: self.settings.outbox_in(st.session.dialect()),
             free: self.pool.free_bytes(),
             pool: self.pool.all_bytes(),
-        };
-        admit(bytes.len(), class, fill)?;
-        if self.pool.push(&mut st.out, bytes) { Ok(()) } else { Err(Denied::Memory) }
+        }
     }
 
     /// The second try, for what is owed to somebody who reads while others hold the memory.
     #[cold]
     fn post_denied(&mut self, n: u32, part: Range<usize>, class: Class, mut why: Denied) -> Result<(), Denied> {
-        let st = &self.stations[n];
-        let owed = class == Class::Owed || !st.session.dialect().ways().misses;
-        while why == Denied::Memory && owed && !self.stations[n].blocked && self.relieve() {
+        let reads = !self.stations[n].waits();
+        if class == Class::Certain && why == Denied::Memory && reads {
+            match self.on_short {
+                // writing first gives memory back, if anybody takes what waits
+                OnShort::Wait if self.stations.has_ready() => {
+                    self.short = true;
+                    self.pressed = true;
+                    return Err(Denied::Later);
+                }
+                OnShort::Tell => return Err(Denied::Memory),
+                OnShort::Wait | OnShort::Close => {}
+            }
+        }
+        while why == Denied::Memory && class != Class::Signal && reads && self.relieve() {
             match self.put(n, part.clone(), class) {
                 Ok(()) => {
                     self.posted(n, 1);
@@ -83,15 +113,15 @@ impl Router<'_> {
 
     /// Takes the memory of whoever holds most of it and takes nothing: he goes, not who is to
     /// be told. `false`: there is nobody of that kind.
-    fn relieve(&mut self) -> bool {
+    pub(super) fn relieve(&mut self) -> bool {
         let held = |n: &u32| {
             let st = &self.stations[*n];
-            let idle = st.blocked && st.life != Life::Free;
+            let idle = st.waits() && st.life != Life::Free;
             (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
         };
         let Some(n) = (1..=self.stations.made()).max_by_key(held).filter(|n| held(n) > 0) else { return false };
         let st = &mut self.stations[n];
-        if st.blocked {
+        if st.waits() {
             self.pool.clear(&mut st.out);
             st.cut = true;
         }
@@ -111,12 +141,12 @@ impl Router<'_> {
             Denied::Memory => Counter::DroppedMemory,
             Denied::TooBig => Counter::DroppedTooBig,
             Denied::Order => Counter::DroppedOrder,
+            Denied::Later => return,
         });
-        let misses = self.stations[n].session.dialect().ways().misses;
-        if why == Denied::TooBig || (why == Denied::Order && misses) {
+        if why == Denied::TooBig || (why == Denied::Order && class == Class::Signal) {
             return;
         }
-        if class == Class::Owed || !misses {
+        if class != Class::Signal {
             // It would wait for ever for what was dropped; its connection's end it notices.
             return self.doom(n, if why == Denied::Memory { Reason::NoMemory } else { Reason::Slow });
         }

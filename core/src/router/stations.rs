@@ -6,6 +6,7 @@
 
 use super::action::Reason;
 use super::grant::{Grant, Rights};
+use super::policy::Class;
 use crate::buffer::pool::Chain;
 use crate::buffer::slab::{Ends, Row, Slab};
 use crate::dialect::{Dialect, Session};
@@ -64,6 +65,8 @@ pub struct Station {
     /// What others owe it.
     pub(crate) asked: Ends,
     pub(crate) asks: u32,
+    /// Who may still answer what it asked, all questions together.
+    pub(crate) askees: u32,
     pub(crate) watches: u32,
     /// Mail for a name it joined did not fit into its outbox.
     pub(crate) mail_waits: bool,
@@ -85,6 +88,21 @@ pub struct Station {
     /// Octets of headers of its open questions.
     #[cfg(feature = "msgq")]
     pub(crate) echoes: u32,
+    /// Where to go on with its frame that could not be delivered to all yet.
+    #[cfg(feature = "msgq")]
+    pub(crate) resume: Option<Resume>,
+}
+
+/// How far a delivery has come that waits for memory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Resume {
+    /// The kind of wording whose members were being served.
+    pub(crate) kind: usize,
+    /// Of those, the last who were served: number of the membership, or row of the station.
+    pub(crate) after: u64,
+    /// Who has it already, and who was refused it.
+    pub(crate) handed: u32,
+    pub(crate) denied: u32,
 }
 
 impl Row for Station {
@@ -110,6 +128,7 @@ impl Row for Station {
         debts: Ends::EMPTY,
         asked: Ends::EMPTY,
         asks: 0,
+        askees: 0,
         watches: 0,
         mail_waits: false,
         connected: Instant::ZERO,
@@ -124,6 +143,8 @@ impl Row for Station {
         held: false,
         #[cfg(feature = "msgq")]
         echoes: 0,
+        #[cfg(feature = "msgq")]
+        resume: None,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next
@@ -135,6 +156,33 @@ impl Station {
     #[inline]
     pub(crate) fn lives(&self) -> bool {
         matches!(self.life, Life::Ready | Life::New)
+    }
+
+    /// Whether what is put into its outbox has to wait: its transport would block, or it has
+    /// not spoken yet.
+    #[inline]
+    pub(crate) fn waits(&self) -> bool {
+        self.blocked || self.is_held()
+    }
+
+    /// What a message is to it.
+    #[inline]
+    pub(crate) fn class(&self) -> Class {
+        if self.session.dialect().ways().misses { Class::Signal } else { Class::Certain }
+    }
+
+    /// Whether it stands in lists: it takes part, or is to be let go of in a moment.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.lives() || matches!(self.life, Life::Doomed(_))
+    }
+
+    /// How far its frame at hand was delivered when it was looked at before.
+    #[inline]
+    pub(crate) fn resumed(&self) -> Option<Resume> {
+        #[cfg(feature = "msgq")]
+        return self.resume;
+        #[cfg(not(feature = "msgq"))]
+        None
     }
 
     /// Whether what waits for it has to wait until it has spoken.
@@ -210,6 +258,11 @@ impl<'s> Stations<'s> {
             last => self.rows[last].next = n,
         }
         self.last_ready = n;
+    }
+
+    /// Whether anybody stands in the queue.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.first_ready != 0
     }
 
     /// Takes the first of the queue.

@@ -99,16 +99,6 @@ fn random_frame(r: &mut Rng, known_ids: &[u64], asks: &[u64]) -> Vec<u8> {
     }
 }
 
-/// Offers all bytes; between the pieces nothing is written, so not all may be taken.
-fn feed(router: &mut Router<'_>, t: Instant, id: StationId, bytes: &[u8]) {
-    let mut left = bytes;
-    while !left.is_empty() {
-        let taken = router.receive(t, id, left);
-        assert!(taken > 0, "each call takes something");
-        left = &left[taken..];
-    }
-}
-
 struct Peer {
     id: StationId,
     read: Vec<u8>,
@@ -138,6 +128,50 @@ fn take_frames(p: &mut Peer, ids: &mut Vec<u64>, asks: &mut Vec<u64>) {
     }
 }
 
+/// What a test knows of a node's stations.
+#[derive(Default)]
+struct Peers {
+    all: Vec<Peer>,
+    /// Addresses and numbers of questions that were seen.
+    ids: Vec<u64>,
+    asks: Vec<u64>,
+}
+
+impl Peers {
+    /// Does what the router wants done.
+    fn serve(&mut self, router: &mut Router<'_>, t: Instant, r: &mut Rng) {
+        while let Some(a) = router.next_action(t) {
+            match a {
+                Action::Write(id) => {
+                    let p = self.all.iter_mut().find(|p| p.id == id).expect("only for who is there");
+                    let all: Vec<u8> = router.output(id).flatten().copied().collect();
+                    let n = if p.reads { all.len() } else { r.below(8) as usize % (all.len() + 1) };
+                    p.read.extend_from_slice(&all[..n]);
+                    router.sent(t, id, n);
+                    take_frames(p, &mut self.ids, &mut self.asks);
+                }
+                Action::Close(id, _) => {
+                    let i = self.all.iter().position(|p| p.id == id).expect("closed once");
+                    self.all.swap_remove(i);
+                }
+            }
+        }
+    }
+
+    /// Offers all bytes; between the pieces something is written only if not all are taken.
+    fn feed(&mut self, router: &mut Router<'_>, t: Instant, r: &mut Rng, id: StationId, bytes: &[u8]) {
+        let mut left = bytes;
+        for turn in 0.. {
+            assert!(turn < 1000, "in the end everything is taken");
+            left = &left[router.receive(t, id, left)..];
+            if left.is_empty() {
+                return;
+            }
+            self.serve(router, t, r);
+        }
+    }
+}
+
 fn run(seed: u64, steps: usize) {
     let mut r = Rng(seed | 1);
     let mut storage: Box<Storage<6, 8, 10, 4, 6, 3, 4, 3, 13, 24, 64, 576, 4, 12>> = Box::default();
@@ -148,30 +182,32 @@ fn run(seed: u64, steps: usize) {
     settings.asks = 3;
     settings.watches = 2;
     let mut router = storage.router(settings, Instant::ZERO).unwrap();
-    let (mut now, mut peers, mut ids, mut asks) = (0u64, Vec::<Peer>::new(), Vec::new(), Vec::new());
+    let (mut now, mut peers) = (0u64, Peers::default());
     for step in 0..steps {
         let t = Instant::from_millis(now);
         match r.below(10) {
             0 => {
                 if let Ok(id) = router.admit(t, Newcomer::default()) {
+                    peers.all.push(Peer { id, read: Vec::new(), reads: !r.one_in(4) });
                     if !r.one_in(8) {
-                        feed(&mut router, t, id, &frame(Hello { seq: 1, name: "p", ..Hello::default() }));
+                        let hello = frame(Hello { seq: 1, name: "p", ..Hello::default() });
+                        peers.feed(&mut router, t, &mut r, id, &hello);
                     }
-                    peers.push(Peer { id, read: Vec::new(), reads: !r.one_in(4) });
                 }
             }
-            1 if !peers.is_empty() && r.one_in(4) => {
-                let i = r.below(peers.len() as u64) as usize;
-                router.closed(t, peers.swap_remove(i).id);
+            1 if !peers.all.is_empty() && r.one_in(4) => {
+                let i = r.below(peers.all.len() as u64) as usize;
+                router.closed(t, peers.all.swap_remove(i).id);
             }
             2 => now += if r.one_in(10) { r.below(20_000) } else { r.below(300) },
-            _ if !peers.is_empty() => {
-                let i = r.below(peers.len() as u64) as usize;
-                let bytes = random_frame(&mut r, &ids, &asks);
-                let cut = r.below(bytes.len() as u64 + 1) as usize;
-                feed(&mut router, t, peers[i].id, &bytes[..cut]);
+            _ if !peers.all.is_empty() => {
+                let i = r.below(peers.all.len() as u64) as usize;
+                let bytes = random_frame(&mut r, &peers.ids, &peers.asks);
+                let (a, b) = bytes.split_at(r.below(bytes.len() as u64 + 1) as usize);
+                let id = peers.all[i].id;
+                peers.feed(&mut router, t, &mut r, id, a);
                 if !r.one_in(30) {
-                    feed(&mut router, t, peers[i].id, &bytes[cut..]);
+                    peers.feed(&mut router, t, &mut r, id, b);
                 }
             }
             _ => {}
@@ -181,32 +217,17 @@ fn run(seed: u64, steps: usize) {
             router.tick(t);
         }
         router.check().unwrap_or_else(|e| panic!("seed {seed} step {step}: {e}"));
-        while let Some(a) = router.next_action(t) {
-            match a {
-                Action::Write(id) => {
-                    let p = peers.iter_mut().find(|p| p.id == id).expect("only for who is there");
-                    let all: Vec<u8> = router.output(id).flatten().copied().collect();
-                    let n = if p.reads { all.len() } else { r.below(8) as usize % (all.len() + 1) };
-                    p.read.extend_from_slice(&all[..n]);
-                    router.sent(t, id, n);
-                    take_frames(p, &mut ids, &mut asks);
-                }
-                Action::Close(id, _) => {
-                    let i = peers.iter().position(|p| p.id == id).expect("closed once");
-                    peers.swap_remove(i);
-                }
-            }
-        }
+        peers.serve(&mut router, t, &mut r);
         if r.one_in(3) {
-            for p in &peers {
+            for p in &peers.all {
                 router.writable(t, p.id);
             }
         }
-        if ids.len() > 50 {
-            ids.remove(0);
+        if peers.ids.len() > 50 {
+            peers.ids.remove(0);
         }
-        if asks.len() > 20 {
-            asks.remove(0);
+        if peers.asks.len() > 20 {
+            peers.asks.remove(0);
         }
         router.check().unwrap_or_else(|e| panic!("seed {seed} step {step} after writing: {e}"));
     }

@@ -29,17 +29,16 @@ impl Router<'_> {
     /// Tells the members of the name for such news what happened to station `about`, at the
     /// name in row `name` (0: at none).
     pub(super) fn notice(&mut self, change: Change, about: u32, name: u32) {
-        let listeners = self.names.find(NOTICES).is_some_and(|row| self.names.row(row).count > 0);
-        if !listeners {
-            return;
-        }
+        let Some(row) = self.names.find(NOTICES).filter(|row| self.names.row(*row).count > 0) else { return };
         let body = core::mem::take(&mut self.scratch);
         let text = if name == 0 { "" } else { self.names.row(name).text() };
         if let Some(len) = notice(self.here(), change, self.stations.id(about).number(), text, body) {
             let seq = self.next_number() as u32;
             let letter =
                 Letter { name: NOTICES, body: &body[..len], encoding: Encoding::Json, seq, ..Letter::default() };
-            self.reach_name(&mut Delivery::new(&letter, Raw::None, 0, 0, 0));
+            // members of that very name: who hears everything below a stem has not asked for this
+            self.next_stamp();
+            self.reach_members(&mut Delivery::new(&letter, Raw::None, 0, 0, 0), row, &mut Reached::default());
         }
         self.scratch = body;
     }
@@ -54,8 +53,9 @@ impl Router<'_> {
 
     /// The first to join the manager's name is told about the node.
     pub(super) fn greet(&mut self, n: u32, row: u32) {
-        let name = self.names.row(row);
-        if self.stations[n].session.dialect().ways().outcomes || name.count != 1 || name.text() != MANAGER {
+        let st = &self.stations[n];
+        let first = self.names.count_of(row, st.session.wording().kind()) == 1;
+        if st.session.dialect().ways().outcomes || !first || self.names.row(row).text() != MANAGER {
             return;
         }
         for body in GREETINGS {
@@ -69,14 +69,22 @@ impl Router<'_> {
 
     /// Station `n` wants something of the node; `l` is for others of the same name.
     pub(super) fn asked(&mut self, n: u32, ask: &NodeAsk<'_>, l: &Letter<'_>, raw: Raw<'_>) {
-        if l.station != NOBODY && self.may_send(n, l).is_ok() {
-            self.counters.one(Counter::Letters);
+        // what wants an answer gets one: the node's
+        if l.station != NOBODY && !l.ask && self.may_send(n, l).is_ok() {
+            if self.stations[n].resumed().is_none() {
+                self.counters.one(Counter::Letters);
+            }
             let from = self.stations.id(n).number();
-            self.reach_name(&mut Delivery::new(l, raw, n, from, 0));
+            let mut delivery = Delivery::new(l, raw, n, from, 0);
+            if self.wait_if_short(|router| router.reach_name(&mut delivery)).is_none() {
+                return;
+            }
         }
-        if *ask == NodeAsk::Silence {
-            return;
-        }
+        let ask = match ask {
+            NodeAsk::Silence if !l.ask => return,
+            NodeAsk::Silence => &NodeAsk::Failure("the node serves commands to the group Msgq alone", ""),
+            ask => ask,
+        };
         let question = Question { echo: raw.echo(), number: self.next_number(), ..Question::default() };
         let len = match *ask {
             NodeAsk::Stations if self.may_see_all(n) => self.roll_of_stations(question),

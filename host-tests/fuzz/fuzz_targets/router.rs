@@ -22,12 +22,15 @@ struct Peer {
     heard: Vec<u8>,
 }
 
-/// Offers all of it, without writing in between.
-fn feed(router: &mut Router<'_>, now: Instant, id: StationId, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let taken = router.receive(now, id, bytes);
-        assert!(taken > 0, "each call takes something");
-        bytes = &bytes[taken..];
+/// Offers all of it, writing in between only when it is not taken.
+fn feed(router: &mut Router<'_>, peers: &mut Vec<Peer>, now: Instant, id: StationId, mut bytes: &[u8]) {
+    for turn in 0.. {
+        assert!(turn < 10_000, "in the end everything is taken");
+        bytes = &bytes[router.receive(now, id, bytes)..];
+        if bytes.is_empty() {
+            return;
+        }
+        serve(router, peers, now);
     }
 }
 
@@ -116,7 +119,7 @@ fuzz_target!(|data: &[u8]| {
                     assert!(peers.iter().all(|p| p.id != id), "an address given twice");
                     peers.push(Peer { id, datagram, reads: true, heard: Vec::new() });
                     if arg & 4 == 0 {
-                        feed(&mut router, now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
+                        feed(&mut router, &mut peers, now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
                     }
                 }
             }
@@ -124,15 +127,15 @@ fuzz_target!(|data: &[u8]| {
                 // bytes of the fuzzer's own, as a frame or as they are
                 let (bytes, more) = rest.split_at((*arg as usize).min(rest.len()));
                 input = more;
-                if let Some(peer) = peers.get(*op as usize / 12 % peers.len().max(1)) {
+                if let Some(id) = peers.get(*op as usize / 12 % peers.len().max(1)).map(|p| p.id) {
                     if op % 12 < 5 {
-                        feed(&mut router, now, peer.id, &[1, 0, 0, bytes.len() as u8]);
+                        feed(&mut router, &mut peers, now, id, &[1, 0, 0, bytes.len() as u8]);
                     }
-                    feed(&mut router, now, peer.id, bytes);
+                    feed(&mut router, &mut peers, now, id, bytes);
                 }
             }
             7 => {
-                if let Some(peer) = peers.get(which) {
+                if let Some(id) = peers.get(which).map(|p| p.id) {
                     let names = ["a", "a::b", "a::*", "*", "b"];
                     let name = names[*op as usize / 12 % names.len()];
                     let join = Join { name, exclusive: arg & 16 != 0, ..Join::default() };
@@ -140,8 +143,9 @@ fuzz_target!(|data: &[u8]| {
                         Letter { name, body: &[*arg; 40], ask: true, seq: 9, ttl_ms: *arg as u32, ..Letter::default() };
                     feed(
                         &mut router,
+                        &mut peers,
                         now,
-                        peer.id,
+                        id,
                         &frame(&if arg & 128 == 0 { join.into() } else { ClientToServer::Send(ask) }),
                     );
                 }
@@ -159,7 +163,7 @@ fuzz_target!(|data: &[u8]| {
                     let peer = peers.swap_remove(which);
                     router.closed(now, peer.id);
                     // whatever is said about it afterwards does no harm
-                    feed(&mut router, now, peer.id, &[3, 0, 0, 0]);
+                    feed(&mut router, &mut peers, now, peer.id, &[3, 0, 0, 0]);
                     router.sent(now, peer.id, 5);
                     router.writable(now, peer.id);
                     assert_eq!(router.output(peer.id).count(), 0);

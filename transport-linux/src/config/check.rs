@@ -242,10 +242,11 @@ impl Msgq {
                 return Err(at(&path, format!("{value} is too large: at most {most}")));
             }
         }
-        if u64::from(self.outbox) < needed {
+        // One more must fit when half of it is used: what may not be missed cannot be dropped.
+        if u64::from(self.outbox) < 2 * needed {
             let text = format!(
-                "{} must not be less than the longest frame, which has {needed} bytes: max_body, {MAX_HEADER} for the \
-                 header and {} more",
+                "{} must not be less than two frames of the longest kind, which has {needed} bytes: max_body, \
+                 {MAX_HEADER} for the header and {} more",
                 self.outbox,
                 LENGTHS + FRAME_MARGIN
             );

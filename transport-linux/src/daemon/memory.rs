@@ -123,6 +123,7 @@ impl Memory {
             members: t.members.as_mut_view(),
             requests: t.requests.as_mut_view(),
             request_buckets: &mut t.request_buckets,
+            debt_buckets: &mut t.debt_buckets,
             debts: t.debts.as_mut_view(),
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),

@@ -7,6 +7,7 @@
 //! | `json/` | JSON in place, without a heap: scanning, strings, writing |
 //! | `repr.rs` | the header: its keys, checked, borrowed |
 //! | `lname.rs` | stations as text, and names that this dialect has and the bus has not |
+//! | `memo.rs` | the last header of a message to a group, for the next one like it |
 //! | `session.rs` | what the frames of one connection mean to a node |
 //! | `node.rs` | the node as a user of its own bus: `Msgq`, notifications, greetings |
 //! | `translate.rs` | bodies: commands and results of this dialect, verbs and answers of the model |
@@ -18,6 +19,7 @@ pub(crate) mod emit;
 pub mod frame;
 pub mod json;
 pub mod lname;
+pub(crate) mod memo;
 pub(crate) mod node;
 pub mod repr;
 pub(crate) mod session;
@@ -46,13 +48,8 @@ pub struct Settings {
 
 impl Settings {
     /// Small ones, for tests and hubs. A daemon says more.
-    pub const DEFAULT: Settings = Settings {
-        boot: 1,
-        max_body: 1024,
-        outbox: 128 * 1024,
-        stalled_after: Duration::from_secs(60),
-        stop: false,
-    };
+    pub const DEFAULT: Settings =
+        Settings { boot: 1, max_body: 1024, outbox: 256 * 1024, stalled_after: Duration::from_secs(60), stop: false };
 
     /// Octets of the longest frame, its two lengths included.
     pub const fn max_frame(&self) -> usize {

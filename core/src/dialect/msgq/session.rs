@@ -25,14 +25,15 @@
 //! |---|---|---|
 //! | `*` | a letter to the group; if that is `Msgq`, the node is asked | the same, but nobody waits for an answer, nor is the node asked |
 //! | lname of a station | a letter to it | an answer, if it asked |
-//! | lname of the node | group `Msgq`: the node is asked; else nothing | nothing |
+//! | lname of the node | group `Msgq`: the node is asked; else nothing, which it says if an answer is wanted | nothing |
 //! | anything else | a letter to nobody | the same |
 
 use super::frame::{Broken, Finder, LENGTHS};
 use super::json::{Kind, Str, Value};
+use super::memo::Memo;
 use super::repr::{self, Header};
 use super::{MAX_HEADER, lname, node};
-use crate::dialect::{Cut, Here, NOBODY, Refusal, Said, Spare};
+use crate::dialect::{Cut, Here, NOBODY, NodeAsk, Refusal, Said, Spare};
 use crate::model::{ClientToServer, Code, Join, Leave, Letter, Raw};
 
 /// What is remembered between two calls.
@@ -80,18 +81,26 @@ impl Session {
         &mut self,
         frame: &'f [u8],
         here: Here<'_>,
+        memo: &mut Memo,
         spare: &'f mut Spare,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
         self.finder.next();
         let (header, body) = frame.split_at_checked(self.header as usize).ok_or(bad(Broken::Lengths.text()))?;
+        if let Some(letter) = memo.again(header) {
+            let raw = Raw::Msgq { frame, header: self.header, escaped: false };
+            *said = Said::Model(ClientToServer::Send(Letter { body, ..letter }), raw);
+            return Ok(());
+        }
         let text = core::str::from_utf8(header).map_err(|_| bad("the header is not UTF-8"))?;
         let h = Header::read(text).map_err(|why| bad(why.text()))?;
         let kind = h.kind.ok_or(bad("a header without `type`"))?;
         *said = match word(&kind) {
             "send" => {
                 let raw = Raw::Msgq { frame, header: self.header, escaped: h.escaped };
-                return send(&h, body, raw, here, spare, said);
+                send(&h, body, raw, here, spare, said)?;
+                keep(&h, said, memo);
+                return Ok(());
             }
             "getlname" => Said::WhoAmI,
             "ping" => Said::Ping(body),
@@ -116,6 +125,20 @@ impl Session {
             _ => Said::Ignored,
         };
         Ok(())
+    }
+}
+
+/// Keeps the header of a message to a group, whatever instance, that is called the same on
+/// the bus and that nothing depends on but its own text.
+#[inline]
+fn keep(h: &Header<'_>, said: &Said<'_>, memo: &mut Memo) {
+    if let Said::Model(ClientToServer::Send(l), _) = said
+        && let (Some(group), Some(seq)) = (h.group.and_then(|g| g.string()), h.seq)
+        && (l.station, l.instance, h.escaped) == (0, "", false)
+        && h.reply.is_none()
+        && group.plain() == Some(l.name)
+    {
+        memo.keep(h.text, seq.text, group.raw(), l.ask);
     }
 }
 
@@ -212,7 +235,12 @@ fn send<'f>(
         return Ok(());
     }
     if is_node {
+        // nothing is there for it; but who wants an answer gets one
         *said = Said::Nothing;
+        if letter.ask {
+            (letter.station, letter.name) = (NOBODY, node::GROUP);
+            *said = Said::Node { ask: NodeAsk::Silence, letter, raw };
+        }
         return Ok(());
     }
     match (lname::to_bus(group, false, name), station) {
@@ -257,7 +285,12 @@ mod tests {
         assert_eq!(input.len(), bytes.len() - LENGTHS);
         let mut spare = Spare::default();
         let mut said = Said::Nothing;
-        let done = s.understand(input, HERE, &mut spare, &mut said);
+        let mut memo = Memo::new();
+        let done = s.understand(input, HERE, &mut memo, &mut spare, &mut said);
+        // the second time it may be known, and means the same
+        let (mut spare, mut again) = (Spare::default(), Said::Nothing);
+        assert_eq!(s.understand(input, HERE, &mut memo, &mut spare, &mut again), done);
+        assert_eq!(again, said);
         assert!(!s.is_inside(), "the next octet begins another frame");
         then(done.map(|()| said))
     }
@@ -351,7 +384,7 @@ mod tests {
         let mut input = &b"\x00\x00\x00\x12\x00\x10{\"type\":\"\xff\xff\xff\xff\"}"[..];
         assert_eq!(s.cut(&mut input, LIMIT), Ok(Cut::Frame { size: 16 }));
         let (mut spare, mut said) = (Spare::default(), Said::Nothing);
-        assert!(s.understand(input, HERE, &mut spare, &mut said).unwrap_err().fatal, "not UTF-8");
+        assert!(s.understand(input, HERE, &mut Memo::new(), &mut spare, &mut said).unwrap_err().fatal, "not UTF-8");
         // nested thousands deep
         let mut deep = heapless::String::<2000>::new();
         deep.push_str("{\"type\":\"ping\",\"x\":").unwrap();
@@ -561,11 +594,14 @@ mod tests {
         for header in [
             r#"{"type":"send","to":"5f3759df_0@host","group":"ConfigManager","instance":"*","reply":2,"seq":1}"#,
             r#"{"type":"send","to":"5f3759df_0@host","group":"Msgq","instance":"*","reply":null}"#,
-            r#"{"type":"send","to":"5f3759df_0@host","group":"news","instance":"*","want_answer":true}"#,
+            r#"{"type":"send","to":"5f3759df_0@host","group":"news","instance":"*","want_answer":false}"#,
             r#"{"type":"send","to":"5f3759df_0@host","group":"a\nb","instance":"*"}"#,
         ] {
             with(header, br#"{"result": [0, {}]}"#, |said| assert_eq!(said, Ok(Said::Nothing), "{header}"));
         }
+        // who wants an answer gets one
+        let header = r#"{"type":"send","to":"5f3759df_0@host","group":"news","instance":"*","want_answer":true}"#;
+        with(header, b"", |said| assert!(matches!(said, Ok(Said::Node { ask: NodeAsk::Silence, .. })), "{said:?}"));
     }
 
     #[test]
@@ -599,7 +635,7 @@ mod tests {
                     input = &input[k..];
                     if frame.len() == size {
                         let (mut spare, mut said) = (Spare::default(), Said::Nothing);
-                        s.understand(&frame, HERE, &mut spare, &mut said).unwrap();
+                        s.understand(&frame, HERE, &mut Memo::new(), &mut spare, &mut said).unwrap();
                         seen.push(match said {
                             Said::WhoAmI => 'w',
                             Said::Ping(b"\x00\xffab") => 'p',
@@ -642,7 +678,7 @@ mod tests {
         let mut s = Session::new();
         assert!(s.cut(&mut &b"\x00\x00\x00\x16\x00\x14"[..], LIMIT).is_ok());
         let (mut spare, mut said) = (Spare::default(), Said::Nothing);
-        assert!(s.understand(b"{", HERE, &mut spare, &mut said).unwrap_err().fatal);
+        assert!(s.understand(b"{", HERE, &mut Memo::new(), &mut spare, &mut said).unwrap_err().fatal);
     }
 
     #[test]
@@ -659,7 +695,7 @@ mod tests {
                 let mut input = &bytes[..];
                 assert!(s.cut(&mut input, LIMIT).is_ok());
                 let (mut spare, mut said) = (Spare::default(), Said::Nothing);
-                if let Err(refusal) = s.understand(input, HERE, &mut spare, &mut said) {
+                if let Err(refusal) = s.understand(input, HERE, &mut Memo::new(), &mut spare, &mut said) {
                     assert!(refusal.fatal && at < LENGTHS + header.len(), "{at} {b}: a body is not judged");
                     refusals += 1;
                 }
