@@ -721,7 +721,7 @@ fn limits_follow_a_reload_as_far_as_the_memory_goes() {
     daemon.signal("HUP");
     assert_eq!(daemon.event("config.reloaded")["needs_restart"], "");
     assert!(send(&daemon, 500_000) && !send(&daemon, 500_001));
-    daemon.write_config(&format!("[msgq]\nmax_body = 3000000\n{BUS}"));
+    daemon.write_config(&format!("[msgq]\nmax_body = 3000000\noutbox = 8000000\n{BUS}"));
     daemon.signal("HUP");
     assert_eq!(daemon.event("config.reloaded")["needs_restart"], "msgq.max_body");
     assert!(send(&daemon, 900_000) && !send(&daemon, 3_000_000));
@@ -739,7 +739,7 @@ fn the_maxima_are_told_in_the_status() {
 
 #[test]
 fn two_megabytes_wait_for_a_slow_reader_and_all_of_it_arrives() {
-    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\n{BUS}"));
+    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\nmax_body = 900000\n{BUS}"));
     let (mut sender, mut slow) = (daemon.msgq(), daemon.msgq());
     slow.join("news");
     // Many small ones, then large ones, up to the limit.
@@ -766,7 +766,7 @@ fn two_megabytes_wait_for_a_slow_reader_and_all_of_it_arrives() {
 
 #[test]
 fn a_reader_slower_than_its_outbox_is_closed_and_the_others_miss_nothing() {
-    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\n{METRICS}{BUS}"));
+    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\nmax_body = 900000\n{METRICS}{BUS}"));
     let count = counters(&mut daemon);
     let (mut sender, mut good) = (daemon.msgq(), daemon.msgq());
     let mut slow = daemon.msgq();
@@ -819,7 +819,7 @@ fn one_that_takes_nothing_for_too_long_is_closed() {
 
 #[test]
 fn pongs_that_nobody_reads_are_bounded() {
-    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\n{BUS}"));
+    let mut daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\nmax_body = 900000\n{BUS}"));
     let mut good = daemon.msgq();
     let mut flooder = daemon.msgq();
     flooder.stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -863,7 +863,7 @@ fn a_thousand_that_leave_at_once_are_each_told_of() {
     // The original locks itself up for ever at 400 clients in 8 groups (weak point 8). What
     // the watcher is to hear is more than its outbox holds: it is written to in between.
     sys::raise_descriptor_limit(0).unwrap();
-    let daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\n{BUS}"));
+    let daemon = Daemon::start(&format!("[msgq]\noutbox = 2097152\nmax_body = 900000\n{BUS}"));
     let groups: Vec<String> = (0..8).map(|n| format!("group {n}")).collect();
     let mut clients: Vec<Client> = (0..1000).map(|_| daemon.msgq()).collect();
     for client in &mut clients {

@@ -124,7 +124,7 @@ impl Default for Limits {
             descriptors: 0,
             max_frame: 65_536,
             outbox: 1_048_576,
-            buffers: 134_217_728,
+            buffers: 268_435_456,
             values: 67_108_864,
             max_value: 32_768,
             hello_within_ms: 10_000,
