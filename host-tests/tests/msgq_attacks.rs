@@ -23,7 +23,7 @@ fn message(group: &str, size: usize) -> Vec<u8> {
     frame(&header(&members), format!("\"{}\"", "x".repeat(size)).as_bytes())
 }
 
-/// 1a. One message to a large group: all read, and many are closed.
+/// One message to a large group: all read, and many are closed.
 #[test]
 fn d4_one_message_to_many_that_read_closes_none_of_them() {
     let mut w = World::msgq(|_| {}); // 48 MiB for all, 3 MiB for each
@@ -38,7 +38,7 @@ fn d4_one_message_to_many_that_read_closes_none_of_them() {
     assert!(closed.is_empty(), "{} of 800 that read everything were closed: {:?}", closed.len(), closed[0]);
 }
 
-/// 1b. Small messages that come in one read: the same.
+/// Small messages that come in one read: the same.
 #[test]
 fn d4_one_read_of_small_messages_to_many_that_read_closes_none_of_them() {
     let mut w = World::msgq(|_| {});
@@ -57,8 +57,7 @@ fn d4_one_read_of_small_messages_to_many_that_read_closes_none_of_them() {
     assert!(closed.is_empty(), "{} of 1000 that read everything were closed: {:?}", closed.len(), closed[0]);
 }
 
-/// 2. Many that finish a frame in the same turn: whom they all talk to is closed, though its transport
-/// was never offered anything.
+/// Many that finish a frame in the same turn, and all talk to one.
 #[test]
 fn d4_many_that_talk_to_one_that_reads_in_one_turn_do_not_close_it() {
     let mut w = World::msgq(|_| {}); // 3 MiB
@@ -80,7 +79,7 @@ fn d4_many_that_talk_to_one_that_reads_in_one_turn_do_not_close_it() {
     assert_eq!(w.heard(collector).len(), 60);
 }
 
-/// 3. Answered questions count as open for five minutes if somebody else who was asked is silent.
+/// Answered questions count as open for five minutes if somebody else who was asked is silent.
 #[test]
 fn d12_questions_that_were_answered_are_not_counted_as_open() {
     let mut w = World::msgq(|s| s.asks = 20);
@@ -97,7 +96,7 @@ fn d12_questions_that_were_answered_are_not_counted_as_open() {
     }
 }
 
-/// 3b. The same until the table of all is full: nobody can ask any more, in any dialect.
+/// The same until the table of all is full: nobody can ask any more, in any dialect.
 #[test]
 fn d12_answered_questions_of_a_few_do_not_keep_all_others_from_asking() {
     let mut w = World::msgq(|_| {});
@@ -123,7 +122,7 @@ fn d12_answered_questions_of_a_few_do_not_keep_all_others_from_asking() {
     assert!(question.is_some(), "no question is open: {:?} {:?}", w.router.usage()[3], w.replies(n, seq));
 }
 
-/// 4. Mail that still waits closes a member that reads, and the node's own greeting does it.
+/// Mail that still waits closes a member that reads, and the node's own greeting does it.
 #[test]
 fn d9_mail_that_waits_does_not_close_who_joins() {
     for (group, greeted) in [("ConfigManager", true), ("box", false)] {
@@ -150,7 +149,7 @@ fn d9_mail_that_waits_does_not_close_who_joins() {
     }
 }
 
-/// 5. Silent strangers hold the memory of all, for ever; who reads is closed for it.
+/// Silent strangers hold the memory of all, for ever; who reads is closed for it.
 #[test]
 fn d4_what_is_held_back_for_silent_strangers_costs_only_them() {
     let mut w = World::msgq(|_| {});
@@ -184,7 +183,7 @@ fn d4_what_is_held_back_for_silent_strangers_costs_only_them() {
     );
 }
 
-/// 6. The same with headers of questions: they are nobody's whom the node would let go of.
+/// The same with headers of questions: they are nobody's whom the node would let go of.
 #[test]
 fn d4_headers_of_open_questions_cost_only_who_asks() {
     let mut w = World::msgq(|_| {});
@@ -210,7 +209,7 @@ fn d4_headers_of_open_questions_cost_only_who_asks() {
     assert_eq!(w.talkers[good].closed, None, "{:?}", w.router.usage()[8]);
 }
 
-/// 7. What is put aside for a silent stranger closes somebody else, who is only a little slow.
+/// What is put aside for a silent stranger closes somebody else, who is only a little slow.
 #[test]
 fn d4_no_message_to_one_closes_another() {
     let mut w = World::msgq(|_| {});
@@ -238,7 +237,7 @@ fn d4_no_message_to_one_closes_another() {
     assert_eq!(w.heard(slow).len(), 5);
 }
 
-/// 8. Many that are let go of in one tick: a watcher that reads is closed.
+/// Many that are let go of in one tick: a watcher that reads is closed.
 #[test]
 fn d7_many_that_end_in_one_tick_do_not_close_who_watches() {
     let mut w = World::msgq(|s| {
@@ -279,7 +278,7 @@ fn restricted(w: &mut World, rights: Rights) -> StationId {
     w.router.admit(w.now, Newcomer { dialect: Dialect::Msgq, grant, ..Newcomer::default() }).unwrap()
 }
 
-/// 9. Who may manage the one name `x` may end the daemon.
+/// Who may manage the one name `x` may end the daemon.
 #[test]
 fn a_grant_for_certain_names_is_none_to_stop_the_node() {
     let mut w = World::msgq_with_gate(&ONLY_X, |s| s.msgq.stop = true);
@@ -288,7 +287,7 @@ fn a_grant_for_certain_names_is_none_to_stop_the_node() {
     assert_eq!(w.router.stop_asked(), None);
 }
 
-/// 10. Questions to the node's own name.
+/// Questions to the node's own name.
 #[test]
 fn d5_a_question_to_the_node_is_answered_once_whoever_else_has_its_name() {
     let mut w = World::msgq(|_| {});
@@ -324,7 +323,7 @@ fn d5_a_question_to_the_node_is_answered_whatever_it_is() {
     assert!(silent.is_empty(), "no answer ever: {silent:#?}");
 }
 
-/// 11. Somebody who listens keeps the node from introducing itself.
+/// Somebody who listens keeps the node from introducing itself.
 #[test]
 fn the_manager_is_greeted_whoever_else_listens() {
     let mut w = World::msgq(|_| {});
@@ -335,7 +334,7 @@ fn the_manager_is_greeted_whoever_else_listens() {
     assert_eq!(w.heard(m).len(), 2, "the first one of its dialect");
 }
 
-/// 12. Notices reached who has joined a pattern only while somebody else had joined the name.
+/// Notices reached who has joined a pattern only while somebody else had joined the name.
 #[test]
 fn notices_are_for_members_of_the_very_name_whoever_else_listens() {
     let mut w = World::msgq(|_| {});
@@ -351,7 +350,7 @@ fn notices_are_for_members_of_the_very_name_whoever_else_listens() {
     assert_eq!(alone, w.letters(n).len(), "one more listener makes no difference to this one");
 }
 
-/// 13. Half frames of others: who sends a whole one is closed.
+/// Half frames of others: who sends a whole one is closed.
 #[test]
 fn d4_half_frames_of_others_do_not_close_who_sends() {
     let mut w = World::msgq(|_| {});
@@ -370,7 +369,7 @@ fn d4_half_frames_of_others_do_not_close_who_sends() {
     assert_eq!(w.heard(b).len(), 1);
 }
 
-/// 14. One station alone fills the table of debts.
+/// One station alone fills the table of debts.
 #[test]
 fn d12_questions_of_one_to_a_large_group_leave_room_for_others() {
     let mut w = World::msgq(|_| {});
@@ -389,7 +388,7 @@ fn d12_questions_of_one_to_a_large_group_leave_room_for_others() {
     assert_eq!(w.letters(callee).len(), 1, "{:?}; {}", w.replies(n, seq), w.router.counters().get(Counter::Asks));
 }
 
-/// 15. A long answer of this dialect closes a native asker that reads, instead of TOO_BIG.
+/// A long answer of this dialect closes a native asker that reads, instead of TOO_BIG.
 #[test]
 fn d5_an_answer_that_is_too_long_is_an_answer_and_not_the_end() {
     let mut w = World::msgq(|s| s.outbox = 10_000);
@@ -403,7 +402,7 @@ fn d5_an_answer_that_is_too_long_is_an_answer_and_not_the_end() {
     assert_eq!(w.replies(n, seq).len(), 1);
 }
 
-/// 16. Answers twice.
+/// Answers twice.
 #[test]
 fn d5_a_callee_that_answers_twice_is_heard_once() {
     for others in 0..3 {

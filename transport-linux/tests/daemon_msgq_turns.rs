@@ -4,8 +4,8 @@
 mod support;
 
 use serde_json::json;
-use support::msgq::{Client, frame};
 use support::Daemon;
+use support::msgq::{Client, frame};
 
 const BUS: &str = "[[listeners]]\naddress = \"msgq://FOLDER/bus\"\n";
 
@@ -42,6 +42,6 @@ fn one_message_to_many_closes_none_that_reads() {
         m.sync();
     }
     a.write(&message("g", 1 << 20));
-    let closed = members.iter_mut().map(|m| lives(m)).filter(|l| !l).count();
+    let closed = members.iter_mut().map(lives).filter(|l| !l).count();
     assert_eq!(closed, 0, "of 200 members that read");
 }
