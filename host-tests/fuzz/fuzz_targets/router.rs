@@ -119,7 +119,13 @@ fuzz_target!(|data: &[u8]| {
                     assert!(peers.iter().all(|p| p.id != id), "an address given twice");
                     peers.push(Peer { id, datagram, reads: true, heard: Vec::new() });
                     if arg & 4 == 0 {
-                        feed(&mut router, &mut peers, now, id, &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()));
+                        feed(
+                            &mut router,
+                            &mut peers,
+                            now,
+                            id,
+                            &frame(&Hello { seq: 1, name: "f", ..Hello::default() }.into()),
+                        );
                     }
                 }
             }
