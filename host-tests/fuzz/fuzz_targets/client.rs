@@ -52,6 +52,8 @@ impl Station<'_> {
 
 fn note(open: &mut HashSet<u32>, event: &Event<'_>) {
     match event {
+        // one of the many to a question to each takes no place among the calls
+        Event::Reply(a) if a.station != 0 => {}
         Event::Reply(a) => assert!(open.remove(&a.seq), "a reply to no open call"),
         Event::Lost { seq, .. } => assert!(open.remove(seq), "lost twice"),
         _ => {}
