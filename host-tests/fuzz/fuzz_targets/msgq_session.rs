@@ -147,7 +147,7 @@ fuzz_target!(|data: &[u8]| {
     let mut settings = Settings::new("n", "v", &OPEN);
     settings.max_frame = 4096;
     settings.outbox = 8192;
-    settings.msgq.outbox = 70_000;
+    settings.msgq.outbox = 140_000;
     settings.msgq.stop = true;
     settings.page = 4;
     let now = Instant::from_millis(5);
