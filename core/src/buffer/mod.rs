@@ -7,3 +7,5 @@
 
 pub mod pool;
 pub(crate) mod slab;
+
+pub use slab::Rows;

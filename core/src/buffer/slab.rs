@@ -2,10 +2,46 @@
 //!
 //! Owns: which rows are free. Rows are made when first needed, so a large table costs
 //! nothing until it is used. Numbers start at 1; 0 is none, which makes zeroed memory an
-//! empty table.
+//! empty table. Does not own the memory: that is whatever [`Rows`] it is given.
 
+use core::marker::PhantomData;
 use core::ops::{Index, IndexMut};
 use heapless::vec::VecView;
+
+/// Memory for a stated number of rows, made one after the other. Where sizes are known when
+/// compiling, a heapless vector is that; a shell with a heap can size its own at start.
+pub trait Rows<T> {
+    /// Those that were made.
+    fn made(&self) -> &[T];
+    /// Those that were made.
+    fn made_mut(&mut self) -> &mut [T];
+    /// How many there is room for; never changes.
+    fn room(&self) -> usize;
+    /// Makes one more. `false`: there is no room.
+    fn make(&mut self, row: T) -> bool;
+    /// Unmakes all.
+    fn clear(&mut self);
+}
+
+impl<T> Rows<T> for VecView<T> {
+    #[inline]
+    fn made(&self) -> &[T] {
+        self
+    }
+    #[inline]
+    fn made_mut(&mut self) -> &mut [T] {
+        self
+    }
+    fn room(&self) -> usize {
+        self.capacity()
+    }
+    fn make(&mut self, row: T) -> bool {
+        self.push(row).is_ok()
+    }
+    fn clear(&mut self) {
+        VecView::clear(self);
+    }
+}
 
 /// A row of a [`Slab`].
 pub(crate) trait Row {
@@ -17,18 +53,19 @@ pub(crate) trait Row {
 
 /// A table over memory that somebody else sized.
 #[derive(Debug)]
-pub(crate) struct Slab<'s, T> {
-    rows: &'s mut VecView<T>,
+pub(crate) struct Slab<'s, T, R: ?Sized = VecView<T>> {
+    rows: &'s mut R,
     free: u32,
     used: u32,
     limit: u32,
+    of: PhantomData<T>,
 }
 
-impl<'s, T: Row> Slab<'s, T> {
-    pub(crate) fn new(rows: &'s mut VecView<T>, limit: usize) -> Self {
+impl<'s, T: Row, R: Rows<T> + ?Sized> Slab<'s, T, R> {
+    pub(crate) fn new(rows: &'s mut R, limit: usize) -> Self {
         rows.clear();
-        let limit = limit.min(rows.capacity()).min(u32::MAX as usize - 1) as u32;
-        Slab { rows, free: 0, used: 0, limit }
+        let limit = limit.min(rows.room()).min(u32::MAX as usize - 1) as u32;
+        Slab { rows, free: 0, used: 0, limit, of: PhantomData }
     }
 
     /// An empty row, or `None` if the table is full.
@@ -38,11 +75,10 @@ impl<'s, T: Row> Slab<'s, T> {
             self.free = *self[n].free_link();
             n
         } else {
-            if self.rows.len() >= self.limit as usize {
+            if self.rows.made().len() >= self.limit as usize || !self.rows.make(T::EMPTY) {
                 return None;
             }
-            self.rows.push(T::EMPTY).ok()?;
-            self.rows.len() as u32
+            self.rows.made().len() as u32
         };
         self.used += 1;
         Some(n)
@@ -66,27 +102,27 @@ impl<'s, T: Row> Slab<'s, T> {
 
     /// Rows that were ever taken: numbers 1 to this may be looked at.
     pub(crate) fn made(&self) -> u32 {
-        self.rows.len() as u32
+        self.rows.made().len() as u32
     }
 
     #[inline]
     pub(crate) fn get(&self, n: u32) -> Option<&T> {
-        self.rows.get((n as usize).wrapping_sub(1))
+        self.rows.made().get((n as usize).wrapping_sub(1))
     }
 }
 
-impl<T> Index<u32> for Slab<'_, T> {
+impl<T, R: Rows<T> + ?Sized> Index<u32> for Slab<'_, T, R> {
     type Output = T;
     #[inline]
     fn index(&self, n: u32) -> &T {
-        &self.rows[(n as usize).wrapping_sub(1)]
+        &self.rows.made()[(n as usize).wrapping_sub(1)]
     }
 }
 
-impl<T> IndexMut<u32> for Slab<'_, T> {
+impl<T, R: Rows<T> + ?Sized> IndexMut<u32> for Slab<'_, T, R> {
     #[inline]
     fn index_mut(&mut self, n: u32) -> &mut T {
-        &mut self.rows[(n as usize).wrapping_sub(1)]
+        &mut self.rows.made_mut()[(n as usize).wrapping_sub(1)]
     }
 }
 
@@ -118,7 +154,7 @@ pub(crate) trait Linked<A>: Row {
 }
 
 /// Puts row `n` at the end of a list.
-pub(crate) fn append<A, T: Linked<A>>(slab: &mut Slab<'_, T>, ends: &mut Ends, n: u32) {
+pub(crate) fn append<A, T: Linked<A>>(slab: &mut Slab<'_, T, impl Rows<T> + ?Sized>, ends: &mut Ends, n: u32) {
     *Linked::<A>::link(&mut slab[n]) = Link { prev: ends.last, next: 0 };
     match ends.last {
         0 => ends.first = n,
@@ -128,7 +164,7 @@ pub(crate) fn append<A, T: Linked<A>>(slab: &mut Slab<'_, T>, ends: &mut Ends, n
 }
 
 /// Takes row `n` out of a list that it stands in.
-pub(crate) fn remove<A, T: Linked<A>>(slab: &mut Slab<'_, T>, ends: &mut Ends, n: u32) {
+pub(crate) fn remove<A, T: Linked<A>>(slab: &mut Slab<'_, T, impl Rows<T> + ?Sized>, ends: &mut Ends, n: u32) {
     let Link { prev, next } = core::mem::take(Linked::<A>::link(&mut slab[n]));
     match prev {
         0 => ends.first = next,

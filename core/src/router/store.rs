@@ -10,8 +10,22 @@
 //! values the one that is greater byte by byte. A removal leaves a *tombstone*, so that an
 //! older change that arrives late does not bring the value back. Tombstones go, oldest
 //! first, when their room is needed or when they are older than agreed.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `store/restore.rs` | rows as a copy elsewhere has them |
+//! | `store/keeping.rs` | what a store can say about its disk |
+
+#[cfg(feature = "durable")]
+mod keeping;
+mod restore;
+
+#[cfg(feature = "durable")]
+pub use keeping::{Keeping, Kept};
+pub use restore::Stored;
 
 use super::blocks::Blocks;
+use crate::buffer::Rows;
 use crate::buffer::slab::{self, Ends, Link, Linked, Slab};
 use crate::limits::MAX_NAME;
 use crate::name;
@@ -87,6 +101,12 @@ pub enum StoreError {
     TooManyNames,
     /// No room for that many bytes.
     NoSpace,
+    /// The disk fails, so the change could not be kept.
+    #[cfg(feature = "durable")]
+    DiskFails,
+    /// As many changes wait for the disk as may.
+    #[cfg(feature = "durable")]
+    DiskBehind,
 }
 
 impl StoreError {
@@ -99,6 +119,10 @@ impl StoreError {
             StoreError::Overflow => "the sum does not fit 64 bits",
             StoreError::TooManyNames => "the node keeps no more names with values: remove some",
             StoreError::NoSpace => "the node's memory for values is full: remove some",
+            #[cfg(feature = "durable")]
+            StoreError::DiskFails => "the node's disk fails, nothing was changed: see its log and its status",
+            #[cfg(feature = "durable")]
+            StoreError::DiskBehind => "the node's disk is behind, nothing was changed: try again later",
         }
     }
 }
@@ -167,7 +191,8 @@ pub trait Store {
     /// A value's new bytes, said by node `origin` at `stamp`.
     fn set(&mut self, name: &str, value: &[u8], stamp: Stamp, origin: u32) -> Result<Applied, StoreError>;
 
-    /// Removes a value that is there. Leaves a tombstone. Never refused for want of room.
+    /// Removes a value that is there. Leaves a tombstone. Never refused for want of room in
+    /// memory.
     fn remove(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError>;
 
     /// Takes note of a removal somewhere else: as [`Store::remove`], but leaves a tombstone
@@ -193,6 +218,26 @@ pub trait Store {
     /// Drops tombstones that are older than agreed, a bounded number. Whether there are
     /// more of them: call again.
     fn expire_tombstones(&mut self, now: Stamp) -> bool;
+
+    /// Wants all that has changed so far to be on disk soon, if that is where it is kept.
+    /// Returns the number that [`Store::kept`] will have come to then; it never goes down.
+    #[cfg(feature = "durable")]
+    fn mark(&mut self) -> u64 {
+        0
+    }
+
+    /// How far the store has come with keeping what has changed.
+    #[cfg(feature = "durable")]
+    fn kept(&mut self) -> Kept {
+        Kept::IN_MEMORY
+    }
+
+    /// What is wrong with its disk, for people; empty if nothing is. As of the last
+    /// [`Store::kept`].
+    #[cfg(feature = "durable")]
+    fn trouble(&self) -> &str {
+        ""
+    }
 
     /// How many values there are, tombstones not counted.
     fn len(&self) -> usize;
@@ -271,15 +316,29 @@ impl Linked<Tombstones> for StoredRow {
 /// 32: a row of 48 bytes, two blocks with 4 bytes each beside them, and 4 bytes per bucket:
 /// 124 bytes.
 #[derive(Debug)]
-pub struct StoreParts<'s> {
+pub struct StoreParts<'s, R: ?Sized = VecView<StoredRow>> {
     /// One for each value and tombstone; need not be initialised beyond its length.
-    pub rows: &'s mut VecView<StoredRow>,
+    pub rows: &'s mut R,
     /// All zeros. About as many as rows, at least one.
     pub buckets: &'s mut [u32],
     /// Names and values: a block for each of `links`. What is in it does not matter.
     pub bytes: &'s mut [u8],
     /// One for each block. What is in it does not matter.
     pub links: &'s mut [u32],
+}
+
+/// Who is told which tombstones go: a store that keeps a copy of itself somewhere else drops
+/// them there too. Nobody, for most.
+pub trait Forget {
+    /// Whether anybody listens: what nobody hears is not even read.
+    const HEARS: bool = true;
+    /// The tombstone of `name` is gone.
+    fn forget(&mut self, name: &[u8]);
+}
+
+impl Forget for () {
+    const HEARS: bool = false;
+    fn forget(&mut self, _: &[u8]) {}
 }
 
 /// The sizes and habits of a [`FixedStore`].
@@ -360,8 +419,8 @@ const MAX_DIGITS: usize = 20;
 /// A store of fixed size over borrowed memory: a hash table of rows, and names and values in
 /// chains of small blocks. What was never used is never touched.
 #[derive(Debug)]
-pub struct FixedStore<'s> {
-    rows: Slab<'s, StoredRow>,
+pub struct FixedStore<'s, R: ?Sized = VecView<StoredRow>, F = ()> {
+    rows: Slab<'s, StoredRow, R>,
     buckets: &'s mut [u32],
     blocks: Blocks<'s>,
     settings: StoreSettings,
@@ -370,12 +429,20 @@ pub struct FixedStore<'s> {
     buried: (u32, u32),
     /// Latest time that was handed in.
     seen: Stamp,
+    heir: F,
 }
 
-impl<'s> FixedStore<'s> {
+impl<'s, R: Rows<StoredRow> + ?Sized> FixedStore<'s, R> {
     /// An empty store. Memory that was used before is fine: it is cleared.
-    pub fn new(parts: StoreParts<'s>, settings: StoreSettings) -> Result<Self, NoMemory> {
-        if !parts.rows.is_empty() {
+    pub fn new(parts: StoreParts<'s, R>, settings: StoreSettings) -> Result<Self, NoMemory> {
+        Self::with_heir(parts, settings, ())
+    }
+}
+
+impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
+    /// As `new`, and `heir` is told which tombstones go.
+    pub fn with_heir(parts: StoreParts<'s, R>, settings: StoreSettings, heir: F) -> Result<Self, NoMemory> {
+        if !parts.rows.made().is_empty() {
             parts.buckets.fill(0);
         }
         let blocks = Blocks::new(parts.bytes, parts.links, settings.block);
@@ -392,7 +459,13 @@ impl<'s> FixedStore<'s> {
             tombstones: Ends::EMPTY,
             buried: (0, 0),
             seen: Stamp(0),
+            heir,
         })
+    }
+
+    /// Who is told which tombstones go.
+    pub fn heir(&mut self) -> &mut F {
+        &mut self.heir
     }
 
     /// Blocks in use, and how many there are.
@@ -484,7 +557,13 @@ impl<'s> FixedStore<'s> {
             return;
         }
         self.count_tombstone(n, false);
-        let StoredRow { hash, next, first, .. } = self.rows[n];
+        let StoredRow { hash, next, first, name_len, .. } = self.rows[n];
+        if F::HEARS {
+            let mut name = [0; MAX_NAME];
+            let name = &mut name[..(name_len as usize).min(MAX_NAME)];
+            self.blocks.read(first, 0, name);
+            self.heir.forget(name);
+        }
         let bucket = self.bucket(hash);
         if self.buckets[bucket] == n {
             self.buckets[bucket] = next;
@@ -586,7 +665,7 @@ impl<'s> FixedStore<'s> {
     }
 }
 
-impl Store for FixedStore<'_> {
+impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
     fn get(&mut self, name: &str, now: Stamp, out: &mut [u8]) -> Option<Found> {
         self.seen = self.seen.max(now);
         let n = self.find(name).1?;
