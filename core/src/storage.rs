@@ -5,6 +5,8 @@
 //! for every size, so its code exists once. Does not own what limits mean (`limits.rs`, and
 //! [`Settings`]).
 
+#[cfg(feature = "durable")]
+use crate::router::barriers::BarrierRow;
 use crate::router::flags::RaisedFlag;
 use crate::router::mailbox::MailRow;
 use crate::router::names::{MemberRow, NameRow};
@@ -36,6 +38,9 @@ pub struct Limits {
     pub watches: usize,
     /// Raised flags.
     pub flags: usize,
+    /// Flushes of values that are waited for.
+    #[cfg(feature = "durable")]
+    pub barriers: usize,
 }
 
 impl Limits {
@@ -49,6 +54,8 @@ impl Limits {
         mail: usize::MAX,
         watches: usize::MAX,
         flags: usize::MAX,
+        #[cfg(feature = "durable")]
+        barriers: usize::MAX,
     };
 }
 
@@ -104,6 +111,9 @@ pub struct Parts<'s> {
     pub watches: &'s mut VecView<WatchRow>,
     /// One row a raised flag.
     pub flags: &'s mut VecView<RaisedFlag>,
+    /// One row for each flush of values that is waited for.
+    #[cfg(feature = "durable")]
+    pub barriers: &'s mut VecView<BarrierRow>,
     /// As many as stations, questions and waiting messages together.
     pub timers: &'s mut [Timer],
     /// Memory common to all: outboxes, half frames, mail. With less than a few frames for
@@ -166,6 +176,9 @@ pub struct Tables<
     pub watches: heapless::Vec<WatchRow, WATCHES>,
     /// Rows of flags.
     pub flags: heapless::Vec<RaisedFlag, FLAGS>,
+    /// Rows of flushes: as many as questions.
+    #[cfg(feature = "durable")]
+    pub barriers: heapless::Vec<BarrierRow, REQUESTS>,
     /// Timers.
     pub timers: [Timer; TIMERS],
 }
@@ -199,6 +212,8 @@ impl<
             mail: heapless::Vec::new(),
             watches: heapless::Vec::new(),
             flags: heapless::Vec::new(),
+            #[cfg(feature = "durable")]
+            barriers: heapless::Vec::new(),
             timers: [Timer::NEW; TIMERS],
         }
     }
@@ -323,6 +338,8 @@ impl<
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),
             flags: t.flags.as_mut_view(),
+            #[cfg(feature = "durable")]
+            barriers: t.barriers.as_mut_view(),
             timers: &mut t.timers,
             pool: self.pool.as_flattened_mut(),
             pool_links: &mut self.pool_links,

@@ -101,7 +101,7 @@ pub use event::{All, Event, LostWhy, Wants, Why};
 pub use inbox::{Frame, Inbox};
 
 use crate::dialect::messi::repr::{
-    Answer, ClientToServer, Code, Declare, Flag, Goodbye, Hello, Join, Leave, Letter, List, Message, Store, Watch,
+    Answer, ClientToServer, Code, Declare, Flag, Goodbye, Hello, Join, Leave, Letter, List, Message, Store, StoreOp, Watch,
 };
 use crate::dialect::messi::wire::{Malformed, kind};
 use crate::id::StationId;
@@ -796,6 +796,12 @@ impl<'b> Client<'b> {
         check_name(store.name)?;
         self.may_send()?;
         self.outbox.put(6, &Store { seq: 0, ..*store })
+    }
+
+    /// Asks to be told when all that was changed before, by anybody, is on the node's disk. One
+    /// [`Event::Outcome`] or [`Event::Lost`] follows: at once if values are in memory only.
+    pub fn flush_values(&mut self, now: Instant) -> Result<u32, SendError> {
+        self.ask(now, 6, |seq| Store { seq, op: StoreOp::Flush, ..Store::default() })
     }
 
     /// Raises or lowers a flag. One [`Event::Outcome`] or [`Event::Lost`] follows.

@@ -4,28 +4,28 @@
 //! not counted here cannot be seen from outside.
 
 macro_rules! counters {
-    ($($variant:ident $name:literal $help:literal,)*) => {
+    ($($(#[$if:meta])? $variant:ident $name:literal $help:literal,)*) => {
         /// What is counted.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-        pub enum Counter { $(#[doc = $help] $variant,)* }
+        pub enum Counter { $($(#[$if])? #[doc = $help] $variant,)* }
 
         impl Counter {
             /// All of them, in a stable order.
-            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)*];
+            pub const ALL: &'static [Counter] = &[$($(#[$if])? Counter::$variant,)*];
 
             /// A stable name in snake case.
             pub const fn name(self) -> &'static str {
-                match self { $(Counter::$variant => $name,)* }
+                match self { $($(#[$if])? Counter::$variant => $name,)* }
             }
 
             /// What it counts.
             pub const fn help(self) -> &'static str {
-                match self { $(Counter::$variant => $help,)* }
+                match self { $($(#[$if])? Counter::$variant => $help,)* }
             }
         }
 
-        const COUNT: usize = [$(Counter::$variant,)*].len();
+        const COUNT: usize = Counter::ALL.len();
     };
 }
 
@@ -77,6 +77,12 @@ counters! {
     ValuesRead "values_read" "Values asked for and found",
     ValuesMissed "values_missed" "Values asked for and not found",
     ValuesChanged "values_changed" "Values set, added to or removed",
+    #[cfg(feature = "durable")]
+    ValuesRefused "values_refused_disk" "Changes of values refused because the disk fails or is behind",
+    #[cfg(feature = "durable")]
+    Flushes "flushes" "Flushes that were answered: what was changed before is on disk",
+    #[cfg(feature = "durable")]
+    FlushesFailed "flushes_failed" "Flushes that were answered: it is not, or it takes too long",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

@@ -16,6 +16,9 @@ const LOOK: u32 = 4096;
 /// Text of a number.
 pub(super) type Digits = heapless::String<24, u8>;
 
+/// Text of a row of the status.
+type Line = heapless::String<48, u8>;
+
 /// Text of two numbers.
 type Place = heapless::String<40, u8>;
 
@@ -209,7 +212,7 @@ impl Router<'_> {
 
     /// The node itself, then how full its tables are.
     fn list_status(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
-        let mut text: heapless::String<48, u8> = heapless::String::new();
+        let mut text = Line::new();
         let usage = self.usage();
         let (name, count) = match at {
             0 => ("node", text.push_str(self.settings.node).map_or(0, |()| 0)),
@@ -223,9 +226,14 @@ impl Router<'_> {
             #[cfg(feature = "msgq")]
             7 => ("msgq_outbox", self.settings.msgq.outbox as u64),
             _ => {
-                let u = usage.get(at as usize - if cfg!(feature = "msgq") { 8 } else { 6 })?;
-                let _ = write!(text, "of {}", u.limit);
-                (u.name, u.used)
+                let row = at as usize - if cfg!(feature = "msgq") { 8 } else { 6 };
+                match usage.get(row) {
+                    Some(u) => {
+                        let _ = write!(text, "of {}", u.limit);
+                        (u.name, u.used)
+                    }
+                    None => self.store_status(row - usage.len(), &mut text)?,
+                }
             }
         };
         if !name.starts_with(l.name) {
@@ -234,5 +242,41 @@ impl Router<'_> {
         let item = Item { seq: l.seq, what: l.what, name, text: &text, count, ..Item::default() };
         self.say(n, &ServerToClient::Item(item));
         Some((at + 1, true))
+    }
+
+    #[cfg(not(feature = "durable"))]
+    fn store_status(&self, _: usize, _: &mut Line) -> Option<(&'static str, u64)> {
+        None
+    }
+
+    /// How values are kept, and how many changes are not on disk yet.
+    #[cfg(feature = "durable")]
+    fn store_status(&mut self, row: usize, text: &mut Line) -> Option<(&'static str, u64)> {
+        use super::store::Keeping;
+        let kept = self.store.get_mut().kept();
+        match row {
+            0 => {
+                let _ = text.push_str(match kept.how {
+                    Keeping::Memory => "in memory",
+                    Keeping::Disk => "on disk",
+                    Keeping::Behind => "disk behind, changes refused",
+                    Keeping::Failing => "disk fails, changes refused",
+                });
+                Some(("store", 0))
+            }
+            1 if kept.how == Keeping::Memory => None,
+            1 => Some(("store_unwritten", kept.waiting)),
+            2 => {
+                let trouble = self.store.get().trouble();
+                if trouble.is_empty() {
+                    return None;
+                }
+                // as much of it as there is room for
+                let end = (0..=trouble.len().min(text.capacity())).rev().find(|n| trouble.is_char_boundary(*n));
+                let _ = text.push_str(&trouble[..end.unwrap_or(0)]);
+                Some(("store_trouble", 0))
+            }
+            _ => None,
+        }
     }
 }

@@ -66,10 +66,14 @@ pub mod action;
 mod ask;
 #[cfg(test)]
 mod attacks;
+#[cfg(feature = "durable")]
+pub mod barriers;
 mod blocks;
 mod check;
 pub mod counters;
 pub mod flags;
+#[cfg(feature = "durable")]
+mod flush;
 pub mod grant;
 mod hear;
 mod keep;
@@ -182,6 +186,9 @@ pub struct Usage {
     pub limit: u64,
 }
 
+/// Rows of [`Router::usage`].
+const USAGES: usize = if cfg!(feature = "durable") { 10 } else { 9 };
+
 /// The bytes that wait for a station, in order.
 pub type Output<'r> = Chunks<'r>;
 
@@ -197,6 +204,8 @@ pub struct Router<'s> {
     watches: Watches<'s>,
     flags: Flags<'s>,
     store: StoreRef<'s>,
+    #[cfg(feature = "durable")]
+    barriers: barriers::Barriers<'s>,
     wheel: Wheel<'s>,
     pool: Pool<'s>,
     /// A frame that came in pieces, whole.
@@ -268,6 +277,8 @@ impl<'s> Router<'s> {
             watches: Watches::new(parts.watches, l.watches),
             flags: Flags::new(parts.flags, l.flags),
             store: parts.store,
+            #[cfg(feature = "durable")]
+            barriers: barriers::Barriers::new(parts.barriers, l.barriers),
             wheel: Wheel::new(parts.timers, now),
             pool: Pool::new(parts.pool, parts.pool_links, parts.block).ok_or(ConfigError::Pool)?,
             assembly: parts.assembly,
@@ -322,6 +333,8 @@ impl<'s> Router<'s> {
             joins: share(settings.joins, self.names.members.limit()),
             asks: share(settings.asks, self.requests.limit()),
             watches: share(settings.watches, self.watches.limit()),
+            #[cfg(feature = "durable")]
+            barriers: share(settings.barriers, self.barriers.limit()),
             ..settings
         };
         Ok(())
@@ -536,6 +549,8 @@ impl<'s> Router<'s> {
                 self.mail_due(t - stations - requests + 1);
             }
         }
+        #[cfg(feature = "durable")]
+        self.barriers_due();
         let calendar = self.stamp_now();
         self.store.get_mut().expire_tombstones(calendar);
         self.reap();
@@ -543,7 +558,10 @@ impl<'s> Router<'s> {
 
     /// When to call [`Router::tick`] at the latest; `None`: nothing depends on time.
     pub fn deadline(&self) -> Option<Instant> {
-        self.wheel.deadline()
+        let deadline = self.wheel.deadline();
+        #[cfg(feature = "durable")]
+        let deadline = [deadline, self.barrier_deadline()].into_iter().flatten().min();
+        deadline
     }
 
     /// Lets everybody go: each station is told that the node is stopping, nothing more is
@@ -566,7 +584,7 @@ impl<'s> Router<'s> {
     }
 
     /// How much of every table is used.
-    pub fn usage(&self) -> [Usage; 9] {
+    pub fn usage(&self) -> [Usage; USAGES] {
         let (blocks, of) = self.pool.usage();
         let u = |name, used: usize, limit: usize| Usage { name, used: used as u64, limit: limit as u64 };
         [
@@ -578,6 +596,8 @@ impl<'s> Router<'s> {
             u("watches", self.watches.used(), self.watches.limit()),
             u("flags", self.flags.len(), self.flags.limit()),
             u("values", self.store.get().len(), self.store.get().limit()),
+            #[cfg(feature = "durable")]
+            u("flushes", self.barriers.used(), self.barriers.limit()),
             u("buffer_blocks", blocks as usize, of as usize),
         ]
     }

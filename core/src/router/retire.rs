@@ -60,6 +60,8 @@ impl Router<'_> {
         while self.stations[n].memberships.first != 0 {
             self.end_membership(n, self.stations[n].memberships.first);
         }
+        #[cfg(feature = "durable")]
+        self.barriers.forget(&mut self.stations, n);
         self.forgive_debts(n, 0);
         self.drop_questions(n);
         if self.stations[n].introduced {

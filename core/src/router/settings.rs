@@ -50,6 +50,12 @@ pub struct Settings<'s> {
     pub asks: u32,
     /// Watches that one station may have; never more than half of all.
     pub watches: u32,
+    /// Flushes of values that one station may wait for; never more than half of all.
+    #[cfg(feature = "durable")]
+    pub barriers: u32,
+    /// How long a flush may take before who waits is told that it takes too long.
+    #[cfg(feature = "durable")]
+    pub flush: Duration,
     /// Frames that one connection may get wrong before it is closed.
     pub strikes: u8,
     /// Who knows users.
@@ -81,6 +87,10 @@ impl<'s> Settings<'s> {
             joins: 1024,
             asks: 1024,
             watches: 16,
+            #[cfg(feature = "durable")]
+            barriers: 64,
+            #[cfg(feature = "durable")]
+            flush: Duration::from_secs(30),
             strikes: 16,
             gate,
             #[cfg(feature = "msgq")]

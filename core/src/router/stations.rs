@@ -68,6 +68,9 @@ pub struct Station {
     /// Who may still answer what it asked, all questions together.
     pub(crate) askees: u32,
     pub(crate) watches: u32,
+    /// How often it waits for the disk.
+    #[cfg(feature = "durable")]
+    pub(crate) barriers: u32,
     /// Mail for a name it joined did not fit into its outbox.
     pub(crate) mail_waits: bool,
     pub(crate) connected: Instant,
@@ -130,6 +133,8 @@ impl Row for Station {
         asks: 0,
         askees: 0,
         watches: 0,
+        #[cfg(feature = "durable")]
+        barriers: 0,
         mail_waits: false,
         connected: Instant::ZERO,
         heard: Instant::ZERO,

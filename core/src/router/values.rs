@@ -24,6 +24,9 @@ impl Router<'_> {
     }
 
     pub(super) fn store_op(&mut self, n: u32, s: &Store<'_>) {
+        if s.op == StoreOp::Flush {
+            return self.flush_values(n, s.seq);
+        }
         if !name::is_valid(s.name) || name::is_pattern(s.name) {
             return self.refuse(n, s.seq, Code::BadName, "a value's name has 1 to 128 bytes, no controls, no pattern");
         }
@@ -36,8 +39,16 @@ impl Router<'_> {
             StoreOp::Set => self.set_value(n, s),
             StoreOp::Add => self.add_to_value(n, s),
             StoreOp::Remove => self.remove_value(n, s),
-            StoreOp::Unknown(_) => self.refuse(n, s.seq, Code::BadRequest, "an unknown operation on a value"),
+            StoreOp::Flush | StoreOp::Unknown(_) => {
+                self.refuse(n, s.seq, Code::BadRequest, "an unknown operation on a value")
+            }
         }
+    }
+
+    /// In memory there is nothing to wait for.
+    #[cfg(not(feature = "durable"))]
+    fn flush_values(&mut self, n: u32, seq: u32) {
+        self.outcome(n, seq, Code::Ok, "");
     }
 
     fn read_value(&mut self, n: u32, s: &Store<'_>) {
@@ -116,7 +127,16 @@ impl Router<'_> {
             StoreError::TooBig => Code::TooBig,
             StoreError::NotANumber | StoreError::Overflow => Code::NotANumber,
             StoreError::BadName => Code::BadName,
+            #[cfg(feature = "durable")]
+            StoreError::DiskBehind => Code::Full,
+            #[cfg(feature = "durable")]
+            StoreError::DiskFails => Code::NotStored,
         };
+        #[cfg(feature = "durable")]
+        if matches!(why, StoreError::DiskBehind | StoreError::DiskFails) {
+            self.counters.one(Counter::ValuesRefused);
+            return self.outcome(n, seq, code, why.text());
+        }
         self.refuse(n, seq, code, why.text());
     }
 

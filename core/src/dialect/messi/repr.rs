@@ -416,11 +416,12 @@ enums! {
         #[default] 0 Ok, 1 NoRecipient, 2 RecipientLeft, 3 TimedOut, 4 RecipientBusy, 5 Refused, 6 NameTaken,
         7 BadName, 8 BadRequest, 9 Full, 10 TooBig, 11 NotIntroduced, 12 BadCredentials, 13 NotFound,
         14 NotANumber, 15 Failed, 16 UnknownVerb, 17 Kept, 18 Silent, 19 Stopping, 20 Slow, 21 Lost,
+        22 NotStored,
     }
     /// What the bytes of a body are.
     Encoding { #[default] 0 None, 1 Text, 2 Json, 3 Protobuf, 4 Bytes, }
     /// What to do with a value.
-    StoreOp { #[default] 0 Get, 1 Set, 2 Remove, 3 Add, }
+    StoreOp { #[default] 0 Get, 1 Set, 2 Remove, 3 Add, 4 Flush, }
     /// What happened to a station.
     Change { #[default] 0 None, 1 Connected, 2 Disconnected, 3 Joined, 4 Left, }
     /// What a list holds.
@@ -453,6 +454,7 @@ impl Code {
             Code::Stopping => "the node is stopping",
             Code::Slow => "did not read for too long",
             Code::Lost => "its connection ended or broke",
+            Code::NotStored => "not stored",
             Code::Unknown(_) => "a code that this version does not know",
         }
     }
