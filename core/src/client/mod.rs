@@ -101,7 +101,8 @@ pub use event::{All, Event, LostWhy, Wants, Why};
 pub use inbox::{Frame, Inbox};
 
 use crate::dialect::messi::repr::{
-    Answer, ClientToServer, Code, Declare, Flag, Goodbye, Hello, Join, Leave, Letter, List, Message, Store, StoreOp, Watch,
+    Answer, ClientToServer, Code, Declare, Flag, Goodbye, Hello, Join, Leave, Letter, List, Message, Store, StoreOp,
+    Watch,
 };
 use crate::dialect::messi::wire::{Malformed, kind};
 use crate::id::StationId;

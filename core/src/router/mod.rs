@@ -344,6 +344,9 @@ impl<'s> Router<'s> {
     /// Only the times of values depend on it.
     pub fn set_calendar(&mut self, epoch_micros: u64) {
         self.epoch = epoch_micros;
+        // the store counts how long ago something was removed from what it was told last
+        let calendar = self.stamp_now();
+        self.store.get_mut().expire_tombstones(calendar);
     }
 
     /// A connection has come. What it says comes by [`Router::receive`].

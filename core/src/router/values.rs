@@ -107,8 +107,12 @@ impl Router<'_> {
     }
 
     fn remove_value(&mut self, n: u32, s: &Store<'_>) {
-        let now = self.store.get().stamp(s.name, self.stamp_now());
-        match self.store.get_mut().remove(s.name, now, 0) {
+        let now = self.stamp_now();
+        let store = self.store.get_mut();
+        // a removal is as old as the last time that the store was told
+        store.expire_tombstones(now);
+        let now = store.stamp(s.name, now);
+        match store.remove(s.name, now, 0) {
             Ok(Applied::Done) => {
                 self.counters.one(Counter::ValuesChanged);
                 self.outcome(n, s.seq, Code::Ok, "");

@@ -35,6 +35,12 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
         Some((found, row.origin))
     }
 
+    /// The latest time that this store was told, which is when a tombstone that is made now
+    /// was made.
+    pub fn seen(&self) -> Stamp {
+        self.seen
+    }
+
     /// Takes a row in as it was. Of two with one name the newer counts, as always. Tombstones
     /// must come oldest first, and after all values: one that finds no room takes that of an
     /// older one.
