@@ -11,5 +11,6 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod msgq;
+pub mod store;
 #[allow(unsafe_code)]
 mod sys;

@@ -237,6 +237,14 @@ pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Drops what the system has of a file in its cache and takes for written. If that is not
+/// possible, nothing is the worse for it.
+pub(crate) fn drop_cached(file: &std::fs::File) {
+    // SAFETY: no pointers; the descriptor is open as long as `file` is. It changes nothing but
+    // where the next read comes from.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}
+
 /// Whether a read or accept failed because there are no more descriptors or buffers.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))

@@ -1,0 +1,158 @@
+//! The router's store when there is a disk: values in memory as without one, and every change
+//! on its way to the disk.
+//!
+//! Owns: what is sent there, and that no change is made that could not be. Does not own when
+//! it is written (`queue.rs`, `writer.rs`).
+//!
+//! A change is refused, and nothing is changed, while the disk fails (`DiskFails`) and while as
+//! much waits for it as may (`DiskBehind`); values are read as ever. What was taken before is
+//! kept in memory and written as soon as that works.
+//!
+//! When a value was read is kept less exactly, or else every reading would be a writing: the
+//! first reading in each hour goes to the disk, if it can.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use chappe_core::buffer::Rows;
+use chappe_core::router::store::{
+    Applied, Cursor, FixedStore, Forget, Found, Kept, Stamp, Step, Store, StoreError, Stored, StoredRow,
+};
+
+use super::queue::Queue;
+use super::record;
+
+/// Microseconds that are one time to the disk, as far as reading is concerned.
+const HOUR: u64 = 3_600_000_000;
+
+/// The tombstones that went since somebody last looked, as records.
+#[derive(Debug, Default)]
+pub(crate) struct Forgotten(pub(super) Vec<u8>);
+
+impl Forget for Forgotten {
+    fn forget(&mut self, name: &[u8]) {
+        record::push_forget(&mut self.0, name);
+    }
+}
+
+/// Values that are kept on disk.
+pub(crate) struct Durable<'s, R: ?Sized> {
+    values: FixedStore<'s, R, Forgotten>,
+    queue: Arc<Queue>,
+    /// A value on its way to the disk, when only its time has changed.
+    scratch: Vec<u8>,
+    /// A sum as text.
+    sum: String,
+    trouble: String,
+}
+
+impl<'s, R: Rows<StoredRow> + ?Sized> Durable<'s, R> {
+    pub(super) fn new(values: FixedStore<'s, R, Forgotten>, queue: Arc<Queue>) -> Self {
+        let scratch = vec![0; values.max_value()];
+        Durable { values, queue, scratch, sum: String::new(), trouble: String::new() }
+    }
+}
+
+impl<R: Rows<StoredRow> + ?Sized> Store for Durable<'_, R> {
+    fn get(&mut self, name: &str, now: Stamp, out: &mut [u8]) -> Option<Found> {
+        let found = self.values.get(name, now, out)?;
+        if found.accessed.micros() / HOUR < now.micros() / HOUR
+            && let Ok(mut room) = self.queue.room()
+            && let Some((whole, origin)) = self.values.look(name, &mut self.scratch)
+        {
+            let value = self.scratch.get(..whole.len);
+            room.keep(&Stored { name, value, changed: whole.changed, accessed: whole.accessed, origin });
+        }
+        Some(found)
+    }
+
+    fn set(&mut self, name: &str, value: &[u8], stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        let mut room = self.queue.room()?;
+        let applied = self.values.set(name, value, stamp, origin);
+        room.forget(&mut self.values.heir().0);
+        if applied == Ok(Applied::Done) {
+            room.keep(&Stored { name, value: Some(value), changed: stamp, accessed: stamp, origin });
+        }
+        applied
+    }
+
+    fn remove(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        let mut room = self.queue.room()?;
+        let applied = self.values.remove(name, stamp, origin);
+        room.forget(&mut self.values.heir().0);
+        if applied == Ok(Applied::Done) {
+            let accessed = self.values.seen();
+            room.keep(&Stored { name, value: None, changed: stamp, accessed, origin });
+        }
+        applied
+    }
+
+    fn bury(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        let mut room = self.queue.room()?;
+        let applied = self.values.bury(name, stamp, origin);
+        room.forget(&mut self.values.heir().0);
+        if applied == Ok(Applied::Done) {
+            let accessed = self.values.seen();
+            room.keep(&Stored { name, value: None, changed: stamp, accessed, origin });
+        }
+        applied
+    }
+
+    fn add(&mut self, name: &str, amount: i64, stamp: Stamp, origin: u32) -> Result<i64, StoreError> {
+        let mut room = self.queue.room()?;
+        // as the store would: what is kept must have the same time
+        let stamp = self.values.stamp(name, stamp);
+        let sum = self.values.add(name, amount, stamp, origin);
+        room.forget(&mut self.values.heir().0);
+        let sum = sum?;
+        self.sum.clear();
+        // writing to a String cannot fail
+        let _ = write!(self.sum, "{sum}");
+        room.keep(&Stored { name, value: Some(self.sum.as_bytes()), changed: stamp, accessed: stamp, origin });
+        Ok(sum)
+    }
+
+    fn stamp(&self, name: &str, now: Stamp) -> Stamp {
+        self.values.stamp(name, now)
+    }
+
+    fn next<'o>(&self, from: Cursor, prefix: &str, budget: &mut usize, out: &'o mut [u8]) -> Step<'o> {
+        self.values.next(from, prefix, budget, out)
+    }
+
+    fn expire_tombstones(&mut self, now: Stamp) -> bool {
+        // If the disk cannot take note, they stay a little longer.
+        let Ok(mut room) = self.queue.room() else { return false };
+        let more = self.values.expire_tombstones(now);
+        room.forget(&mut self.values.heir().0);
+        more
+    }
+
+    fn mark(&mut self) -> u64 {
+        self.queue.mark()
+    }
+
+    fn kept(&mut self) -> Kept {
+        self.queue.kept(&mut self.trouble)
+    }
+
+    fn trouble(&self) -> &str {
+        &self.trouble
+    }
+
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn limit(&self) -> usize {
+        self.values.limit()
+    }
+
+    fn max_value(&self) -> usize {
+        self.values.max_value()
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        self.values.check()
+    }
+}

@@ -1,0 +1,173 @@
+//! What a person can do with a file of values while no daemon has it open.
+//!
+//! Owns: checking, reading, filling and repairing one. Does not own how rows look to that
+//! person: that is the command line's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use chappe_core::router::store::Stored;
+
+use super::disk::{Disk, Overlay, sync_folder, with_suffix};
+use super::problem::{FileError, Problem};
+use super::table::Table;
+use super::{record, salvage};
+
+/// What is in a file.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Values.
+    pub values: u64,
+    /// Removals that are remembered.
+    pub tombstones: u64,
+    /// Octets of names and values.
+    pub bytes: u64,
+    /// Octets of the file.
+    pub file: u64,
+}
+
+impl Summary {
+    fn count(&mut self, row: &Stored<'_>) {
+        match row.value {
+            Some(value) => {
+                self.values += 1;
+                self.bytes += (row.name.len() + value.len()) as u64;
+            }
+            None => self.tombstones += 1,
+        }
+    }
+}
+
+/// How rows were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// In a file that is whole: they are all there were.
+    Whole(Summary),
+    /// One by one in a damaged file: perhaps not all, and perhaps more than there were.
+    Salvaged(Summary, Problem),
+}
+
+/// Takes a row; an error ends it.
+pub type Take<'a> = &'a mut dyn FnMut(&Stored<'_>) -> Result<(), Problem>;
+
+/// Reads all of a file and compares every check sum. Changes nothing.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(file: &Path) -> Result<Summary, FileError> {
+    whole(&Disk::look(file).map_err(|p| p.of(file))?, &mut |_| Ok(())).map_err(|p| p.of(file))
+}
+
+/// Hands out the rows of a file, in the order of their names; of a damaged one those that can
+/// be found. Changes nothing.
+///
+/// # Errors
+/// If it cannot be read at all, or `take` fails.
+pub fn export(file: &Path, take: Take<'_>) -> Result<Found, FileError> {
+    Disk::look(file).and_then(|disk| read(&disk, take)).map_err(|p| p.of(file))
+}
+
+/// Puts rows into a file, which is made if it is not there: all of them, or none if `rows`
+/// ends in an error. Of two with one name the newer counts. Returns how many were taken.
+///
+/// # Errors
+/// If the file cannot be written, or `rows` fails.
+pub fn import(file: &Path, rows: impl FnOnce(Take<'_>) -> Result<(), Problem>) -> Result<u64, FileError> {
+    let import = || match Disk::open(file)? {
+        Some(disk) => {
+            Table::open(Overlay::new(disk.clone())?)?.verify()?;
+            Table::open(disk)?.merge(rows)
+        }
+        None => {
+            let new = Disk::create(file)?;
+            let taken = Table::create(new.disk.clone())?.merge(rows)?;
+            new.keep()?;
+            Ok(taken)
+        }
+    };
+    import().map_err(|p: Problem| p.of(file))
+}
+
+/// Makes a damaged file whole: what can be found in it becomes the file, and the damaged one
+/// is kept beside it. Does nothing to one that is whole. Returns what was found, and where the
+/// damaged file is now.
+///
+/// # Errors
+/// If it cannot be read or written; the file is as it was.
+pub fn repair(file: &Path) -> Result<(Found, Option<PathBuf>), FileError> {
+    let repair = || {
+        let not_there = || Problem::Io("there is no such file".into());
+        let disk = Disk::open(file)?.ok_or_else(not_there)?;
+        match whole(&disk, &mut |_| Ok(())) {
+            Ok(summary) => return Ok((Found::Whole(summary), None)),
+            Err(Problem::Damaged(_)) => {}
+            Err(other) => return Err(other),
+        }
+        let new = Disk::create(file)?;
+        let table = Table::create(new.disk.clone())?;
+        let mut found = None;
+        table.merge(|take| {
+            found = Some(read(&disk, take)?);
+            Ok(())
+        })?;
+        drop(table);
+        let aside = aside(file);
+        // A second name first: whatever happens, both are there.
+        std::fs::hard_link(file, &aside)?;
+        new.replace()?;
+        sync_folder(file)?;
+        Ok((found.ok_or_else(not_there)?, Some(aside)))
+    };
+    repair().map_err(|p: Problem| p.of(file))
+}
+
+/// A name beside `file` that nothing has.
+fn aside(file: &Path) -> PathBuf {
+    let names = (0u32..).map(|n| match n {
+        0 => with_suffix(file, ".damaged"),
+        n => with_suffix(file, &format!(".damaged.{n}")),
+    });
+    // there are more numbers than files in a folder
+    names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| with_suffix(file, ".damaged"))
+}
+
+/// The rows of a file that is whole. Nothing is handed out of one that is not.
+fn whole(disk: &Disk, take: Take<'_>) -> Result<Summary, Problem> {
+    let mut table = Table::open(Overlay::new(disk.clone())?)?;
+    table.verify()?;
+    let mut summary = Summary { file: disk.size()?, ..Summary::default() };
+    table.each(|row| {
+        summary.count(row);
+        Ok(())
+    })?;
+    table.each(take)?;
+    Ok(summary)
+}
+
+fn read(disk: &Disk, take: Take<'_>) -> Result<Found, Problem> {
+    let problem = match whole(disk, take) {
+        Ok(summary) => return Ok(Found::Whole(summary)),
+        Err(problem @ Problem::Damaged(_)) => problem,
+        Err(other) => return Err(other),
+    };
+    let mut newest: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    salvage::each(disk, |row| {
+        let is_older = newest
+            .get(row.name)
+            .and_then(|bytes| record::read_sealed(bytes))
+            .is_some_and(|stored| !record::is_newer(row, &stored));
+        if !is_older {
+            let mut bytes = Vec::new();
+            record::push(&mut bytes, row);
+            record::seal(&mut bytes);
+            newest.insert(row.name.to_owned(), bytes);
+        }
+        Ok(())
+    })?;
+    let mut summary = Summary { file: disk.size()?, ..Summary::default() };
+    for row in newest.values().filter_map(|bytes| record::read_sealed(bytes)) {
+        summary.count(&row);
+        take(&row)?;
+    }
+    Ok(Found::Salvaged(summary, problem))
+}

@@ -1,0 +1,109 @@
+//! The thread between the queue and the disk.
+//!
+//! Owns: writing what waits, together (a *group commit*: whatever comes while one transaction
+//! is on its way to the disk is the next one), and what happens when that fails: the batch is
+//! kept, the database is opened anew and the batch tried again, ever slower, until it works.
+//! Meanwhile the queue takes no changes. Does not own the file's lock: that is held by whoever
+//! hands out the medium, so nobody else gets in between.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::problem::Problem;
+use super::queue::{Batch, Queue};
+use super::table::{Table, Written};
+
+/// Between two attempts, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Memory of a batch that is kept for the next one.
+const SPARE: usize = 1 << 20;
+
+/// Opens the database anew after it has failed.
+pub(super) type Reopen = Box<dyn FnMut() -> Result<Table, Problem> + Send>;
+
+pub(super) struct Writer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) table: Option<Table>,
+    pub(super) reopen: Reopen,
+    /// Something has changed that others may want to look at.
+    pub(super) tell: Box<dyn Fn() + Send>,
+    /// What the operating system said, which is more than the database passes on.
+    pub(super) cause: Box<dyn Fn() -> Option<String> + Send>,
+    pub(super) file: PathBuf,
+}
+
+impl Writer {
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut batch = Batch::default();
+        if self.table.is_none() {
+            // The disk failed before there was anything to write: that it works is news, too.
+            self.round(&mut batch);
+        }
+        while let Some(taken) = self.queue.take(batch) {
+            batch = taken;
+            self.round(&mut batch);
+            if batch.records.capacity() > SPARE {
+                batch.records = Vec::new();
+            }
+        }
+        // Closes the file, so that the next start finds it in order.
+        self.table = None;
+        self.queue.end();
+        (self.tell)();
+    }
+
+    fn round(&mut self, batch: &mut Batch) {
+        let Some(written) = self.write_out(&mut batch.records) else { return };
+        if let Some(before) = self.queue.wrote(batch, written.rows, written.bytes) {
+            info!(
+                event = "store.recovered",
+                file = %self.file.display(),
+                before,
+                "the disk works again: nothing was lost, and changes are taken"
+            );
+        }
+        (self.tell)();
+    }
+
+    /// Returns when the batch is on disk, however long that takes. `None`: it is time to end,
+    /// and there is nothing to lose.
+    fn write_out(&mut self, records: &mut [u8]) -> Option<Written> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let result = match &self.table {
+                Some(table) => table.write(records),
+                None => (self.reopen)().and_then(|table| self.table.insert(table).write(records)),
+            };
+            let why = match result {
+                Ok(written) => return Some(written),
+                Err(why) => why,
+            };
+            // A database that has met an error of its disk takes nothing more.
+            self.table = None;
+            let why = match (self.cause)() {
+                Some(cause) => cause,
+                None => why.to_string(),
+            };
+            if self.queue.failed(&why) {
+                error!(
+                    event = "store.failed",
+                    file = %self.file.display(),
+                    detail = why,
+                    "values cannot be written: changes are refused until it works again"
+                );
+            }
+            (self.tell)();
+            if records.is_empty() && self.queue.is_closing() {
+                return None;
+            }
+            self.queue.pause(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+}
