@@ -10,7 +10,7 @@ use chappe_core::name;
 use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
-use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step};
+use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store};
 
 /// Shortest secret: what is shorter can be tried out.
 const MIN_TOKEN: usize = 8;
@@ -25,6 +25,7 @@ impl Config {
         }
         self.limits.check(at)?;
         self.msgq.check(at)?;
+        self.store.check(at)?;
         if self.limits.buffers < u64::from(self.msgq.outbox) {
             let text =
                 format!("{} must not be less than msgq.outbox, which is {}", self.limits.buffers, self.msgq.outbox);
@@ -164,7 +165,7 @@ impl Limits {
     fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
         let day = 86_400_000;
         let mib = 1 << 20;
-        let bounds: [(&str, u64, u64, u64); 25] = [
+        let bounds: [(&str, u64, u64, u64); 28] = [
             ("stations", self.stations.into(), 1, crate::daemon::MAX_STATIONS as u64),
             ("datagram_stations", self.datagram_stations.into(), 0, self.stations.into()),
             ("descriptors", self.descriptors.into(), 0, 1 << 30),
@@ -172,6 +173,7 @@ impl Limits {
             ("outbox", self.outbox.into(), 4096, 256 * mib),
             ("buffers", self.buffers, mib, 1 << 40),
             ("values", self.values, 64 * 1024, 1 << 38),
+            ("value_rows", self.value_rows.into(), 16, crate::daemon::MAX_VALUES as u64),
             ("max_value", self.max_value.into(), 16, crate::daemon::MAX_FRAME as u64),
             ("hello_within_ms", self.hello_within_ms.into(), 100, day),
             ("silence_ms", self.silence_ms.into(), MIN_SILENCE_MS.into(), day),
@@ -183,10 +185,12 @@ impl Limits {
             ("max_ask_ms", self.max_ask_ms.into(), 1, day),
             ("keep_ms", self.keep_ms.into(), 1, 49 * day),
             ("max_keep_ms", self.max_keep_ms.into(), 1, 49 * day),
+            ("flush_ms", self.flush_ms.into(), 10, day),
             ("page", self.page.into(), 1, 10_000),
             ("joins", self.joins.into(), 1, 1 << 30),
             ("asks", self.asks.into(), 1, 1 << 30),
             ("watches", self.watches.into(), 1, 1 << 30),
+            ("flushes", self.flushes.into(), 1, 1 << 30),
             ("strikes", self.strikes.into(), 1, 255),
             ("drain_ms", self.drain_ms.into(), 0, day),
             ("backlog", self.backlog.into(), 1, 1 << 20),
@@ -215,6 +219,25 @@ impl Limits {
         if self.buffers < u64::from(self.outbox) {
             let text = format!("{} must not be less than outbox, which is {}", self.buffers, self.outbox);
             return Err(at(&[Key("limits"), Key("buffers")], text));
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
+        for (key, value, least, most) in [
+            ("write_within_ms", self.write_within_ms.into(), 0, 86_400_000),
+            // the longest value must fit, and some more
+            ("queue", self.queue, 4 << 20, 1 << 32),
+        ] {
+            let path = [Key("store"), Key(key)];
+            if value < least {
+                return Err(at(&path, format!("{value} is too small: at least {least}")));
+            }
+            if value > most {
+                return Err(at(&path, format!("{value} is too large: at most {most}")));
+            }
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub struct Config {
     pub log: Log,
     /// The counters' page.
     pub metrics: Metrics,
+    /// Values on disk.
+    pub store: Store,
     /// Where stations connect.
     pub listeners: Vec<Listener>,
     /// Who may do what.
@@ -63,6 +65,7 @@ impl Default for Config {
             msgq: Msgq::default(),
             log: Log::default(),
             metrics: Metrics::default(),
+            store: Store::default(),
             listeners: vec![
                 Listener {
                     anonymous: Some(vec![Right::Read, Right::Write]),
@@ -96,6 +99,7 @@ pub struct Limits {
     pub outbox: u32,
     pub buffers: u64,
     pub values: u64,
+    pub value_rows: u32,
     pub max_value: u32,
     pub hello_within_ms: u32,
     pub silence_ms: u32,
@@ -107,10 +111,12 @@ pub struct Limits {
     pub max_ask_ms: u32,
     pub keep_ms: u32,
     pub max_keep_ms: u32,
+    pub flush_ms: u32,
     pub page: u32,
     pub joins: u32,
     pub asks: u32,
     pub watches: u32,
+    pub flushes: u32,
     pub strikes: u8,
     pub drain_ms: u32,
     pub backlog: u32,
@@ -125,7 +131,8 @@ impl Default for Limits {
             max_frame: 65_536,
             outbox: 1_048_576,
             buffers: 268_435_456,
-            values: 67_108_864,
+            values: 134_217_728,
+            value_rows: 1_048_576,
             max_value: 32_768,
             hello_within_ms: 10_000,
             silence_ms: 30_000,
@@ -137,10 +144,12 @@ impl Default for Limits {
             max_ask_ms: 300_000,
             keep_ms: 60_000,
             max_keep_ms: 3_600_000,
+            flush_ms: 30_000,
             page: 64,
             joins: 1024,
             asks: 4096,
             watches: 16,
+            flushes: 64,
             strikes: 16,
             drain_ms: 3000,
             backlog: 4096,
@@ -185,6 +194,25 @@ pub struct Metrics {
     /// A loopback address; `None`: no page.
     #[serde(with = "blank")]
     pub listen: Option<SocketAddr>,
+}
+
+/// Values on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// The file; `None`: values are in memory only.
+    #[serde(with = "blank")]
+    pub path: Option<AbsolutePath>,
+    /// How long a change may wait for others to be written with.
+    pub write_within_ms: u32,
+    /// Bytes of changes that may wait for the disk.
+    pub queue: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store { path: None, write_within_ms: 100, queue: 67_108_864 }
+    }
 }
 
 /// One place where stations connect.

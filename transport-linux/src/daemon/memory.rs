@@ -1,12 +1,14 @@
 //! The memory of the router.
 //!
-//! Owns: how large its tables are. Those of fixed rows are statics in .bss, those that are
-//! bytes are allocated zeroed: both are given to the process page by page as they are first
-//! touched, so that a daemon costs what its busiest moment needed and not what it could
-//! hold. Nothing of it moves or grows while the router runs.
+//! Owns: how large its tables are. Those of fixed rows are statics in .bss; those that are
+//! bytes are allocated zeroed, and the rows of values as a vector of which nothing is written
+//! yet: all of it is given to the process page by page as it is first touched, so that a
+//! daemon costs what its busiest moment needed and not what it could hold. Nothing of it moves
+//! or grows while the router runs.
 
+use chappe_core::buffer::Rows;
 use chappe_core::router::FRAME_MARGIN;
-use chappe_core::router::store::{FixedStore, StoreParts, StoreSettings, StoredRow};
+use chappe_core::router::store::{Store, StoreParts, StoreSettings, StoredRow};
 use chappe_core::storage::{Limits, Parts, StoreRef, Tables};
 use static_cell::ConstStaticCell;
 
@@ -38,8 +40,11 @@ const TIMERS: usize = MAX_STATIONS + REQUESTS + MAIL;
 /// holds little, and a megabyte still goes out in a handful of writes.
 const BLOCK: usize = 1024;
 
-/// Values at once, tombstones among them.
-const VALUES: usize = 65_536;
+/// Flushes of values that may be waited for at once.
+const BARRIERS: usize = 4096;
+
+/// Most values that a daemon can be configured for, tombstones among them.
+pub(crate) const MAX_VALUES: usize = 1 << 27;
 
 /// A block of the memory for values: most readings fit one or two with their name.
 const VALUE_BLOCK: usize = 64;
@@ -48,21 +53,14 @@ const VALUE_BLOCK: usize = 64;
 const TOMBSTONES: u64 = 24 * 3600 * 1_000_000;
 
 type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>;
-type AllValues = heapless::Vec<StoredRow, VALUES>;
 
 static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
-static VALUE_ROWS: ConstStaticCell<AllValues> = ConstStaticCell::new(AllValues::new());
 
 /// What one router borrows.
 pub(super) struct Memory {
     tables: &'static mut AllTables,
-    value_rows: &'static mut AllValues,
-    value_buckets: Vec<u32>,
-    value_bytes: Vec<u8>,
-    value_links: Vec<u32>,
     stations: usize,
     seed: u32,
-    max_value: usize,
     pool: Vec<u8>,
     links: Vec<u32>,
     assembly: Vec<u8>,
@@ -77,19 +75,12 @@ impl Memory {
         let wanted = &config.limits;
         let taken = "the tables of this process are taken: one process is one daemon";
         let tables = TABLES.try_take().ok_or(taken)?;
-        let value_rows = VALUE_ROWS.try_take().ok_or(taken)?;
         let pool = wanted.buffers as usize;
-        let values = wanted.values as usize;
         let frame = longest_frame(config) + FRAME_MARGIN;
         Ok(Memory {
             tables,
-            value_rows,
-            value_buckets: vec![0; VALUES],
-            value_bytes: vec![0; values],
-            value_links: vec![0; values / VALUE_BLOCK],
             stations: wanted.stations as usize,
             seed: seed(),
-            max_value: wanted.max_value as usize,
             pool: vec![0; pool],
             links: vec![0; pool.div_ceil(BLOCK)],
             assembly: vec![0; frame],
@@ -99,24 +90,10 @@ impl Memory {
     }
 
     /// Called once.
-    pub(super) fn parts(&mut self) -> Result<Parts<'_>, String> {
+    pub(super) fn parts<'m>(&'m mut self, store: &'m mut dyn Store) -> Parts<'m> {
         let t = &mut *self.tables;
-        let values = StoreParts {
-            rows: self.value_rows.as_mut_view(),
-            buckets: &mut self.value_buckets,
-            bytes: &mut self.value_bytes,
-            links: &mut self.value_links,
-        };
-        let settings = StoreSettings {
-            block: VALUE_BLOCK,
-            rows: VALUES,
-            max_value: self.max_value,
-            keep: TOMBSTONES,
-            seed: self.seed.rotate_left(16),
-        };
-        let store = FixedStore::new(values, settings).map_err(|e| format!("limits.values: {e:?}"))?;
-        Ok(Parts {
-            limits: Limits { stations: self.stations, ..Limits::NONE },
+        Parts {
+            limits: Limits { stations: self.stations, barriers: BARRIERS, ..Limits::NONE },
             stations: t.stations.as_mut_view(),
             names: t.names.as_mut_view(),
             name_buckets: &mut t.name_buckets,
@@ -128,6 +105,7 @@ impl Memory {
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),
             flags: t.flags.as_mut_view(),
+            barriers: t.barriers.as_mut_view(),
             timers: &mut t.timers,
             pool: &mut self.pool,
             pool_links: &mut self.links,
@@ -135,9 +113,91 @@ impl Memory {
             assembly: &mut self.assembly,
             encode: &mut self.encode,
             scratch: &mut self.scratch,
-            store: StoreRef::Fixed(store),
+            store: StoreRef::Other(store),
             seed: self.seed,
+        }
+    }
+}
+
+/// What the store of values borrows.
+pub(super) struct ValueMemory {
+    rows: ValueRows,
+    buckets: Vec<u32>,
+    bytes: Vec<u8>,
+    links: Vec<u32>,
+    settings: StoreSettings,
+}
+
+impl ValueMemory {
+    pub(super) fn reserve(config: &Config) -> Result<ValueMemory, String> {
+        let wanted = &config.limits;
+        let (rows, bytes) = (wanted.value_rows as usize, wanted.values as usize);
+        Ok(ValueMemory {
+            rows: ValueRows::reserve(rows).map_err(|e| format!("limits.value_rows: no memory for {rows}: {e}"))?,
+            buckets: vec![0; rows],
+            bytes: vec![0; bytes],
+            links: vec![0; bytes / VALUE_BLOCK],
+            settings: StoreSettings {
+                block: VALUE_BLOCK,
+                rows,
+                max_value: wanted.max_value as usize,
+                keep: TOMBSTONES,
+                seed: seed(),
+            },
         })
+    }
+
+    /// Called once.
+    pub(super) fn parts(&mut self) -> (StoreParts<'_, ValueRows>, StoreSettings) {
+        let parts = StoreParts {
+            rows: &mut self.rows,
+            buckets: &mut self.buckets,
+            bytes: &mut self.bytes,
+            links: &mut self.links,
+        };
+        (parts, self.settings)
+    }
+}
+
+/// Rows of values: as many as the configuration says, of which those that were never used are
+/// not even in memory.
+#[derive(Debug)]
+pub(super) struct ValueRows(Vec<StoredRow>);
+
+impl ValueRows {
+    fn reserve(rows: usize) -> Result<Self, std::collections::TryReserveError> {
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(rows)?;
+        Ok(ValueRows(memory))
+    }
+}
+
+impl Rows<StoredRow> for ValueRows {
+    #[inline]
+    fn made(&self) -> &[StoredRow] {
+        &self.0
+    }
+
+    #[inline]
+    fn made_mut(&mut self) -> &mut [StoredRow] {
+        &mut self.0
+    }
+
+    fn room(&self) -> usize {
+        self.0.capacity()
+    }
+
+    fn make(&mut self, row: StoredRow) -> bool {
+        let fits = self.0.len() < self.0.capacity();
+        if fits {
+            // within its capacity a vector does not move
+            self.0.push(row);
+        }
+        fits
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
 //! | `gate` | users, secrets and their rights |
-//! | `memory` | the router's tables |
+//! | `memory`, `values` | the router's tables; the store of values, on disk or not |
 //! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
@@ -33,6 +33,7 @@ mod metrics;
 mod peers;
 mod ready;
 mod serial;
+mod values;
 mod words;
 
 use std::io::Write;
@@ -47,6 +48,7 @@ use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
 pub use b10_msgq::called_as_b10_msgq;
+pub(crate) use memory::MAX_VALUES;
 pub use memory::{MAX_FRAME, MAX_STATIONS};
 
 use crate::config::Config;
@@ -59,6 +61,10 @@ const VERSION: &str = concat!("chappe ", env!("CARGO_PKG_VERSION"));
 /// Exit status of a configuration that is refused: EX_CONFIG of sysexits.h, which systemd
 /// units can tell from a crash.
 const BAD_CONFIG: u8 = 78;
+
+/// Exit status of a file of values that cannot be read: EX_DATAERR. Starting again would not
+/// help.
+const DAMAGED: u8 = 65;
 
 /// `chappe serve`. Returns when the daemon has drained after SIGTERM or SIGINT (0), when the
 /// configuration is refused (78) or when something that it names cannot be opened (1); the
@@ -161,16 +167,18 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     let mut settings = Settings::new(&config.node, VERSION, &users);
     settings.msgq.boot = memory::life();
     event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
+    let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
+    let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let mut memory = memory::Memory::reserve(&config)?;
-    let mut router = Router::new(memory.parts()?, settings, sys::now())
+    let mut value_memory = memory::ValueMemory::reserve(&config)?;
+    let (mut values, keeper) = values::open(&config, &mut value_memory, waker.clone())?;
+    let mut router = Router::new(memory.parts(&mut *values), settings, sys::now())
         .map_err(|e| Failure { status: 1, text: format!("the router refuses its settings: {e:?}") })?;
     if let Ok(since_1970) = std::time::UNIX_EPOCH.elapsed() {
         let since_boot = sys::now().millis() * 1000;
         router.set_calendar((since_1970.as_micros() as u64).saturating_sub(since_boot));
     }
 
-    let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
-    let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let asked = match config.metrics.listen {
         None => None,
         Some(at) => {
@@ -211,11 +219,16 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         poll,
         waker,
         asked,
+        keeper,
         watchdog: sd_notify::watchdog_enabled(),
     };
-    event_loop::EventLoop::new(parts)
+    let lost = event_loop::EventLoop::new(parts)
         .and_then(event_loop::EventLoop::run)
-        .map_err(cannot("the event loop cannot go on"))
+        .map_err(cannot("the event loop cannot go on"))?;
+    match lost {
+        0 => Ok(()),
+        n => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+    }
 }
 
 /// How the program was called, for commands that a person can copy.

@@ -1,6 +1,7 @@
 //! Signals, and questions from other threads: drain, reload, the counters' page.
 
 use chappe_core::router::Counter;
+use chappe_core::router::store::Keeping;
 use chappe_core::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tracing::{error, info};
@@ -13,6 +14,10 @@ use crate::daemon::load;
 use crate::daemon::memory::longest_frame;
 use crate::daemon::metrics::{Row, Snapshot};
 use crate::sys::Signal;
+
+/// How long the disk may take at the end. systemd (`TimeoutStopSec` in chappe.service) waits
+/// longer than this and a drain together.
+const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl EventLoop<'_> {
     pub(super) fn take_signals(&mut self, now: Instant) {
@@ -51,6 +56,24 @@ impl EventLoop<'_> {
         }
     }
 
+    /// The last that is done: what was changed and is not on disk yet is written. Returns how
+    /// many changes could not be.
+    pub(super) fn write_values_out(&mut self) -> u64 {
+        let Some(keeper) = &self.keeper else { return 0 };
+        keeper.close();
+        let end = std::time::Instant::now() + LAST_WRITES;
+        loop {
+            let (left, ended) = keeper.wait(std::time::Duration::from_millis(50));
+            let is_time = std::time::Instant::now() >= end || self.signals.take() == Some(Signal::Stop);
+            if ended || is_time {
+                if left > 0 {
+                    error!(event = "store.lost", changes = left, "the disk did not take them, and it is time to go");
+                }
+                return left;
+            }
+        }
+    }
+
     /// Reads the configuration in a thread: disks and name servers may take their time.
     fn reload(&mut self) {
         let _ = sd_notify::notify(&[
@@ -75,6 +98,9 @@ impl EventLoop<'_> {
     }
 
     pub(super) fn take_messages(&mut self) {
+        if self.keeper.is_some() {
+            self.router.stored(self.now);
+        }
         while let Ok(loaded) = self.reloaded.1.try_recv() {
             let taken = loaded.map_err(|e| e.to_string()).and_then(|config| self.take_config(config));
             match taken {
@@ -131,6 +157,26 @@ impl EventLoop<'_> {
         }
         rows.push(row("log_lines_dropped", "log lines that found their queue full", "counter", self.log.dropped()));
         rows.push(row("connections", "connections and datagram sources now", "gauge", self.peers.open() as u64));
+        if let Some(keeper) = &self.keeper {
+            let (counts, kept) = (keeper.counts(), keeper.kept());
+            for (name, help, value) in [
+                ("store_commits", "transactions with changes of values that are on disk", counts.commits),
+                ("store_rows", "values in those", counts.rows),
+                ("store_bytes", "bytes of those", counts.bytes),
+                ("store_failures", "transactions that the disk did not take", counts.failures),
+                ("store_behind", "times that as many changes waited for the disk as may", counts.behind),
+            ] {
+                rows.push(row(name, help, "counter", value));
+            }
+            let works = u64::from(matches!(kept.how, Keeping::Disk));
+            rows.push(row("store_unwritten", "changes of values that are not on disk yet", "gauge", kept.waiting));
+            rows.push(row(
+                "store_works",
+                "1 while the disk takes changes of values, 0 while it does not",
+                "gauge",
+                works,
+            ));
+        }
         let usage = self.router.usage();
         for used in &usage {
             let value = used.used;

@@ -47,6 +47,7 @@ use super::peers::{Peer, Peers, token};
 use super::ready::Ready;
 use super::serial::Line;
 use crate::config::{Config, ConfigError, Limits};
+use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
 use doors::DoorState;
 
@@ -88,6 +89,8 @@ pub(super) struct Parts<'s> {
     pub(super) poll: Poll,
     pub(super) waker: Arc<Waker>,
     pub(super) asked: Option<Asked>,
+    /// Of the thread that writes values, if they are on disk.
+    pub(super) keeper: Option<Keeper>,
     /// How often systemd wants a sign of life.
     pub(super) watchdog: Option<std::time::Duration>,
 }
@@ -106,6 +109,7 @@ pub(super) struct EventLoop<'s> {
     poll: Poll,
     waker: Arc<Waker>,
     asked: Option<Asked>,
+    keeper: Option<Keeper>,
     reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
     signals: Signals,
     log: Log,
@@ -158,6 +162,8 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
     settings.joins = limits.joins;
     settings.asks = limits.asks;
     settings.watches = limits.watches;
+    settings.barriers = limits.flushes;
+    settings.flush = ms(limits.flush_ms);
     settings.strikes = limits.strikes;
     let around_body = msgq.max_frame() - msgq.max_body as usize;
     settings.msgq.max_body = (msgq.max_body as usize).min(longest - around_body);
@@ -181,6 +187,7 @@ impl<'s> EventLoop<'s> {
             poll,
             waker,
             asked,
+            keeper,
             watchdog,
         } = parts;
         let timer = Timer::new()?;
@@ -214,6 +221,7 @@ impl<'s> EventLoop<'s> {
             poll,
             waker,
             asked,
+            keeper,
             reloaded: sync_channel(1),
             signals,
             log,
@@ -237,8 +245,9 @@ impl<'s> EventLoop<'s> {
     }
 
     /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
-    /// no going on without them.
-    pub(super) fn run(mut self) -> io::Result<()> {
+    /// no going on without them. Returns how many changes of values are not on disk that
+    /// should be.
+    pub(super) fn run(mut self) -> io::Result<u64> {
         let mut events = Events::with_capacity(EVENTS);
         self.house(self.now);
         loop {
@@ -283,8 +292,9 @@ impl<'s> EventLoop<'s> {
             }
         }
         let left = self.peers.open();
-        info!(event = "daemon.stopped", connections_cut = left, "stopped");
-        Ok(())
+        let lost = self.write_values_out();
+        info!(event = "daemon.stopped", connections_cut = left, changes_lost = lost, "stopped");
+        Ok(lost)
     }
 
     /// Remembers what the kernel says about a station's connection.
