@@ -18,7 +18,8 @@ Exit statuses:
   7  a file or the output could not be read or written
 `call --all`: 0 if there are members and all answered well, else the highest of theirs
 Of `serve` and `check-config`:
-  1  an address cannot be opened, or the loop failed
+  1  an address or a file cannot be opened, the loop failed, or values could not be written
+  65 the file of values is damaged; nothing was started
   78 the configuration is wrong; nothing was started";
 
 /// Exit statuses, see [`HELP`].

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `letter.rs` | send, call |
 //! | `listen.rs` | listen, watch |
-//! | `values.rs` | get, set, incr, decr, del, keys, declare |
+//! | `values.rs` | get, set, incr, decr, del, keys, flush, declare |
+//! | `store.rs` | store: a file of values |
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
@@ -23,6 +24,7 @@ mod listen;
 mod ls;
 mod msgq;
 mod show;
+mod store;
 mod values;
 
 use std::io::Write;
@@ -77,6 +79,8 @@ enum Command {
     Del(values::Del),
     /// List shared values
     Keys(values::Keys),
+    /// Wait until all values that were changed before are on the node's disk
+    Flush,
     /// List stations, names, members, flags, values or counters
     Ls(ls::Ls),
     /// Raise, lower and list flags
@@ -90,6 +94,9 @@ enum Command {
     Watch(listen::WatchArgs),
     /// Load a running daemon as its users would, and measure
     Bench(bench::Bench),
+    /// Check, export, import or repair a file of values, while no daemon has it open
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
@@ -117,6 +124,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
         (Command::Completions { shell }, _) => completions(*shell),
         (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
+        (Command::Store(command), _) => store::run(command, global),
         (command, Some(path)) => msgq::run(command, &path, global),
         (Command::Send(args), None) => letter::send(args, global),
         (Command::Call(args), None) => letter::call(args, global),
@@ -127,6 +135,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Decr(args), None) => values::add(args, -1, global),
         (Command::Del(args), None) => values::del(args, global),
         (Command::Keys(args), None) => values::keys(args, global),
+        (Command::Flush, None) => values::flush(global),
         (Command::Ls(args), None) => ls::ls(args, global),
         (Command::Flag(command), None) => flags::run(command, global),
         (Command::Status(args), None) => ls::status(args, global),

@@ -131,6 +131,36 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The same, backwards. `None`: it is none.
+pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    if text.len() % 4 != 0 || padding > 2 {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut word, mut bits) = (0u32, 0);
+    for c in digits.bytes() {
+        let digit = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        word = word << 6 | u32::from(digit);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((word >> bits) as u8);
+            word &= (1 << bits) - 1;
+        }
+    }
+    // what is left over means nothing, and an encoder leaves zeros there
+    (word == 0).then_some(out)
+}
+
 /// `NoRecipient` as `no_recipient`: names of codes for machines.
 pub(crate) fn code_name(code: Code) -> String {
     snake(&format!("{code:?}"))
@@ -299,6 +329,12 @@ mod tests {
         for (bytes, want) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"foob", "Zm9vYg==")]
         {
             assert_eq!(base64(bytes), want);
+            assert_eq!(base64_decode(want).as_deref(), Some(bytes));
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(base64_decode(&base64(&all)), Some(all));
+        for bad in ["Z", "Zg", "Zg=", "Zh==", "Zg===", "====", "Zm9!", "Zm 9", "Zg==Zg=="] {
+            assert_eq!(base64_decode(bad), None, "{bad}");
         }
     }
 

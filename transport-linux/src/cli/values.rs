@@ -1,4 +1,4 @@
-//! `chappe get`, `set`, `incr`, `decr`, `del`, `keys`: shared values; and `declare`.
+//! `chappe get`, `set`, `incr`, `decr`, `del`, `keys`, `flush`: shared values; and `declare`.
 
 use std::path::PathBuf;
 
@@ -138,6 +138,12 @@ pub(crate) fn del(args: &Del, global: &Global) -> Result<(), Failure> {
     }
     done(bus, &mut global.out())?;
     none_missing(&missing)
+}
+
+pub(crate) fn flush(global: &Global) -> Result<(), Failure> {
+    let mut bus = global.connection()?;
+    bus.flush_values()?;
+    done(bus, &mut global.out())
 }
 
 pub(crate) fn keys(args: &Keys, global: &Global) -> Result<(), Failure> {

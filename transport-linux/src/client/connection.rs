@@ -295,6 +295,18 @@ impl Connection {
         self.store(&Store { op: StoreOp::Add, name, amount, ..Default::default() }).map(Option::unwrap_or_default)
     }
 
+    /// Waits until all that was changed before, by anybody, is on the node's disk; returns at
+    /// once if values are in memory only.
+    ///
+    /// # Errors
+    /// [`Error::Answered`] with [`Code::NotStored`] if the disk fails, [`Error::TimedOut`] or
+    /// [`Code::TimedOut`] if it takes too long: then it may be there, or not.
+    pub fn flush_values(&mut self) -> Result<(), Error> {
+        let seq = self.place(|client, now| client.flush_values(now))?;
+        let outcome = self.outcome(seq)?;
+        if outcome.code == Code::Ok { Ok(()) } else { Err(Error::Answered(outcome)) }
+    }
+
     /// Any operation on a shared value; `seq` is filled in. The value, where there is one to
     /// tell.
     pub fn store(&mut self, store: &Store<'_>) -> Result<Option<Value>, Error> {

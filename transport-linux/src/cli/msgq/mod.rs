@@ -35,12 +35,17 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         Command::Decr(_) => cannot("decr", "it has no shared values"),
         Command::Del(_) => cannot("del", "it has no shared values"),
         Command::Keys(_) => cannot("keys", "it has no shared values"),
+        Command::Flush => cannot("flush", "it has no shared values"),
         Command::Declare(_) => cannot("declare", "no mail waits on it"),
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
         // these speak to no bus
-        Command::Serve(_) | Command::CheckConfig(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
+        Command::Serve(_)
+        | Command::CheckConfig(_)
+        | Command::Store(_)
+        | Command::Completions { .. }
+        | Command::Man { .. } => Ok(()),
     }
 }
 
