@@ -31,6 +31,7 @@ pub(super) fn open<'m>(
         file: file.as_path().to_owned(),
         within: Duration::from_millis(config.store.write_within_ms.into()),
         queue: usize::try_from(config.store.queue).unwrap_or(usize::MAX),
+        retry: store::RETRY,
     };
     let began = Instant::now();
     let tell = move || {

@@ -60,7 +60,12 @@ pub(crate) struct Settings {
     pub(crate) within: Duration,
     /// Octets of changes that may wait.
     pub(crate) queue: usize,
+    /// After the disk has failed: how soon it is tried again, at first.
+    pub(crate) retry: Duration,
 }
+
+/// How soon a daemon tries a disk again that has failed; ever slower after that, up to 5 s.
+pub(crate) const RETRY: Duration = Duration::from_millis(250);
 
 /// What was found in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +155,8 @@ fn start<'s, R: Rows<StoredRow> + ?Sized>(
     if let Ok(mut room) = queue.room() {
         room.forget(&mut values.heir().0);
     }
-    let writer = Writer { queue: queue.clone(), table, reopen, tell, cause, file: settings.file.clone() };
+    let (file, retry) = (settings.file.clone(), settings.retry);
+    let writer = Writer { queue: queue.clone(), table, reopen, tell, cause, file, retry };
     std::thread::Builder::new()
         .name("chappe-store".into())
         .spawn(move || writer.run())

@@ -171,3 +171,112 @@ fn read(disk: &Disk, take: Take<'_>) -> Result<Found, Problem> {
     }
     Ok(Found::Salvaged(summary, problem))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chappe_core::router::store::Stamp;
+
+    type Rows = BTreeMap<String, Option<Vec<u8>>>;
+
+    /// Rows of some lengths, each changed three times, so that old ones lie around.
+    fn fill(file: &Path, names: u64) -> Rows {
+        let mut rows = Rows::new();
+        for round in 1..=3u64 {
+            let import = import(file, |take| {
+                for i in 0..names {
+                    let (name, len) =
+                        (format!("name::{i}"), (i * 37 % 200 + if i % 50 == 0 { 9000 } else { 0 }) as usize);
+                    let value = (round < 3 || i % 7 > 0).then(|| vec![b'a' + (i % 26) as u8 + round as u8; len]);
+                    let at = Stamp::from_micros(round * 1000 + i);
+                    take(&Stored { name: &name, value: value.as_deref(), changed: at, accessed: at, origin: 0 })?;
+                    rows.insert(name, value);
+                }
+                Ok(())
+            });
+            assert_eq!(import.unwrap(), names);
+        }
+        rows
+    }
+
+    fn exported(file: &Path) -> Result<(Rows, Found), FileError> {
+        let mut rows = Rows::new();
+        let found = export(file, &mut |row| {
+            assert_eq!(rows.insert(row.name.to_owned(), row.value.map(<[u8]>::to_vec)), None, "handed out twice");
+            Ok(())
+        })?;
+        Ok((rows, found))
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v");
+        let rows = fill(&file, 300);
+        let (out, found) = exported(&file).unwrap();
+        assert!(out == rows);
+        let summary = check(&file).unwrap();
+        assert_eq!(found, Found::Whole(summary));
+        assert_eq!((summary.values, summary.tombstones), (257, 43));
+        assert_eq!(summary.file, std::fs::metadata(&file).unwrap().len());
+        assert_eq!(repair(&file).unwrap(), (Found::Whole(summary), None));
+        assert!(matches!(check(&folder.path().join("no")).unwrap_err().problem, Problem::Io(_)));
+        assert!(matches!(repair(&folder.path().join("no")).unwrap_err().problem, Problem::Io(_)));
+    }
+
+    #[test]
+    fn a_wrong_line_takes_nothing_in_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v");
+        let bad = import(&file, |_| Err(Problem::Io("line 1".into())));
+        assert!(bad.is_err() && std::fs::read_dir(folder.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn wherever_a_file_is_damaged_that_is_found_or_did_not_matter_and_it_can_be_repaired() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, broken) = (folder.path().join("v"), folder.path().join("broken"));
+        let rows = fill(&file, 200);
+        let good = std::fs::read(&file).unwrap();
+        let (mut found, mut harmless, mut saved) = (0, 0, 0);
+        for step in 0..200 {
+            let mut bytes = good.clone();
+            // a bit, a sector, the end
+            let at = (step * 7919 * 13) % good.len();
+            match step % 4 {
+                0 | 1 => bytes[at] ^= 1 << (step % 8),
+                2 => bytes[at / 512 * 512..][..512.min(good.len() - at / 512 * 512)].fill(0xa5),
+                _ => bytes.truncate(at),
+            }
+            std::fs::write(&broken, &bytes).unwrap();
+            let result = check(&broken);
+            assert!(std::fs::read(&broken).unwrap() == bytes, "looking has changed it");
+            match result {
+                Ok(_) => {
+                    harmless += 1;
+                    assert!(exported(&broken).unwrap().0 == rows, "step {step}: damage that nobody has noticed");
+                }
+                Err(FileError { problem: Problem::Damaged(_), .. }) => {
+                    found += 1;
+                    let (out, salvaged) = exported(&broken).unwrap();
+                    assert!(matches!(salvaged, Found::Salvaged(..)));
+                    let (_, aside) = repair(&broken).unwrap();
+                    let aside = aside.unwrap();
+                    assert!(std::fs::read(&aside).unwrap() == bytes, "the damaged file is kept");
+                    std::fs::remove_file(aside).unwrap();
+                    check(&broken).unwrap();
+                    assert!(exported(&broken).unwrap().0 == out, "what was shown is what was kept");
+                    // with one row broken or old, all others are there
+                    let same = rows.iter().filter(|(name, value)| out.get(*name) == Some(value)).count();
+                    if step % 4 < 3 {
+                        assert!(same >= 170, "step {step}: only {same}");
+                    }
+                    saved += same;
+                }
+                Err(other) => panic!("step {step}: {other}"),
+            }
+        }
+        assert!(found > 60 && harmless > 10, "{found} {harmless}");
+        assert!(saved > 150 * found / 2, "{saved} of {found}");
+    }
+}

@@ -16,9 +16,8 @@ use super::problem::Problem;
 use super::queue::{Batch, Queue};
 use super::table::{Table, Written};
 
-/// Between two attempts, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause between two attempts doubles, up to so many times the first one.
+const LONGEST: u32 = 20;
 
 /// Memory of a batch that is kept for the next one.
 const SPARE: usize = 1 << 20;
@@ -35,6 +34,8 @@ pub(super) struct Writer {
     /// What the operating system said, which is more than the database passes on.
     pub(super) cause: Box<dyn Fn() -> Option<String> + Send>,
     pub(super) file: PathBuf,
+    /// The first pause after an attempt that failed.
+    pub(super) retry: Duration,
 }
 
 impl Writer {
@@ -52,10 +53,11 @@ impl Writer {
                 batch.records = Vec::new();
             }
         }
-        // Closes the file, so that the next start finds it in order.
-        self.table = None;
-        self.queue.end();
-        (self.tell)();
+        // Closes the file, so that the next start finds it in order, and gives its lock back.
+        let Writer { queue, table, reopen, tell, cause, .. } = self;
+        drop((table, reopen, cause));
+        queue.end();
+        tell();
     }
 
     fn round(&mut self, batch: &mut Batch) {
@@ -74,7 +76,7 @@ impl Writer {
     /// Returns when the batch is on disk, however long that takes. `None`: it is time to end,
     /// and there is nothing to lose.
     fn write_out(&mut self, records: &mut [u8]) -> Option<Written> {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = self.retry;
         loop {
             let result = match &self.table {
                 Some(table) => table.write(records),
@@ -103,7 +105,7 @@ impl Writer {
                 return None;
             }
             self.queue.pause(pause);
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            pause = (2 * pause).min(LONGEST * self.retry);
         }
     }
 }
