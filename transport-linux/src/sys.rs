@@ -134,11 +134,15 @@ impl AsFd for Signals {
     }
 }
 
-/// Makes writing to a connection that the peer has closed an error instead of the end of
-/// the process, whatever the program did to SIGPIPE before.
-pub(crate) fn ignore_broken_pipes() {
-    // SAFETY: no handler is installed; ignoring a signal that exists cannot fail.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+/// Makes writing to a connection that the peer has closed, and to a file that may not grow
+/// (`ulimit -f`), an error instead of the end of the process, whatever the program did to
+/// SIGPIPE and SIGXFSZ before.
+pub(crate) fn fail_instead_of_ending() {
+    // SAFETY: no handler is installed; ignoring signals that exist cannot fail.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
 }
 
 /// Raises the soft limit of open descriptors to `wanted`, or to the hard limit if that is

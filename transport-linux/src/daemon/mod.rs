@@ -136,7 +136,7 @@ fn start(args: ServeArgs) -> Result<(), Failure> {
 fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     source.started_with(&config);
 
-    sys::ignore_broken_pipes();
+    sys::fail_instead_of_ending();
     // Before any thread starts, so that none of them is interrupted instead.
     let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
     let listeners = listener::open_all(&config)?;
