@@ -2,7 +2,8 @@
 //!
 //! Owns: what waits, how much of that there may be, and what both sides know of each other:
 //! how far the disk has come, and whether it works. Either side holds the lock only to move a
-//! few words or one row's bytes: nobody waits for a disk in here.
+//! few words or one row's bytes: nobody waits for a disk in here. What waits is in pieces, so
+//! that a long queue is not copied to become longer.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,10 +27,15 @@ pub struct Counts {
     pub behind: u64,
 }
 
+/// Octets of a piece, unless one record is longer.
+const PIECE: usize = 1 << 20;
+
 #[derive(Debug, Default)]
 struct State {
-    /// Records, one behind the other.
-    pending: Vec<u8>,
+    /// Records, one behind the other in each piece.
+    pending: Vec<Vec<u8>>,
+    /// Their octets.
+    bytes: usize,
     /// How many changes there were.
     changed: u64,
     /// How many of them are on disk.
@@ -66,7 +72,7 @@ pub(super) struct Queue {
 /// What is written together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) records: Vec<u8>,
+    pub(super) records: Vec<Vec<u8>>,
     /// The number of its last change.
     pub(super) up_to: u64,
 }
@@ -87,14 +93,14 @@ impl Queue {
         if state.failing.is_some() {
             return Err(StoreError::DiskFails);
         }
-        if state.pending.len() >= self.limit {
+        if state.bytes >= self.limit {
             if !state.behind {
                 state.behind = true;
                 state.counts.behind += 1;
                 tracing::warn!(
                     event = "store.behind",
                     waiting = state.changed - state.written,
-                    bytes = state.pending.len(),
+                    bytes = state.bytes,
                     "the disk is slower than the changes: they are refused until it has caught up"
                 );
             }
@@ -160,31 +166,42 @@ impl Room<'_> {
     /// Tombstones went, whose names are in `forgotten` as records. Nobody waits for that.
     pub(super) fn forget(&mut self, forgotten: &mut Vec<u8>) {
         if !forgotten.is_empty() {
-            self.state.pending.append(forgotten);
-            self.came();
+            let octets = forgotten.len();
+            self.piece(octets).append(forgotten);
+            self.came(octets);
         }
     }
 
     /// A row is as this from now on.
     pub(super) fn keep(&mut self, row: &Stored<'_>) {
-        record::push(&mut self.state.pending, row);
+        let octets = record::size(row);
+        record::push(self.piece(octets), row);
         self.state.changed += 1;
-        self.came();
+        self.came(octets);
     }
 
-    fn came(&mut self) {
-        let first = self.state.since.is_none();
-        if first {
-            self.state.since = Some(Instant::now());
+    /// A piece that has room for so many octets, which will come.
+    fn piece(&mut self, octets: usize) -> &mut Vec<u8> {
+        self.state.bytes += octets;
+        let pending = &mut self.state.pending;
+        if pending.last().is_none_or(|piece| piece.capacity() - piece.len() < octets) {
+            pending.push(Vec::with_capacity(PIECE.max(octets)));
         }
-        // The other side sleeps until something comes, and then until it is time.
-        if first || self.is_much() {
+        let last = pending.len() - 1;
+        &mut pending[last]
+    }
+
+    /// The other side sleeps until something comes, and then until it is time or there is much.
+    /// Waking it costs more than a change: not once more for each.
+    fn came(&mut self, octets: usize) {
+        let much = self.queue.limit / 4;
+        let is_much = self.state.bytes >= much && self.state.bytes - octets < much;
+        if self.state.since.is_none() {
+            self.state.since = Some(Instant::now());
+            self.queue.work.notify_one();
+        } else if is_much {
             self.queue.work.notify_one();
         }
-    }
-
-    fn is_much(&self) -> bool {
-        self.state.pending.len() >= self.queue.limit / 4
     }
 }
 
@@ -203,13 +220,16 @@ impl Queue {
                 continue;
             };
             let waited = since.elapsed();
-            if state.hurry || state.closing || waited >= self.within || state.pending.len() >= self.limit / 4 {
+            if state.hurry || state.closing || waited >= self.within || state.bytes >= self.limit / 4 {
                 break;
             }
             state = self.work.wait_timeout(state, self.within - waited).unwrap_or_else(PoisonError::into_inner).0;
         }
-        batch.records.clear();
+        // one piece is kept for the next changes: mostly that is all there is
+        batch.records.truncate(1);
+        batch.records.iter_mut().for_each(Vec::clear);
         std::mem::swap(&mut batch.records, &mut state.pending);
+        state.bytes = 0;
         batch.up_to = state.changed;
         state.since = None;
         state.hurry = false;

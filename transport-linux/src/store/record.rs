@@ -35,6 +35,11 @@ pub(super) fn push(out: &mut Vec<u8>, row: &Stored<'_>) {
     write(out, kind, row.name.as_bytes(), row.value.unwrap_or_default(), (row.changed, row.accessed, row.origin));
 }
 
+/// Octets that [`push`] appends.
+pub(super) fn size(row: &Stored<'_>) -> usize {
+    HEADER + row.name.len() + row.value.map_or(0, <[u8]>::len)
+}
+
 /// Appends the order to forget a tombstone.
 pub(super) fn push_forget(out: &mut Vec<u8>, name: &[u8]) {
     write(out, FORGET, name, &[], (Stamp::default(), Stamp::default(), 0));
@@ -64,6 +69,11 @@ pub(super) fn seal(record: &mut [u8]) {
     }
 }
 
+/// The name in the record that begins here, whose length is known to be good.
+pub(super) fn name(bytes: &[u8]) -> &[u8] {
+    &bytes[HEADER..HEADER + usize::from(bytes[29])]
+}
+
 /// What is to be done with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry<'r> {
@@ -71,15 +81,6 @@ pub(super) enum Entry<'r> {
     Keep(Stored<'r>),
     /// Forget the tombstone of this name.
     Forget(&'r str),
-}
-
-impl<'r> Entry<'r> {
-    pub(super) fn name(&self) -> &'r str {
-        match self {
-            Entry::Keep(row) => row.name,
-            Entry::Forget(name) => name,
-        }
-    }
 }
 
 /// Octets of the record that begins here, if it is one and its header is whole.

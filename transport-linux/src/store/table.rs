@@ -5,8 +5,6 @@
 //! crash at any moment leaves the last transaction whole. Does not own when something is
 //! written (`writer.rs`) nor what a row is (`record.rs`).
 
-use std::collections::HashMap;
-
 use chappe_core::router::store::Stored;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
@@ -97,37 +95,45 @@ impl Table {
         })
     }
 
-    /// Writes a batch of records, one behind the other, and returns when it is on disk, all
-    /// of it or nothing. Of several records with one name the last counts.
-    pub(super) fn write(&self, batch: &mut [u8]) -> Result<Written, Problem> {
-        let places = places(batch)?;
-        for &(at, len) in &places {
-            record::seal(&mut batch[at..at + len]);
-        }
-        let batch = &*batch;
-        let mut last = HashMap::with_capacity(places.len());
-        for &(at, len) in &places {
-            if let Some(entry) = record::read(&batch[at..at + len]) {
-                last.insert(entry.name(), (entry, &batch[at..at + len]));
+    /// Writes a batch of records, one behind the other in each of its pieces, and returns when
+    /// it is on disk, all of it or nothing. Of several records with one name the last counts.
+    pub(super) fn write(&self, batch: &mut [Vec<u8>]) -> Result<Written, Problem> {
+        // Where each record is: its piece, and the place in there.
+        let mut places: Vec<(u32, u32)> = Vec::new();
+        for (p, piece) in batch.iter_mut().enumerate() {
+            let mut at = 0;
+            while at < piece.len() {
+                let len = record::len(&piece[at..]).filter(|len| at + len <= piece.len()).ok_or_else(bug)?;
+                record::seal(&mut piece[at..at + len]);
+                places.push((p as u32, at as u32));
+                at += len;
             }
         }
-        let mut rows: Vec<_> = last.into_values().collect();
-        // neighbours share a page of the file
-        rows.sort_unstable_by_key(|(entry, _)| entry.name());
+        let batch = &*batch;
+        let begins = |(p, at): (u32, u32)| &batch[p as usize][at as usize..];
+        let name = |place: (u32, u32)| record::name(begins(place));
+        // Neighbours share a page of the file; of those with one name the last comes last.
+        places.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(a.cmp(b)));
+        let last = |i: &usize| places.get(i + 1).is_none_or(|next| name(*next) != name(places[*i]));
+        let mut written = Written { rows: 0, bytes: 0 };
         guard(|| {
             self.change(|txn| {
                 let mut table = txn.open_table(VALUES)?;
-                for (entry, bytes) in &rows {
-                    match entry {
-                        Entry::Keep(row) => _ = table.insert(row.name, *bytes)?,
-                        Entry::Forget(name) => _ = table.remove(*name)?,
+                for i in (0..places.len()).filter(last) {
+                    let record = begins(places[i]);
+                    let record = &record[..record::len(record).unwrap_or(0)];
+                    match record::read(record) {
+                        Some(Entry::Keep(row)) => _ = table.insert(row.name, record)?,
+                        Some(Entry::Forget(name)) => _ = table.remove(name)?,
+                        None => return Err(std::io::Error::other(bug().to_string()).into()),
                     }
+                    written.rows += 1;
+                    written.bytes += record.len() as u64;
                 }
                 Ok(())
             })
         })?;
-        let bytes = rows.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        Ok(Written { rows: rows.len() as u64, bytes })
+        Ok(written)
     }
 
     /// Takes rows in, all of them or, if `rows` ends in an error, none. Of two with one name
@@ -205,24 +211,13 @@ fn builder() -> redb::Builder {
     builder
 }
 
-fn closed() -> Problem {
-    Problem::Io("the database is closed".into())
+/// Only a mistake of this program: what it would write is not what was said.
+fn bug() -> Problem {
+    Problem::Io("a change is not what it should be: this is a bug".into())
 }
 
-/// Where each record of a batch is.
-fn places(batch: &[u8]) -> Result<Vec<(usize, usize)>, Problem> {
-    let (mut places, mut at) = (Vec::new(), 0);
-    while at < batch.len() {
-        match record::len(&batch[at..]).filter(|len| at + len <= batch.len()) {
-            Some(len) => {
-                places.push((at, len));
-                at += len;
-            }
-            // Only a mistake of this program; what it would write is not what was said.
-            None => return Err(Problem::Io("a change is not what it should be: this is a bug".into())),
-        }
-    }
-    Ok(places)
+fn closed() -> Problem {
+    Problem::Io("the database is closed".into())
 }
 
 #[cfg(test)]
@@ -261,12 +256,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("v");
         let table = create(&path);
-        let mut batch = Vec::new();
-        for r in [row("b", Some(b"1"), 1), row("a", Some(b"2"), 2), row("b", None, 3), row("c", None, 4)] {
-            record::push(&mut batch, &r);
+        let mut batch = vec![Vec::new(), Vec::new()];
+        for (i, r) in
+            [row("b", Some(b"1"), 1), row("a", Some(b"2"), 2), row("b", None, 3), row("c", None, 4)].iter().enumerate()
+        {
+            record::push(&mut batch[i / 3], r);
         }
-        record::push_forget(&mut batch, b"c");
-        record::push_forget(&mut batch, b"never there");
+        record::push_forget(&mut batch[1], b"c");
+        record::push_forget(&mut batch[1], b"never there");
         let written = table.write(&mut batch).unwrap();
         assert_eq!(written.rows, 4);
         drop(table);

@@ -528,11 +528,11 @@ fn power_may_fail_at_any_moment_and_the_file_is_what_it_was_after_one_of_the_bat
     // batch k sets three names to k: a file in which they differ is half written
     let table = Table::open(recorder.clone()).unwrap();
     for k in 1..=12u64 {
-        let mut batch = Vec::new();
+        let mut batch = vec![Vec::new()];
         for name in ["a", "m", "z"] {
             let value = vec![b'a' + k as u8; 1500 * (k as usize % 4)];
             let row = Stored { name, value: Some(&value), changed: at(k), accessed: at(k), origin: 0 };
-            record::push(&mut batch, &row);
+            record::push(&mut batch[0], &row);
         }
         table.write(&mut batch).unwrap();
         recorder.0.lock().unwrap().1.push(Op::Said(k));

@@ -19,9 +19,6 @@ use super::table::{Table, Written};
 /// The pause between two attempts doubles, up to so many times the first one.
 const LONGEST: u32 = 20;
 
-/// Memory of a batch that is kept for the next one.
-const SPARE: usize = 1 << 20;
-
 /// Opens the database anew after it has failed.
 pub(super) type Reopen = Box<dyn FnMut() -> Result<Table, Problem> + Send>;
 
@@ -49,9 +46,6 @@ impl Writer {
         while let Some(taken) = self.queue.take(batch) {
             batch = taken;
             self.round(&mut batch);
-            if batch.records.capacity() > SPARE {
-                batch.records = Vec::new();
-            }
         }
         // Closes the file, so that the next start finds it in order, and gives its lock back.
         let Writer { queue, table, reopen, tell, cause, .. } = self;
@@ -75,7 +69,7 @@ impl Writer {
 
     /// Returns when the batch is on disk, however long that takes. `None`: it is time to end,
     /// and there is nothing to lose.
-    fn write_out(&mut self, records: &mut [u8]) -> Option<Written> {
+    fn write_out(&mut self, records: &mut [Vec<u8>]) -> Option<Written> {
         let mut pause = self.retry;
         loop {
             let result = match &self.table {

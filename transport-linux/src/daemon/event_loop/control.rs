@@ -23,7 +23,7 @@ impl EventLoop<'_> {
     pub(super) fn take_signals(&mut self, now: Instant) {
         while let Some(signal) = self.signals.take() {
             match signal {
-                Signal::Stop if self.leave_by.is_some() => self.leave_now = true,
+                Signal::Stop if self.leave_by.is_some() => (self.leave_now, self.told_twice) = (true, true),
                 Signal::Stop => self.stop(now),
                 Signal::Reload => self.reload(),
             }
@@ -61,11 +61,12 @@ impl EventLoop<'_> {
     pub(super) fn write_values_out(&mut self) -> u64 {
         let Some(keeper) = &self.keeper else { return 0 };
         keeper.close();
+        // Whoever says it twice does not want to wait for a disk that does not work.
         let end = std::time::Instant::now() + LAST_WRITES;
         loop {
             let (left, ended) = keeper.wait(std::time::Duration::from_millis(50));
-            let is_time = std::time::Instant::now() >= end || self.signals.take() == Some(Signal::Stop);
-            if ended || is_time {
+            self.told_twice |= self.signals.take() == Some(Signal::Stop);
+            if ended || self.told_twice || std::time::Instant::now() >= end {
                 if left > 0 {
                     error!(event = "store.lost", changes = left, "the disk did not take them, and it is time to go");
                 }

@@ -133,6 +133,8 @@ pub(super) struct EventLoop<'s> {
     /// Stopping: when to leave even if somebody does not take its last words.
     leave_by: Option<Instant>,
     leave_now: bool,
+    /// Somebody has said so twice.
+    told_twice: bool,
     counts: Counts,
     /// When refusals were last logged: once a second will do.
     refused_log: Instant,
@@ -238,6 +240,7 @@ impl<'s> EventLoop<'s> {
             watchdog,
             leave_by: None,
             leave_now: false,
+            told_twice: false,
             counts: Counts::default(),
             refused_log: Instant::ZERO,
             now,
