@@ -93,6 +93,7 @@ impl<
             mail: t.mail.as_mut_view(),
             watches: t.watches.as_mut_view(),
             flags: t.flags.as_mut_view(),
+            barriers: t.barriers.as_mut_view(),
             timers: &mut t.timers,
             pool: &mut self.pool,
             pool_links: &mut self.links,

@@ -1,6 +1,8 @@
 //! Shared values as stations see them. D10: newest wins, everywhere, deletions too.
 
+use chappe_core::client::Options;
 use chappe_core::model::{Code, List, Store as Ask, StoreOp, What};
+use chappe_core::router::Rights;
 use chappe_core::router::store::{Applied, FixedStore, Stamp, Store, StoreMemory, StoreSettings};
 use chappe_host_tests::event::Seen;
 use chappe_host_tests::random::Random;
@@ -49,6 +51,19 @@ fn values_are_set_read_added_to_and_removed() {
     store(&mut w, a, Ask { op: StoreOp::Set, value: b"text", ..get });
     assert_eq!(code(&store(&mut w, a, Ask { op: StoreOp::Add, amount: 1, ..get })), Code::NotANumber);
     assert_eq!(code(&store(&mut w, a, Ask { op: StoreOp::Set, name: "pattern::*", ..get })), Code::BadName);
+}
+
+#[test]
+fn in_memory_a_flush_is_answered_at_once_and_needs_a_grant_to_write() {
+    let mut w = World::default();
+    let a = w.station("a");
+    let reader = w.station_with(Options { name: "reader", ..Options::default() }, Rights::READ);
+    for (s, want) in [(a, Code::Ok), (reader, Code::Refused)] {
+        w.take(s);
+        w.stations[s].client.flush_values(w.now).unwrap();
+        w.drive();
+        assert_eq!(code(&w.take(s)), want);
+    }
 }
 
 #[test]
