@@ -2,7 +2,8 @@
 //! crate is here, each with its reason.
 //!
 //! Owns: clock, timerfd, signalfd, resource limits, terminal settings, ids of users and
-//! groups, who is at the other end, descriptors that systemd hands over. Decides nothing.
+//! groups, who is at the other end, descriptors that systemd hands over, the cache of a file.
+//! Decides nothing.
 
 use std::ffi::CString;
 use std::io;

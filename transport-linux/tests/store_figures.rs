@@ -10,6 +10,7 @@
 mod support;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chappe_core::dialect::messi::repr::{Code, ServerToClient, Store, StoreOp};
@@ -68,6 +69,32 @@ fn set(station: &mut Station, thousand: &[u8]) -> bool {
     }
 }
 
+/// As [`fill`]; meanwhile somebody else asks for a sign of life, again and again. How long the
+/// 99th of 100 of those took, and the longest one.
+fn fill_beside(daemon: &mut Daemon) -> (Station, Duration, u32, [Duration; 2]) {
+    let (mut station, mut other) = (daemon.station("filler"), daemon.station("other"));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let pings = scope.spawn(|| {
+            let mut times = Vec::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                assert!(other.is_alive());
+                times.push(began.elapsed());
+            }
+            times.sort_unstable();
+            [times[times.len() * 99 / 100], times[times.len() - 1]]
+        });
+        let (took, refused) = fill(&mut station);
+        if refused > 0 || daemon.find("store.open", Duration::ZERO).is_some() {
+            flush(&mut station);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let pings = pings.join().unwrap();
+        (station, took, refused, pings)
+    })
+}
+
 fn flush(station: &mut Station) -> Duration {
     let began = Instant::now();
     station.say(Store { op: StoreOp::Flush, seq: 1, ..Store::default() });
@@ -106,22 +133,23 @@ fn a_million_values_of_32_bytes() {
 
     let mut daemon = Daemon::start("");
     let (empty, _) = resident(&daemon);
-    let mut station = daemon.station("filler");
-    let (took, _) = fill(&mut station);
+    let (_, took, _, [usual, longest]) = fill_beside(&mut daemon);
     let (memory, _) = resident(&daemon);
-    println!("in memory: {memory} MiB resident ({empty} without values), set at {}/s", per_second(took));
+    println!(
+        "in memory: {memory} MiB resident ({empty} without values), set at {}/s; meanwhile a round trip of another \
+         station took {usual:.2?} (99 %), {longest:.2?} (at most)",
+        per_second(took)
+    );
     drop(daemon);
 
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = start(folder.path());
-    let mut station = daemon.station("filler");
-    let (took, refused) = fill(&mut station);
-    let flushed = flush(&mut station);
+    let (_station, took, refused, [usual, longest]) = fill_beside(&mut daemon);
     let (durable, most) = resident(&daemon);
     let file = std::fs::metadata(folder.path().join("v.redb")).unwrap().len() >> 20;
     println!(
-        "on disk: {durable} MiB resident ({most} at the most), set at {}/s, the flush behind them {flushed:.2?}, \
-         file {file} MiB; {refused} of 1000 parts were refused once",
+        "on disk: {durable} MiB resident ({most} at the most), set at {}/s, {refused} of 1000 parts refused once, file \
+         {file} MiB; meanwhile, until all was flushed, a round trip took {usual:.2?} (99 %), {longest:.2?} (at most)",
         per_second(took)
     );
 

@@ -2,8 +2,8 @@
 //!
 //! [`serve`] reads the configuration, opens what it names and runs `event_loop` until a
 //! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines, the
-//! counters' page and reading the configuration again have threads of their own behind
-//! bounded queues.
+//! counters' page, values on their way to the disk and reading the configuration again have
+//! threads of their own behind bounded queues.
 //!
 //! | file | owns |
 //! |---|---|
@@ -67,8 +67,9 @@ const BAD_CONFIG: u8 = 78;
 const DAMAGED: u8 = 65;
 
 /// `chappe serve`. Returns when the daemon has drained after SIGTERM or SIGINT (0), when the
-/// configuration is refused (78) or when something that it names cannot be opened (1); the
-/// reason is on standard error.
+/// configuration is refused (78), when something that it names cannot be opened (1) or is
+/// damaged (65), or when values could not be written at the end (1); the reason is on standard
+/// error.
 pub fn serve(args: ServeArgs) -> ExitCode {
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -109,7 +109,7 @@ impl Keeper {
 pub(crate) fn open<'s, R: Rows<StoredRow> + ?Sized>(
     settings: &Settings,
     values: FixedStore<'s, R, Forgotten>,
-    tell: impl Fn() + Send + 'static,
+    tell: impl Fn() + Send + Sync + 'static,
 ) -> Result<(Durable<'s, R>, Keeper, Loaded), FileError> {
     let of = |problem: Problem| problem.of(&settings.file);
     let disk = open_or_create(&settings.file).map_err(of)?;
@@ -123,7 +123,7 @@ pub(crate) fn open<'s, R: Rows<StoredRow> + ?Sized>(
         }
     };
     let cause = move || disk.take_trouble();
-    let (durable, keeper) = start(settings, values, Box::new(reopen), Box::new(cause), Box::new(tell)).map_err(of)?;
+    let (durable, keeper) = start(settings, values, Box::new(reopen), Box::new(cause), Arc::new(tell)).map_err(of)?;
     Ok((durable, keeper, loaded))
 }
 
@@ -133,7 +133,7 @@ fn start<'s, R: Rows<StoredRow> + ?Sized>(
     mut values: FixedStore<'s, R, Forgotten>,
     mut reopen: Reopen,
     cause: Box<dyn Fn() -> Option<String> + Send>,
-    tell: Box<dyn Fn() + Send>,
+    tell: Arc<dyn Fn() + Send + Sync>,
 ) -> Result<(Durable<'s, R>, Keeper), Problem> {
     let queue = Arc::new(Queue::new(settings.queue, settings.within));
     let table = match reopen() {

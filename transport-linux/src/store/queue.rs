@@ -210,6 +210,10 @@ impl Queue {
     /// Waits until it is time to write something, and takes all there is. `batch` comes back
     /// with its memory used again. `None`: nothing is left, and nothing more will come.
     pub(super) fn take(&self, mut batch: Batch) -> Option<Batch> {
+        // One piece is kept for the next changes: mostly that is all there is. The others go
+        // while nobody waits for the lock.
+        batch.records.truncate(1);
+        batch.records.iter_mut().for_each(Vec::clear);
         let mut state = self.lock();
         loop {
             let Some(since) = state.since else {
@@ -225,9 +229,6 @@ impl Queue {
             }
             state = self.work.wait_timeout(state, self.within - waited).unwrap_or_else(PoisonError::into_inner).0;
         }
-        // one piece is kept for the next changes: mostly that is all there is
-        batch.records.truncate(1);
-        batch.records.iter_mut().for_each(Vec::clear);
         std::mem::swap(&mut batch.records, &mut state.pending);
         state.bytes = 0;
         batch.up_to = state.changed;

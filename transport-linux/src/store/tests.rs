@@ -312,7 +312,7 @@ impl Bench {
         let reopen = move || Table::open(Faulty(disk_too.clone(), fault_too.clone()));
         let tell = move || _ = told_too.fetch_add(1, Ordering::SeqCst);
         let (values, keeper) =
-            start(&settings(&file, within), empty(), Box::new(reopen), Box::new(|| None), Box::new(tell)).unwrap();
+            start(&settings(&file, within), empty(), Box::new(reopen), Box::new(|| None), Arc::new(tell)).unwrap();
         Bench { values, keeper, fault, told, disk, _folder: folder }
     }
 
@@ -476,6 +476,26 @@ fn whatever_fails_in_between_in_the_end_the_file_is_what_memory_is() {
         assert_eq!((row.0.clone(), row.1), (value.clone().map(|v| v.0), model[&name]), "{name}");
         assert!(value.is_none_or(|v| v.1.micros() == row.1));
     }
+}
+
+#[test]
+fn a_writer_that_panics_is_a_disk_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = open_or_create(&folder.path().join("v")).unwrap();
+    let mut opened = 0;
+    let reopen = move || {
+        opened += 1;
+        assert!(opened == 1, "so that there is something wrong");
+        Err(Problem::Io(format!("no {disk:?}")))
+    };
+    let settings = settings(&folder.path().join("v"), Duration::ZERO);
+    let (mut s, _keeper) = start(&settings, empty(), Box::new(reopen), Box::new(|| None), Arc::new(|| {})).unwrap();
+    assert_eq!(s.set("a", b"1", at(1), 0), Err(StoreError::DiskFails));
+    until("it says so", || {
+        s.kept();
+        s.trouble().contains("panicked")
+    });
+    assert_eq!(s.set("a", b"1", at(1), 0), Err(StoreError::DiskFails));
 }
 
 /// A disk in memory that remembers everything that was done to it.

@@ -6,6 +6,7 @@
 //! Meanwhile the queue takes no changes. Does not own the file's lock: that is held by whoever
 //! hands out the medium, so nobody else gets in between.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(super) struct Writer {
     pub(super) table: Option<Table>,
     pub(super) reopen: Reopen,
     /// Something has changed that others may want to look at.
-    pub(super) tell: Box<dyn Fn() + Send>,
+    pub(super) tell: Arc<dyn Fn() + Send + Sync>,
     /// What the operating system said, which is more than the database passes on.
     pub(super) cause: Box<dyn Fn() -> Option<String> + Send>,
     pub(super) file: PathBuf,
@@ -36,8 +37,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Until the queue is closed and empty.
-    pub(super) fn run(mut self) {
+    /// Until the queue is closed and empty. That it ends otherwise can only be a mistake of this
+    /// program; to those who change values it is a disk that fails, and not silence.
+    pub(super) fn run(self) {
+        let (queue, tell) = (self.queue.clone(), self.tell.clone());
+        if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+            let why = "the thread that writes has panicked: this is a bug, please tell; restart the daemon";
+            queue.failed(why);
+            error!(event = "store.failed", detail = why, "changes are refused from now on");
+            tell();
+        }
+    }
+
+    fn work(mut self) {
         let mut batch = Batch::default();
         if self.table.is_none() {
             // The disk failed before there was anything to write: that it works is news, too.
