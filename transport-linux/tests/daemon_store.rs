@@ -515,3 +515,88 @@ fn there_are_as_many_values_as_the_configuration_says() {
     s.ask(StoreOp::Remove, "n3", &[]).unwrap();
     assert_eq!(s.set("one more", "1"), Ok(vec![]), "the removal gives way");
 }
+
+/// The thread that writes, held still: to everybody else a disk that takes nothing. Ends with
+/// the value, on the thread that made it.
+struct Held(libc::pid_t);
+
+impl Held {
+    /// `None`: this machine does not let us.
+    fn hold(daemon: &Daemon) -> Option<Held> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+        let is_writer = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|c| c == "chappe-store\n");
+        let task = tasks.map(|t| t.unwrap().path()).find(|t| is_writer(t)).expect("a thread that writes");
+        let id: libc::pid_t = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        // asleep it holds no lock
+        let stat = || std::fs::read_to_string(task.join("stat")).unwrap();
+        until("it waits for something to write", || stat().rsplit(") ").next().unwrap().starts_with('S'));
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: `id` is a thread of our own child; no memory of this process is involved, and
+        // waitpid is not asked for a status.
+        unsafe {
+            if libc::ptrace(libc::PTRACE_SEIZE, id, none, none) != 0 {
+                return None;
+            }
+            assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, id, none, none), 0);
+            assert_eq!(libc::waitpid(id, std::ptr::null_mut(), libc::__WALL), id);
+        }
+        Some(Held(id))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let none = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: as above; it is stopped, by us. If it is gone, there is nothing to let go of.
+        unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, none, none) };
+    }
+}
+
+#[test]
+fn a_disk_that_takes_nothing_holds_up_nobody_and_what_it_cannot_take_is_refused() {
+    let disk = tempfile::tempdir().unwrap();
+    let config = format!("[limits]\nflush_ms = 200\n{STORE}queue = 4194304\n");
+    let mut daemon = start(&config, disk.path());
+    let (mut s, mut other) = (daemon.station("s"), daemon.station("other"));
+    s.set("before", "1").unwrap();
+    s.flush().unwrap();
+    // All is written: the thread waits for more, and holds nothing that others need.
+    let Some(held) = Held::hold(&daemon) else {
+        // the same with a disk in memory: `a_slow_disk_gathers_changes_…` in src/store/tests.rs
+        return eprintln!("no ptrace here: the thread that writes cannot be held");
+    };
+    let big = "x".repeat(20_000);
+    let mut taken = Vec::new();
+    let refused = loop {
+        let name = format!("n{}", taken.len());
+        match s.set(&name, &big) {
+            Ok(_) => taken.push(name),
+            Err(code) => break code,
+        }
+        assert!(taken.len() < 1000, "there is no end to the queue");
+    };
+    assert_eq!(refused, Code::Full);
+    assert!(taken.len() > 150, "{}", taken.len());
+    daemon.event("store.behind");
+    assert_eq!(s.ask(StoreOp::Add, "count", &[]), Err(Code::Full));
+    assert_eq!(s.get("count"), None, "what was refused has not changed");
+    assert_eq!(s.flush(), Err(Code::TimedOut), "who waits is told when it takes too long");
+    // D4: nobody else notices
+    let began = Instant::now();
+    for _ in 0..100 {
+        assert!(other.is_alive());
+        assert_eq!(other.get("before").unwrap(), "1");
+    }
+    assert!(began.elapsed() < PATIENCE / 4, "{:?}", began.elapsed());
+    let address = format!("tcp://{}", daemon.address("tcp"));
+    let status = chappe(&["--connect", &address, "--json", "status"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["status"]["store"], "disk behind, changes refused");
+    assert_eq!(status["status"]["store_unwritten"].as_u64(), Some(taken.len() as u64));
+    drop(held);
+    daemon.event("store.caught_up");
+    assert_eq!(s.set("after", "1"), Ok(vec![]));
+    until("flushed", || s.flush().is_ok());
+    kill(&mut daemon);
+    assert_eq!(exported(&disk.path().join("v.redb")).len(), taken.len() + 2);
+}
