@@ -112,8 +112,8 @@ pub fn repair(file: &Path) -> Result<(Found, Option<PathBuf>), FileError> {
         })?;
         drop(table);
         let aside = aside(file);
-        // A second name first: whatever happens, both are there.
-        std::fs::hard_link(file, &aside)?;
+        // A second name first, where there is such a thing: whatever happens, both are there.
+        std::fs::hard_link(file, &aside).or_else(|_| std::fs::rename(file, &aside))?;
         new.replace()?;
         sync_folder(file)?;
         Ok((found.ok_or_else(not_there)?, Some(aside)))
