@@ -30,6 +30,25 @@ impl Daemon {
         daemon
     }
 
+    /// One with users and rights of its own: the rest of the configuration's file.
+    fn with(config: &str) -> Self {
+        let mut daemon = Daemon { child: None, dir: tempfile::tempdir().unwrap() };
+        daemon.start_with(config);
+        daemon
+    }
+
+    fn start_with(&mut self, config: &str) {
+        let file = self.dir.path().join("chappe.toml");
+        std::fs::write(&file, config.replace("BUS", &format!("msgq:{}", self.socket().display()))).unwrap();
+        let mut serve = chappe(&["serve", "--log-level", "error", "--config"]);
+        self.child = Some(serve.arg(file).stdout(Stdio::null()).spawn().unwrap());
+        let until = Instant::now() + Duration::from_secs(10);
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            assert!(Instant::now() < until, "the daemon does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn start(&mut self) {
         let child = chappe(&["serve", "--config", "/dev/null", "--log-level", "error"])
             .args(["--listen", &self.native(), "--listen", &format!("msgq://{}", self.socket().display())])
@@ -294,9 +313,9 @@ fn a_station_is_called_from_a_bus_of_bind_10() {
     assert_eq!(answer, json!("b1, revision 2"));
     assert_eq!(
         ok(daemon.msgq(&["send", "sensor::b1", "--body", "on"])),
-        "sent (a bus of BIND 10 does not say to how many)\n"
+        "handed to the bus (it does not say who got it; `call` would)\n"
     );
-    assert_eq!(rows(&ok(daemon.msgq(&["send", "sensor::b1", "--body", "on", "--json"])))[0]["outcome"], "ok");
+    assert_eq!(rows(&ok(daemon.msgq(&["send", "sensor::b1", "--body", "on", "--json"])))[0]["outcome"], "unknown");
     ok(daemon.msgq(&["send", "sensor::b1", "--body", "on", "--blindly"]));
     let (status, _, err) = run(daemon.msgq(&["call", "sensor::b1/LEAVE"]));
     assert_eq!((status, err.as_str()), (3, "chappe: sensor::b1: the recipient left before answering\n"));
@@ -513,6 +532,135 @@ fn what_that_bus_cannot_do_is_said() {
     assert_eq!(run(daemon.msgq(&["listen", "a::*", "--for", "100ms", "-q"])).2, "");
 }
 
+/// Who runs this may use two names.
+fn narrow() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let user = std::fs::metadata("/proc/self").unwrap().uid();
+    format!(
+        "[[listeners]]\naddress = \"BUS\"\n[[users]]\nname = \"me\"\npeer_users = [{user}]\n\
+         names = [\"open\", \"pub::*\"]\n"
+    )
+}
+
+/// Strangers may nothing.
+const SHUT: &str = "[[listeners]]\naddress = \"BUS\"\nanonymous = []\n";
+
+#[test]
+fn who_may_not_come_in_is_told_so() {
+    let daemon = Daemon::with(SHUT);
+    for args in [&["ls"][..], &["send", "x"], &["send", "x", "--blindly"], &["call", "x"], &["listen", "x"], &["watch"]]
+    {
+        let (status, out, err) = run(daemon.msgq(args));
+        assert_eq!((status, out.as_str()), (5, ""), "{args:?}: {err}");
+        assert!(err.contains("closed the connection at once") && err.contains("peer_users"), "{err}");
+    }
+}
+
+#[test]
+fn what_one_may_not_do_ends_with_the_status_of_that() {
+    let daemon = Daemon::with(&narrow());
+    for (args, text) in [
+        (&["listen", "secret"][..], "asked to join secret: not permitted"),
+        (&["listen", "open", "pub::a", "secret", "--for", "5s"], "asked to join secret: "),
+        (&["watch"], "asked to join notifications/cc_members: "),
+        (&["ls"], "not permitted: no grant"),
+        (&["ls", "members", "secret"], "not permitted: no grant"),
+        (&["call", "secret/x"], "not permitted: no grant"),
+        (&["call", "secret/x", "--all"], "not permitted: no grant"),
+        (&["call", "Msgq/members"], "not permitted: no grant"),
+    ] {
+        let (status, out, err) = run(daemon.msgq(args));
+        assert_eq!((status, out.as_str()), (5, ""), "{args:?}: {err}");
+        assert!(err.contains(text), "{args:?}: {err}");
+    }
+    assert_eq!(run(daemon.msgq(&["call", "open/x"])).0, 3);
+    ok(daemon.msgq(&["listen", "open", "pub::a", "--for", "50ms"]));
+    let long = "x".repeat(129);
+    let (status, _, err) = run(Daemon::new().msgq(&["listen", &long]));
+    assert!(status == 5 && err.contains("no valid name"), "{status} {err}");
+}
+
+#[test]
+fn a_listener_ends_when_it_is_no_longer_wanted() {
+    for (config, text) in [(narrow(), "asked to join secret"), (SHUT.to_owned(), "closed the connection at once")] {
+        let mut daemon = Daemon::new();
+        let mut ear = daemon.listen("secret", &[]);
+        daemon.stop();
+        daemon.start_with(&config);
+        assert_eq!(ear.child.wait().unwrap().code(), Some(5));
+        let mut err = String::new();
+        std::io::Read::read_to_string(&mut ear.child.stderr.take().unwrap(), &mut err).unwrap();
+        assert!(err.contains(text), "{err}");
+    }
+}
+
+#[test]
+fn a_body_that_may_be_too_long_is_named_when_the_session_ends() {
+    let daemon = Daemon::new();
+    let file = daemon.dir.path().join("long");
+    std::fs::write(&file, vec![b'x'; 2 << 20]).unwrap();
+    for command in ["send", "call"] {
+        let (status, _, err) = run(daemon.msgq(&[command, "n/X", "--body-file", file.to_str().unwrap()]));
+        assert!(status == 6 && err.contains("probably longer than the bus takes"), "{command}: {status} {err}");
+    }
+}
+
+#[test]
+fn a_listener_says_goodbye_to_a_native_node() {
+    let daemon = Daemon::new();
+    let mut watch = Running::new(daemon.native_command(&["watch", "--stations", "--json"]));
+    let until = Instant::now() + SOON;
+    while rows(&ok(daemon.native_command(&["ls", "stations", "--json"]))).len() < 2 {
+        assert!(Instant::now() < until);
+    }
+    for args in [&["listen", "n", "--for", "50ms"][..], &["watch", "--for", "50ms"]] {
+        ok(daemon.native_command(&[args, &["--station-name", "guest"]].concat()));
+        let gone = std::iter::from_fn(|| Some(watch.json()))
+            .find(|e| e["event"] == "disconnected" && e["station_name"] == "guest")
+            .unwrap();
+        assert_eq!(gone["reason"], "ok", "{gone}");
+    }
+}
+
+#[test]
+fn why_there_is_no_connection_is_said_by_kind() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let daemon = Daemon::new();
+    let wrong = format!("unix://{}", daemon.socket().display());
+    let (status, _, err) = run(chappe(&["ls", "-t", "1s", "--connect", &wrong]));
+    assert!(status == 6 && err.contains("write msgq:PATH"), "{status} {err}");
+    // free again right after this line
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (status, _, err) = run(chappe(&["ls", "-t", "1s", "--connect", &format!("udp://{port}")]));
+    assert!(status == 6 && err.contains("nothing listens on that UDP port"), "{status} {err}");
+    // all places that were looked at are named
+    let none = daemon.dir.path().join("none");
+    let mut auto = chappe(&["ls", "--connect", "msgq://auto"]);
+    auto.env("BIND10_MSGQ_SOCKET_FILE", &none);
+    let (status, _, err) = run(auto);
+    assert!(status == 6 && err.contains("usual places:\n") && err.contains(none.to_str().unwrap()), "{err}");
+    // The one user whom no mode keeps out tries it as another, with a program that one can reach.
+    let dir = tempfile::tempdir().unwrap();
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let program = dir.path().join("chappe");
+    if root {
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_chappe"), &program).unwrap();
+    }
+    for address in [daemon.native(), wrong.replace("unix:", "msgq:")] {
+        std::fs::set_permissions(address.split_once("://").unwrap().1, PermissionsExt::from_mode(0o000)).unwrap();
+        let mut command = chappe(&[]);
+        if root {
+            command = Command::new(&program);
+            command.uid(65534).gid(65534).env_clear().stdin(Stdio::null());
+        }
+        command.args(["ls", "--connect", &address]);
+        let (status, _, err) = run(command);
+        assert!(status == 6 && err.contains("mode, owner or group") && !err.contains("running?"), "{status} {err}");
+    }
+}
+
 #[test]
 fn nobody_there_is_said_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
@@ -557,10 +705,33 @@ fn a_listener_survives_the_daemon() {
 }
 
 #[test]
+fn the_example_says_how_to_call_it() {
+    let daemon = Daemon::new();
+    let socket = daemon.socket();
+    std::thread::spawn({
+        let socket = socket.clone();
+        move || example::serve(&socket).map_err(|e| e.to_string())
+    });
+    daemon.wait_for("Thermometer", 1);
+    let text = example::how_to_call(&socket);
+    let lines: Vec<_> = text.lines().map(str::trim_start).filter(|l| !l.starts_with('#')).collect();
+    assert_eq!(lines.len(), 8, "each command for either bus: {text}");
+    for line in lines {
+        // as a shell takes it apart
+        let args: Vec<_> = line.strip_prefix("chappe ").unwrap().split(' ').collect();
+        ok(daemon.native_command(&args));
+    }
+}
+
+const HELP: &str = "Thermometer knows\nThermometer/read: the temperature, in degrees Celsius\n\
+    Thermometer/read unit=F: the same in Fahrenheit\nThermometer/ping: nothing: it is there\n\
+    Thermometer/help: this list\n";
+
+#[test]
 fn the_example_serves() {
     let mut daemon = Daemon::new();
     let socket = daemon.socket();
-    let module = std::thread::spawn(move || example::serve(&socket).unwrap_err().to_string());
+    let module = std::thread::spawn(move || example::farewell(&*example::serve(&socket).unwrap_err(), &socket));
     daemon.wait_for("Thermometer", 1);
     for (args, status, out) in [
         (&["call", "Thermometer/read"][..], 0, "{\"unit\": \"C\", \"value\": 21.5}\n"),
@@ -568,6 +739,9 @@ fn the_example_serves() {
         (&["call", "Thermometer/read", "unit=K"], 1, ""),
         (&["call", "Thermometer/ping"], 0, ""),
         (&["call", "Thermometer/x"], 1, ""),
+        (&["call", "Thermometer", "--json-body", "[]"], 1, ""),
+        (&["call", "Thermometer/help"], 0, HELP),
+        (&["call", "Thermometer"], 0, HELP),
         (&["send", "Thermometer", "--body", "hot", "-q"], 0, ""),
     ] {
         for command in [daemon.msgq(args), daemon.native_command(args)] {
@@ -576,5 +750,6 @@ fn the_example_serves() {
         }
     }
     daemon.stop();
-    assert!(module.join().unwrap().contains("the session is over"));
+    let words = module.join().unwrap();
+    assert!(words.contains("has ended this session: the node closed") && !words.contains('{'), "{words}");
 }

@@ -408,7 +408,7 @@ fn what_is_no_node_is_said_in_time() {
         node.end();
     }
     let node = node(drop);
-    assert!(matches!(Session::connect_to(&node.path, options()), Err(Error::NoName { .. })));
+    assert!(matches!(Session::connect_to(&node.path, options()), Err(Error::Closed { .. })));
     node.end();
 }
 

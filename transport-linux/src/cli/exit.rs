@@ -1,7 +1,9 @@
 //! How a command ends: exit statuses and error messages.
 
 use std::fmt;
+use std::io::ErrorKind;
 
+use chappe_linux::address::Address;
 use chappe_linux::client::{Code, Error, Outcome, Why};
 use chappe_linux::msgq;
 
@@ -45,6 +47,10 @@ pub(crate) fn status_of(code: Code) -> Option<Status> {
     })
 }
 
+/// What to say if the system does not let somebody connect to a Unix socket.
+const NO_WAY_IN: &str = "\n  the socket is there, but its mode, owner or group (or those of its folder) do not let \
+    this system user in: see `ls -l`, and mode, owner and group of that listener in the daemon's chappe.toml";
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -60,7 +66,7 @@ impl Failure {
     }
 
     pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        if error.kind() == ErrorKind::BrokenPipe {
             return Failure::OutputClosed;
         }
         Failure::Because(Status::Io, format!("{what}: {error}"))
@@ -79,6 +85,9 @@ impl From<msgq::Error> for Failure {
     fn from(error: msgq::Error) -> Self {
         use msgq::Error;
         let (status, hint) = match &error {
+            Error::Connect { problem, .. } if problem.kind() == ErrorKind::PermissionDenied => {
+                (Status::Connect, NO_WAY_IN)
+            }
             Error::Connect { .. } => (
                 Status::Connect,
                 "\n  is a daemon running that listens there? `chappe serve` says where it does; say so with \
@@ -87,6 +96,11 @@ impl From<msgq::Error> for Failure {
             Error::NoName { .. } => {
                 (Status::Connect, "\n  a node of Chappe has two sockets: for its native one write unix:///PATH")
             }
+            Error::Closed { .. } => (
+                Status::Refused,
+                "\n  perhaps this system user may not use it: see peer_users and anonymous in the daemon's \
+                 chappe.toml, and its log\n  a node of Chappe has two sockets: for its native one write unix:///PATH",
+            ),
             Error::Over { .. } => (Status::Connect, ""),
             Error::TimedOut(_) => (Status::TimedOut, ""),
             Error::HeaderTooLong(_) | Error::BodyTooLong(_) => (Status::Usage, ""),
@@ -103,6 +117,11 @@ impl From<msgq::CallError> for Failure {
             CallError::Lost(error) => return Failure::from(error),
             CallError::Missing | CallError::Left => Status::Nobody,
             CallError::TimedOut => Status::TimedOut,
+            // a node of Chappe says so with its own codes
+            CallError::Failed { code: code @ i64::MIN..0, .. } => u32::try_from(code.unsigned_abs())
+                .ok()
+                .and_then(|n| status_of(Code::from_number(n)))
+                .unwrap_or(Status::Answered),
             CallError::Failed { .. } | CallError::NoResult(_) => Status::Answered,
         };
         Failure::Because(status, error.to_string())
@@ -120,6 +139,28 @@ impl From<Error> for Failure {
             Error::Poll(_) => Status::Io,
         };
         let hint = match &error {
+            Error::Connect { problem: Some(p), address: Address::Unix(_), .. }
+                if p.kind() == ErrorKind::PermissionDenied =>
+            {
+                NO_WAY_IN
+            }
+            // the other side's system says so, for datagrams too
+            Error::Connect { problem: Some(p), address: Address::Udp { .. }, .. }
+                if p.kind() == ErrorKind::ConnectionRefused =>
+            {
+                "\n  nothing listens on that UDP port: a daemon listens on UDP only if it is told to \
+                 (`chappe serve --listen udp://HOST:PORT`)"
+            }
+            Error::Connect { why: Why::NoWelcome, address: Address::Udp { .. }, .. } => {
+                "\n  over UDP nobody says whether anything listens there: is it the right host and port, and \
+                 does the daemon listen on UDP?"
+            }
+            Error::Connect {
+                why: Why::NoWelcome | Why::Lost | Why::Malformed(_), address: Address::Unix(_), ..
+            } => {
+                "\n  something listens there, but does not speak this protocol: for a bus of BIND 10, also that of \
+                 a node of Chappe (…/msgq.sock), write msgq:PATH"
+            }
             Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"
             }

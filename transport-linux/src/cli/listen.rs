@@ -78,7 +78,7 @@ pub(crate) fn listen(args: &Listen, global: &Global) -> Result<(), Failure> {
         bus.join_as(&Join { name, instance, exclusive: args.exclusive, ..Join::default() })
             .map_err(|e| Failure::about(format_args!("cannot join {}", plain(name, false)), e))?;
     }
-    follow(&mut bus, global, &args.until, |bus, out, event| {
+    let result = follow(&mut bus, global, &args.until, |bus, out, event| {
         let Event::Message(m) = event else { return Ok(false) };
         if args.bodies {
             out.bytes(&m.body)?;
@@ -94,7 +94,10 @@ pub(crate) fn listen(args: &Listen, global: &Global) -> Result<(), Failure> {
             let _ = bus.answer(&m, &answer);
         }
         Ok(true)
-    })
+    });
+    // Who watches is to see that this one left, not that it broke.
+    let _ = bus.close();
+    result
 }
 
 pub(crate) fn watch(args: &WatchArgs, global: &Global) -> Result<(), Failure> {
@@ -107,7 +110,7 @@ pub(crate) fn watch(args: &WatchArgs, global: &Global) -> Result<(), Failure> {
         flags: args.flags || all,
         ..Watch::default()
     })?;
-    follow(&mut bus, global, &args.until, |_, out, event| {
+    let result = follow(&mut bus, global, &args.until, |_, out, event| {
         match event {
             Event::Presence(p) if out.json => out.json(&presence_json(&p))?,
             Event::Presence(p) => out.line(presence_line(&p))?,
@@ -116,7 +119,9 @@ pub(crate) fn watch(args: &WatchArgs, global: &Global) -> Result<(), Failure> {
             _ => return Ok(false),
         }
         Ok(true)
-    })
+    });
+    let _ = bus.close();
+    result
 }
 
 /// Prints events until it is time to stop; `show` says whether it was a line. The output is

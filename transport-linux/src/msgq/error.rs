@@ -22,6 +22,14 @@ pub enum Error {
         /// What it did instead.
         why: String,
     },
+    /// Something listens there and closed the connection without a word: it may not want this
+    /// system user, have no room, be about to end, or speak something else.
+    Closed {
+        /// The socket.
+        path: PathBuf,
+        /// What the operating system said.
+        why: String,
+    },
     /// The session is over, for good: a new one has another name and no subscriptions
     /// (section 10).
     Over {
@@ -45,6 +53,9 @@ impl fmt::Display for Error {
             Error::Connect { path, problem } => write!(f, "cannot connect to msgq://{}: {problem}", path.display()),
             Error::NoName { path, why } => {
                 write!(f, "what listens at msgq://{} does not speak MSGQ: {why}", path.display())
+            }
+            Error::Closed { path, why } => {
+                write!(f, "what listens at msgq://{} closed the connection at once ({why})", path.display())
             }
             Error::Over { why } => write!(f, "the session is over: {why}"),
             Error::TimedOut(after) => write!(f, "the node takes and says nothing for {after:?}"),

@@ -78,6 +78,8 @@ pub struct Session {
     path: PathBuf,
     options: Options,
     lname: String,
+    /// Whether the node has said anything.
+    heard: bool,
     /// How often the node has told it.
     told: u64,
     /// The next number. Each is given once: to messages, to replies and to pings.
@@ -108,8 +110,9 @@ impl Session {
     /// Connects to a socket and asks what this session is called.
     ///
     /// # Errors
-    /// [`Error::Connect`] if nobody listens there, [`Error::NoName`] if who listens does not
-    /// say a name within [`Options::timeout`].
+    /// [`Error::Connect`] if nobody listens there, [`Error::Closed`] if who listens closes
+    /// without a word, [`Error::NoName`] if it does not say a name within
+    /// [`Options::timeout`].
     pub fn connect_to(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let path = path.as_ref();
         let until = Instant::now() + options.timeout;
@@ -138,6 +141,7 @@ impl Session {
             path: path.to_owned(),
             options,
             lname: String::new(),
+            heard: false,
             told: 0,
             next: 1,
             asked: HashMap::new(),
@@ -159,7 +163,8 @@ impl Session {
                 let why = format!("no answer to getlname within {:?}", session.options.timeout);
                 Err(Error::NoName { path: path.to_owned(), why })
             }
-            Err(Error::Over { why }) => Err(Error::NoName { path: path.to_owned(), why }),
+            Err(Error::Over { why }) if session.heard => Err(Error::NoName { path: path.to_owned(), why }),
+            Err(Error::Over { why }) => Err(Error::Closed { path: path.to_owned(), why }),
             Err(error) => Err(error),
         }
     }
@@ -499,6 +504,7 @@ impl Session {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     // what the node said before the end is still there to be read
+                    self.readable = true;
                     while self.read()? {}
                     return Err(self.end(e.to_string()));
                 }
@@ -537,7 +543,7 @@ impl Session {
         match self.input.fill(|buf| stream.read(buf)) {
             Ok(0) if self.input.is_inside() => return Err(self.end("the node closed within a frame".into())),
             Ok(0) => return Err(self.end("the node closed the connection".into())),
-            Ok(_) => {}
+            Ok(_) => self.heard = true,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 return Ok(false);

@@ -5,17 +5,20 @@ use std::time::{Duration, Instant};
 
 use chappe_linux::client::{Answer, Code};
 use chappe_linux::msgq::translate::{self, Said};
-use chappe_linux::msgq::{ANY, CallError};
+use chappe_linux::msgq::{ANY, CallError, Error};
 use serde_json::{Value, json};
 
 use super::super::connect::Global;
 use super::super::exit::Failure;
 use super::super::letter::{Call, Member, Parts, Send, What, show_answer, show_members, verdict};
 use super::super::show::plain;
-use super::{NOBODY, cannot, connect};
+use super::{NOBODY, cannot, connect, is_no_grant, is_node, refused};
 
 /// A call that may last longer than this minds who leaves: nobody else may say so.
 const LONG: Duration = Duration::from_secs(5);
+
+/// Bodies up to this, in bytes, are hardly what a session ends for.
+const USUAL_BODY: usize = 64 << 10;
 
 /// Where a letter goes, and its body.
 struct Letter {
@@ -41,6 +44,21 @@ impl Letter {
         let body = said.write(&parts.name);
         Ok(Letter { parts, body })
     }
+
+    /// Why it was lost with the session, if that can be guessed.
+    fn lost(&self, error: impl Into<CallError>) -> Failure {
+        let error = error.into();
+        let hint = match error {
+            CallError::Lost(Error::Over { .. }) if self.body.len() > USUAL_BODY => {
+                format!("\n  the body has {} bytes: that is probably longer than the bus takes", self.body.len())
+            }
+            _ => String::new(),
+        };
+        match error.into() {
+            Failure::Because(status, text) => Failure::Because(status, text + &hint),
+            other => other,
+        }
+    }
 }
 
 fn to(what: &What) -> &str {
@@ -62,15 +80,18 @@ pub(super) fn send(args: &Send, path: &Path, global: &Global) -> Result<(), Fail
     let mut out = global.out();
     let mut bus = connect(path, global)?;
     // Who wants no answer is not told whether anybody is there, and who wants one asks.
-    let seq = bus.send(&letter.parts.name, instance(&args.what), to(&args.what), &letter.body, false)?;
+    let seq = bus
+        .send(&letter.parts.name, instance(&args.what), to(&args.what), &letter.body, false)
+        .map_err(|e| letter.lost(e))?;
     if args.blindly {
         return Ok(());
     }
-    bus.ping(global.timeout)?;
+    // When this is back the bus has dealt with it, one way or the other.
+    bus.ping(global.timeout).map_err(|e| letter.lost(e))?;
     if out.json {
-        out.json(&json!({"outcome": "ok", "seq": seq}))?;
+        out.json(&json!({"outcome": "unknown", "seq": seq}))?;
     } else if !out.quiet {
-        out.line("sent (a bus of BIND 10 does not say to how many)")?;
+        out.line("handed to the bus (it does not say who got it; `call` would)")?;
     }
     out.flush()
 }
@@ -89,23 +110,29 @@ pub(super) fn call(args: &Call, path: &Path, global: &Global) -> Result<(), Fail
         bus.watch(global.timeout)?;
     }
     if args.all {
-        let answers = bus.ask_each(name, &letter.body, global.timeout).map_err(|e| Failure::about(&goal, e))?;
+        let answers = bus.ask_each(name, &letter.body, global.timeout).map_err(|e| match e {
+            e @ CallError::Lost(_) => Failure::about(&goal, letter.lost(e)),
+            e => Failure::about(&goal, refused(e)),
+        })?;
         let mut members = Vec::with_capacity(answers.len());
         for (lname, answer) in answers {
             let answer = match answer {
                 Ok(message) => translate::answer(&message.body),
                 Err(CallError::TimedOut) => Answer { code: Code::TimedOut, ..Answer::default() },
                 Err(CallError::Left) => Answer { code: Code::RecipientLeft, ..Answer::default() },
-                Err(error) => return Err(Failure::about(plain(&lname, false), error)),
+                Err(error) => return Err(Failure::about(plain(&lname, false), letter.lost(error))),
             };
             members.push(Member { address: lname.into(), name: String::new(), answer });
         }
         return show_members(&mut out, &goal, &members);
     }
-    let number = bus.ask(name, instance(&args.what), to(&args.what), &letter.body)?;
-    let message = bus.answer(number, global.timeout).map_err(|e| Failure::about(&goal, e))?;
+    let number = bus.ask(name, instance(&args.what), to(&args.what), &letter.body).map_err(|e| letter.lost(e))?;
+    let message = bus.answer(number, global.timeout).map_err(|e| Failure::about(&goal, letter.lost(e)))?;
     let took = began.elapsed();
-    let answer = translate::answer(&message.body);
+    let mut answer = translate::answer(&message.body);
+    if answer.code == Code::Failed && is_node(&message.from) && is_no_grant(&answer.text) {
+        answer.code = Code::Refused;
+    }
     let from = if message.from == NOBODY { Value::Null } else { message.from.as_str().into() };
     show_answer(&mut out, &answer, from, took)?;
     verdict(&goal, &answer, "`chappe ls stations`, `chappe ls members NAME`")

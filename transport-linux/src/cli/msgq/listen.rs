@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chappe_linux::client::Change;
 use chappe_linux::msgq::translate::Said;
-use chappe_linux::msgq::{ANY, Error, Message, Presence, Session, body};
+use chappe_linux::msgq::{ANY, Error, Message, NOTICES, Presence, Session, body};
 use serde_json::{Value, json};
 
 use super::super::connect::Global;
@@ -34,7 +34,12 @@ pub(super) fn listen(args: &Listen, path: &Path, global: &Global) -> Result<(), 
         );
     }
     let instance = args.instance.as_deref().unwrap_or(ANY);
-    let join = |bus: &mut Session| args.names.iter().try_for_each(|name| bus.subscribe(name, instance));
+    let join = |bus: &mut Session| {
+        args.names.iter().try_for_each(|name| {
+            let held = bus.subscribe(name, instance).and_then(|()| bus.ping(global.timeout));
+            held.map_err(|error| NotJoined { name: name.clone(), error })
+        })
+    };
     follow(path, global, &args.until, join, |bus, out, message| {
         let said = Said::read(&message.group, &message.body);
         if args.bodies {
@@ -59,7 +64,8 @@ pub(super) fn watch(args: &WatchArgs, path: &Path, global: &Global) -> Result<()
         return cannot("watch --flags", "it has no flags");
     }
     let all = !(args.stations || args.members);
-    let join = |bus: &mut Session| bus.watch(global.timeout);
+    let join =
+        |bus: &mut Session| bus.watch(global.timeout).map_err(|error| NotJoined { name: NOTICES.to_owned(), error });
     follow(path, global, &args.until, join, |bus, out, message| {
         let Some(presence) = Presence::of(&message) else { return Ok(false) };
         let (change, group) = match &presence {
@@ -93,20 +99,49 @@ pub(super) fn watch(args: &WatchArgs, path: &Path, global: &Global) -> Result<()
     })
 }
 
+/// A name that could not be joined.
+struct NotJoined {
+    name: String,
+    error: Error,
+}
+
+impl NotJoined {
+    /// Whether the bus does not want it. Such a bus has no words for that: it closes the
+    /// connection. So does one that ends; but then nobody is there for another connection.
+    fn is_refused(&self, path: &Path, global: &Global) -> bool {
+        matches!(self.error, Error::Over { .. }) && connect(path, global).is_ok()
+    }
+
+    fn refusal(&self) -> Failure {
+        Failure::Because(
+            Status::Refused,
+            format!(
+                "the bus closed the connection when it was asked to join {}: not permitted, taken by another, or no \
+                 valid name",
+                plain(&self.name, false)
+            ),
+        )
+    }
+}
+
 /// Prints messages until it is time to stop; `show` says whether it was a line.
 fn follow(
     path: &Path,
     global: &Global,
     until: &Until,
-    join: impl Fn(&mut Session) -> Result<(), Error>,
+    join: impl Fn(&mut Session) -> Result<(), NotJoined>,
     mut show: impl FnMut(&mut Session, &mut Out, Message) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut out = global.out();
     let mut bus = connect(path, global)?;
-    join(&mut bus)?;
+    if let Err(failed) = join(&mut bus) {
+        return Err(if failed.is_refused(path, global) { failed.refusal() } else { failed.error.into() });
+    }
     let end = until.time.map(|t| Instant::now() + t);
     let mut left = until.count;
     let mut pause = PAUSES.0;
+    // Whether the bus has already refused once what it would refuse now.
+    let mut sure = false;
     let mut missed = bus.missed().messages;
     while left != Some(0) {
         let mut received = bus.receive(Some(Duration::ZERO));
@@ -131,14 +166,29 @@ fn follow(
                 std::thread::sleep(pause.min(rest));
                 pause = (pause * 2).min(PAUSES.1);
                 // Until there is a new session the old one goes on saying that it is over.
-                if let Ok(mut new) = connect(path, global)
-                    && join(&mut new).is_ok()
-                {
-                    bus = new;
-                    missed = 0;
-                    remark(&out, format_args!("connected again, as {}", plain(bus.lname(), false)));
-                } else if end.is_some_and(|e| e <= Instant::now()) {
-                    return over(left);
+                let again = connect(path, global).and_then(|mut new| match join(&mut new) {
+                    Ok(()) => Ok(new),
+                    Err(failed) if failed.is_refused(path, global) => {
+                        sure = true;
+                        Err(failed.refusal())
+                    }
+                    Err(failed) => Err(failed.error.into()),
+                });
+                match again {
+                    Ok(new) => {
+                        bus = new;
+                        missed = 0;
+                        sure = false;
+                        remark(&out, format_args!("connected again, as {}", plain(bus.lname(), false)));
+                    }
+                    Err(failure @ Failure::Because(Status::Refused, _)) if sure => return Err(failure),
+                    // A daemon that ends also closes connections without a word: once.
+                    Err(failure) => {
+                        sure = matches!(failure, Failure::Because(Status::Refused, _));
+                        if end.is_some_and(|e| e <= Instant::now()) {
+                            return over(left);
+                        }
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::super::connect::Global;
 use super::super::exit::{Failure, Status};
 use super::super::ls::{Kind, Ls};
 use super::super::show::{plain, table};
-use super::{cannot, connect};
+use super::{cannot, connect, refused};
 
 pub(super) fn ls(args: &Ls, path: &Path, global: &Global) -> Result<(), Failure> {
     args.check()?;
@@ -30,7 +30,7 @@ pub(super) fn ls(args: &Ls, path: &Path, global: &Global) -> Result<(), Failure>
              manager has come"
                 .into(),
         ),
-        error => error.into(),
+        error => refused(error),
     })?;
     lnames.retain(|l| l.starts_with(prefix));
     lnames.sort();

@@ -8,14 +8,19 @@ mod letter;
 mod listen;
 mod ls;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chappe_linux::msgq::{Error, Options, Session};
+use chappe_linux::address::Bus;
+use chappe_linux::client::Code;
+use chappe_linux::config::usual_msgq_sockets;
+use chappe_linux::msgq::{CallError, Error, Options, Session};
 
 use super::Command;
 use super::connect::Global;
-use super::exit::Failure;
+use super::exit::{Failure, Status};
+use super::show::plain;
 
 /// The node's own dummy sender (section 9 of `wire/msgq.md`).
 const NOBODY: &str = "msgq";
@@ -66,7 +71,41 @@ fn connect(path: &Path, global: &Global) -> Result<Session, Failure> {
             Err(Error::Connect { .. }) if global.is_patient() && Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())));
             }
+            Err(Error::Connect { problem, .. })
+                if problem.kind() == ErrorKind::NotFound && global.bus() == Bus::Msgq(None) =>
+            {
+                let places: Vec<_> = usual_msgq_sockets().iter().map(|p| format!("\n    {}", p.display())).collect();
+                return Err(Failure::Because(
+                    Status::Connect,
+                    format!(
+                        "cannot connect to msgq://auto: there is no socket at any of the usual places:{}\n  is a \
+                         daemon running? say where it listens with --connect msgq:/PATH or BIND10_MSGQ_SOCKET_FILE",
+                        places.concat()
+                    ),
+                ));
+            }
             result => return Ok(result?),
         }
     }
+}
+
+/// Why the node's own user did not answer, as a native node would say it: it has one code for
+/// all that goes wrong, and says the rest in words.
+fn refused(error: CallError) -> Failure {
+    match error {
+        CallError::Failed { code: 1, text } if is_no_grant(&text) => {
+            Failure::Because(Status::Refused, format!("{}: {}", Code::Refused.text(), plain(&text, false)))
+        }
+        error => error.into(),
+    }
+}
+
+/// Whether these are the words by which a node of Chappe says that somebody may not.
+fn is_no_grant(text: &str) -> bool {
+    text.starts_with("no grant")
+}
+
+/// Whether it is the lname of a node of Chappe itself: `BOOT_0@HOST`.
+fn is_node(lname: &str) -> bool {
+    lname.split_once('@').is_some_and(|(number, _)| number.ends_with("_0"))
 }
