@@ -82,7 +82,7 @@ pub enum CallError {
     Missing,
     /// The callee answered that it failed; or, with a negative code, a node of Chappe says
     /// what became of the call: -2 the callee left, -3 it did not answer in time, -4 it does
-    /// not read.
+    /// not read, -5 this session may not send there.
     Failed {
         /// Not 0, not -1.
         code: i64,

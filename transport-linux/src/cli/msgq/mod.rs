@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use chappe_linux::address::Bus;
 use chappe_linux::client::Code;
-use chappe_linux::config::usual_msgq_sockets;
+use chappe_linux::config::{named_by_bind10, usual_msgq_sockets};
 use chappe_linux::msgq::{CallError, Error, Options, Session};
 
 use super::Command;
@@ -78,8 +78,13 @@ fn connect(path: &Path, global: &Global) -> Result<Session, Failure> {
                 return Err(Failure::Because(
                     Status::Connect,
                     format!(
-                        "cannot connect to msgq://auto: there is no socket at any of the usual places:{}\n  is a \
+                        "cannot connect to msgq://auto: there is no socket {}:{}\n  is a \
                          daemon running? say where it listens with --connect msgq:/PATH or BIND10_MSGQ_SOCKET_FILE",
+                        if named_by_bind10().is_some() {
+                            "where BIND10_MSGQ_SOCKET_FILE says"
+                        } else {
+                            "at any of the usual places"
+                        },
                         places.concat()
                     ),
                 ));
