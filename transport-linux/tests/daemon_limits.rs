@@ -81,6 +81,21 @@ fn a_silent_peer_is_closed_and_one_that_pings_is_not() {
 }
 
 #[test]
+fn garbage_before_hello_is_not_called_a_hello_too_late() {
+    let mut daemon = Daemon::start("");
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[1, 0, 2, 0]] {
+        let mut station = daemon.connect();
+        let begin = Instant::now();
+        station.write(bytes).unwrap();
+        assert_eq!(station.closing(), Some(Code::NotIntroduced), "{bytes:?}");
+        assert!(begin.elapsed() < Duration::from_secs(3));
+        let closed = daemon.event("connection.closed");
+        assert_eq!(closed["reason"], "unintroduced", "{closed}");
+        assert!(closed["message"].as_str().unwrap().contains("before hello"), "{closed}");
+    }
+}
+
+#[test]
 fn a_peer_that_never_says_hello_is_closed() {
     let mut daemon = Daemon::start("[limits]\nhello_within_ms = 300\n");
     let begin = Instant::now();

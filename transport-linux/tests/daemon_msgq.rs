@@ -339,17 +339,17 @@ fn a_second_daemon_a_leftover_and_a_precious_file() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("another program listens there"));
 
-    for (name, make) in [
-        ("file", (|path| std::fs::write(path, "data").unwrap()) as fn(&Path)),
-        ("folder", |path| std::fs::create_dir(path).unwrap()),
-        ("link", |path| symlink("/etc/hostname", path).unwrap()),
+    for (name, words, make) in [
+        ("file", "no socket", (|path| std::fs::write(path, "data").unwrap()) as fn(&Path)),
+        ("folder", "is a folder", |path| std::fs::create_dir(path).unwrap()),
+        ("link", "no socket", |path| symlink("/etc/hostname", path).unwrap()),
     ] {
         let precious = folder.path().join(name);
         make(&precious);
         let before = std::fs::symlink_metadata(&precious).unwrap();
         let output = listen(&format!("msgq://{}", precious.display()));
         assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8(output.stderr).unwrap().contains("no socket"), "{name}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(words), "{name}");
         assert_eq!(std::fs::symlink_metadata(&precious).unwrap().ino(), before.ino(), "{name} is still there");
     }
 
@@ -435,6 +435,7 @@ fn a_system_user_is_a_user_from_the_start_on_every_unix_socket() {
     let opened = daemon.event("connection.opened");
     assert_eq!((&opened["user"], &opened["dialect"]), (&"me".into(), &"msgq".into()));
     assert_eq!(opened["name"], me.lname.as_str());
+    assert_eq!(opened["uid"], own_user());
     let mut other = daemon.msgq();
     other.join("open");
     me.send("open", b"allowed");
@@ -445,7 +446,9 @@ fn a_system_user_is_a_user_from_the_start_on_every_unix_socket() {
     assert!(code != 0 && code != -1, "{code}");
     other.say(&subscribe("secret"), b"");
     assert!(other.is_closed());
-    assert_eq!(daemon.event("connection.closed")["reason"], "denied");
+    let closed = daemon.event("connection.closed");
+    assert_eq!((&closed["reason"], &closed["user"]), (&"denied".into(), &"me".into()));
+    assert_eq!((&closed["name"], &closed["uid"]), (&other.lname.as_str().into(), &own_user().into()));
     assert_eq!(count("chappe_closed_denied_total"), 1);
     assert!(me.is_alive());
     // The native dialect: a hello without credentials is by that user, too.
@@ -998,6 +1001,54 @@ fn called_as_b10_msgq_it_serves_only_its_socket() {
     assert_eq!(log.lines().filter(|line| line.contains("listener.open")).count(), 1, "{log}");
     assert!(log.contains("msgq.stop"), "{log}");
     assert!(output.stdout.is_empty(), "no greeting");
+}
+
+#[test]
+fn the_log_knows_a_system_user_whose_rights_are_those_of_strangers() {
+    // No names of its own, and the same rights: only the name is more than a stranger has.
+    let user = format!("[[users]]\nname = \"me\"\npeer_users = [{}]\nrights = [\"read\", \"write\"]\n", own_user());
+    for (user, name) in [(user.as_str(), "me"), ("", "")] {
+        let mut daemon = Daemon::start(&format!("node = \"a b\"\n[log]\nlevel = \"debug\"\n{user}{BOTH}"));
+        let mut me = daemon.msgq();
+        let opened = daemon.event("connection.opened");
+        me.say(&json!({"type": "subscribe"}), b"");
+        assert!(me.is_closed());
+        let closed = daemon.event("connection.closed");
+        assert_eq!(closed["reason"], "malformed");
+        for line in [opened, closed] {
+            assert_eq!((&line["user"], &line["uid"]), (&name.into(), &own_user().into()), "{line}");
+            assert_eq!(line["name"], me.lname.as_str(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn called_as_b10_msgq_its_complaints_are_in_its_own_words() {
+    let original = Original::new();
+    let folder = original.folder.path().to_str().unwrap().to_owned();
+    let path = original.socket();
+    let mut child = serving(original.command(&["-s", &path]), &path);
+    let (nowhere, long) = (format!("{folder}/nowhere/socket"), format!("/{}", "x".repeat(120)));
+    for (args, status, words) in [
+        (&["-s", &path][..], 1, "another program listens there; end it, or use -s FILE"),
+        (&["-s", &folder], 1, "is a folder"),
+        (&["-s", ""], 2, "a value is required"),
+        (&["-s", "/"], 1, "use -s FILE"),
+        (&["-s", &nowhere], 1, "nowhere is not there: make it, or use -s FILE"),
+        (&["-s", &long], 1, "choose another"),
+        (&["--nonsense"], 2, "unexpected argument"),
+    ] {
+        let output = run(&mut original.command(args));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        assert!(error.starts_with("b10-msgq: ") && error.contains(words), "{error}");
+        assert!(!error.contains("listeners[0]") && !error.contains("--listen"), "{error}");
+    }
+    signal(child.id(), "HUP");
+    signal(child.id(), "TERM");
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(log.contains("there is no file to read") && !log.contains("config.reloaded"), "{log}");
 }
 
 #[test]

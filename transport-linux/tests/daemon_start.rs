@@ -61,10 +61,21 @@ fn a_bad_configuration_names_file_line_column_and_key_and_starts_nothing() {
         ("[limits]\noutbox = \"much\"\n", ":2:10", "limits.outbox", "invalid type"),
         ("[limits]\noutbax = 1\n", ":2:1", "limits.outbax", "unknown field"),
         ("nonsense\n", ":1:", "", "="),
+        ("[[users]]\nname = \"a\"\npeer_users = [1]\nnames = []\n", ":4:9", "users[0].names", "leave the key out"),
+        ("[msgq]\nmax_body = 4194304\n", ":2:12", "msgq.max_body", "8519818"),
+        (
+            "[[listeners]]\naddress = \"unix://FOLDER/t\"\nowner = \"no-such-user-here\"\n",
+            ":3:9",
+            "listeners[0].owner",
+            "no system user",
+        ),
     ] {
         let path = write_config(folder.path(), &format!("{text}{listener}"));
-        for command in [vec!["serve", "--config", path.to_str().unwrap()], vec!["check-config", path.to_str().unwrap()]]
-        {
+        for command in [
+            vec!["serve", "--config", path.to_str().unwrap()],
+            vec!["check-config", path.to_str().unwrap()],
+            vec!["check-config", "-c", path.to_str().unwrap()],
+        ] {
             let output = run(&command);
             let error = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(78), "{error}");
@@ -87,6 +98,9 @@ fn check_config_shows_what_is_in_force_and_no_secret() {
     assert!(output.status.success());
     assert!(text.contains("name = \"anna\"") && text.contains("silence_ms = 30000"), "{text}");
     assert!(!text.contains("sesame"), "{text}");
+    assert_eq!(run(&["check-config", "-c", path.to_str().unwrap()]).stdout, text.as_bytes());
+    let both = run(&["check-config", "-c", path.to_str().unwrap(), path.to_str().unwrap()]);
+    assert_eq!(both.status.code(), Some(2));
 }
 
 #[test]

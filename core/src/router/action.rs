@@ -50,6 +50,7 @@ reasons! {
     Lost "lost" Lost ClosedLost "its connection ended or broke",
     Silent "silent" Silent ClosedSilent "nothing was heard from it for longer than agreed",
     NotIntroduced "not_introduced" NotIntroduced ClosedNotIntroduced "it did not say hello in time",
+    Unintroduced "unintroduced" NotIntroduced ClosedNotIntroduced "it sent something else before hello",
     Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
     Denied "denied" Refused ClosedDenied "it was refused a name, and its dialect has no words for that",

@@ -94,7 +94,7 @@ impl Router<'_> {
                 }
                 self.counters.one(Counter::TooBig);
                 if self.stations[n].life == Life::New {
-                    return self.doom(n, Reason::NotIntroduced);
+                    return self.doom(n, Reason::Unintroduced);
                 }
                 self.outcome(n, 0, Code::TooBig, "a frame longer than Welcome.max_frame");
             }

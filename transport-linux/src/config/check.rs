@@ -125,10 +125,18 @@ impl Config {
                     }
                 }
             }
-            for (n, pattern) in user.names.iter().enumerate() {
+            if user.names.as_ref().is_some_and(Vec::is_empty) {
+                return Err(at(&key("names"), "empty: leave the key out for all names, or name some".into()));
+            }
+            for (n, pattern) in user.names.iter().flatten().enumerate() {
+                let path = [Key("users"), Index(i), Key("names"), Index(n)];
                 if !name::is_valid(pattern) {
-                    let path = [Key("users"), Index(i), Key("names"), Index(n)];
                     return Err(at(&path, "is no name: 1 to 128 bytes without control characters".into()));
+                }
+                let stem = if name::is_pattern(pattern) { &pattern[..pattern.len() - 1] } else { pattern };
+                if stem.contains('*') {
+                    let text = format!("`{pattern}` is no pattern: a `*` stands alone, or at the end as `::*` or `/*`");
+                    return Err(at(&path, text));
                 }
             }
         }
@@ -204,15 +212,35 @@ impl Limits {
                 return Err(at(&path, format!("{value} is too large: at most {most}")));
             }
         }
-        for (key, most, other, usual) in [
-            ("max_silence_ms", self.max_silence_ms, "silence_ms", self.silence_ms),
-            ("max_ask_ms", self.max_ask_ms, "ask_ms", self.ask_ms),
-            ("max_keep_ms", self.max_keep_ms, "keep_ms", self.keep_ms),
-            ("outbox", self.outbox, "max_frame and 64 bytes more", self.max_frame.saturating_add(FRAME_MARGIN as u32)),
-            ("max_frame", self.max_frame, "max_value and 256 bytes for its name", self.max_value.saturating_add(256)),
+        let unsaid = Limits::default();
+        for (key, most, if_unsaid, other, more, usual) in [
+            ("max_silence_ms", self.max_silence_ms, unsaid.max_silence_ms, "silence_ms", "", self.silence_ms),
+            ("max_ask_ms", self.max_ask_ms, unsaid.max_ask_ms, "ask_ms", "", self.ask_ms),
+            ("max_keep_ms", self.max_keep_ms, unsaid.max_keep_ms, "keep_ms", "", self.keep_ms),
+            (
+                "outbox",
+                self.outbox,
+                unsaid.outbox,
+                "max_frame",
+                " and 64 bytes more",
+                self.max_frame.saturating_add(FRAME_MARGIN as u32),
+            ),
+            (
+                "max_frame",
+                self.max_frame,
+                unsaid.max_frame,
+                "max_value",
+                " and 256 bytes for its name",
+                self.max_value.saturating_add(256),
+            ),
         ] {
             if most < usual {
-                let text = format!("{most} must not be less than {other}, which is {usual}");
+                // Of two keys that do not go together, the one that somebody wrote is to blame.
+                if most == if_unsaid {
+                    let text = format!("needs a larger {key} than the usual {most}: add {key} = {usual} at least");
+                    return Err(at(&[Key("limits"), Key(other)], text));
+                }
+                let text = format!("{most} must not be less than {other}{more}, which is {usual}");
                 return Err(at(&[Key("limits"), Key(key)], text));
             }
         }
@@ -267,6 +295,16 @@ impl Msgq {
         }
         // One more must fit when half of it is used: what may not be missed cannot be dropped.
         if u64::from(self.outbox) < 2 * needed {
+            // Of two keys that do not go together, the one that somebody wrote is to blame.
+            if self.outbox == Msgq::default().outbox {
+                let text = format!(
+                    "{} needs a larger outbox than the usual {}, for two of the longest frames: add outbox = {} at least",
+                    self.max_body,
+                    self.outbox,
+                    2 * needed
+                );
+                return Err(at(&[Key("msgq"), Key("max_body")], text));
+            }
             let text = format!(
                 "{} must not be less than two frames of the longest kind, which has {needed} bytes: max_body, \
                  {MAX_HEADER} for the header and {} more",

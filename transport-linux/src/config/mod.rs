@@ -267,9 +267,9 @@ pub struct User {
     /// What they may do; by default read and write.
     #[serde(default = "User::usual_rights")]
     pub rights: Vec<Right>,
-    /// With which names (patterns like `sensor::*`); empty: all.
-    #[serde(default)]
-    pub names: Vec<String>,
+    /// With which names (patterns like `sensor::*`), never empty; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
 }
 
 impl User {
@@ -433,7 +433,7 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
         change(&mut config);
         config.check(&|path, what| source.error_at(path, what))?;
-        config.look_up_peers(&|path, what| source.error_at(path, what))?;
+        config.look_up_ids(&|path, what| source.error_at(path, what))?;
         Ok(config)
     }
 
@@ -510,6 +510,11 @@ mod tests {
     fn what_is_printed_reads_as_the_same() {
         let config = Config::default();
         assert_eq!(parse(None, &config.print()).unwrap(), config);
+        for (names, said) in [("", None), ("names = ['x::*', 'y']", Some(vec!["x::*".to_owned(), "y".into()]))] {
+            let config = parse(None, &format!("[[users]]\nname = 'a'\npeer_users = [1]\n{names}")).unwrap();
+            assert_eq!(config.users[0].names, said);
+            assert_eq!(parse(None, &config.print()).unwrap(), config);
+        }
     }
 
     #[test]
@@ -578,6 +583,40 @@ mod tests {
                 (4, 15),
                 "users[0].names[1]",
                 "name",
+            ),
+            (
+                "[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = []",
+                (4, 9),
+                "users[0].names",
+                "leave the key out",
+            ),
+            (
+                "[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = [\"*\", \"x::*\", \"x/*\", \"x*\"]",
+                (4, 30),
+                "users[0].names[3]",
+                "is no pattern",
+            ),
+            (
+                "[[users]]\nname = \"a\"\ntoken = \"12345678\"\nnames = [\"x*y::*\"]",
+                (4, 10),
+                "users[0].names[0]",
+                "is no pattern",
+            ),
+            ("[limits]\nsilence_ms = 600001", (2, 14), "limits.silence_ms", "add max_silence_ms = 600001"),
+            ("[limits]\nmax_value = 65281", (2, 13), "limits.max_value", "add max_frame = 65537"),
+            ("[msgq]\nmax_body = 4194304", (2, 12), "msgq.max_body", "outbox = 8519818"),
+            ("[msgq]\n\nmax_body = 4194304\noutbox = 8519817", (4, 10), "msgq.outbox", "max_body"),
+            (
+                "[[listeners]]\naddress = \"unix:///a\"\nowner = \"no-such-user-here\"",
+                (3, 9),
+                "listeners[0].owner",
+                "no system user",
+            ),
+            (
+                "[[listeners]]\naddress = \"msgq:///a\"\nowner = \"0\"\ngroup = \"no-such-group-here\"",
+                (4, 9),
+                "listeners[0].group",
+                "no system group",
             ),
             ("listeners = []", (1, 13), "listeners", "nowhere"),
             ("a = = b", (1, 5), "", ""),

@@ -81,8 +81,20 @@ impl Peers {
 }
 
 impl Config {
-    /// Numbers for all names. May read files or ask the network: never in the event loop.
-    pub(super) fn look_up_peers(&mut self, at: At<'_>) -> Result<(), ConfigError> {
+    /// Numbers for all names; whether those that a socket's file belongs to are there. May
+    /// read files or ask the network: never in the event loop.
+    pub(super) fn look_up_ids(&mut self, at: At<'_>) -> Result<(), ConfigError> {
+        for (i, listener) in self.listeners.iter().enumerate() {
+            for (key, kind, what, text) in [
+                ("owner", sys::Names::Users, "user", &listener.owner),
+                ("group", sys::Names::Groups, "group", &listener.group),
+            ] {
+                if !text.is_empty() && text.parse::<u32>().is_err() {
+                    number(kind, what, &SystemId::Name(text.clone()))
+                        .map_err(|e| at(&[Key("listeners"), Index(i), Key(key)], e))?;
+                }
+            }
+        }
         for (i, user) in self.users.iter_mut().enumerate() {
             let number = |key, kind, what, ids: &[SystemId]| -> Result<Vec<u32>, ConfigError> {
                 let look_up = |(n, id): (usize, &SystemId)| {

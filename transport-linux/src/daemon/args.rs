@@ -22,8 +22,11 @@ pub struct ServeArgs {
 /// Arguments of `chappe check-config`.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct CheckArgs {
-    /// The file to check, instead of /etc/chappe/chappe.toml
-    #[arg(value_name = "FILE", env = "CHAPPE_CONFIG")]
+    /// The file to check, instead of that in CHAPPE_CONFIG or /etc/chappe/chappe.toml
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The same, as `serve` takes it
+    #[arg(long, short, value_name = "FILE", conflicts_with = "file")]
     pub config: Option<PathBuf>,
     /// As `serve` would be called.
     #[command(flatten)]

@@ -26,6 +26,9 @@ const NAME: &str = "b10-msgq";
 /// Exit status of whatever keeps it from serving.
 const FAILED: u8 = 1;
 
+/// Exit status of a command line that cannot be understood.
+const WRONG_USAGE: u8 = 2;
+
 /// Message bus of BIND 10, served by Chappe
 #[derive(Debug, Parser)]
 #[command(
@@ -59,14 +62,23 @@ fn is_it(program: &OsString) -> bool {
 
 fn main(rest: impl Iterator<Item = OsString>) -> ExitCode {
     // Usage goes to standard error with status 2, help and version to standard output with 0.
-    let args = Args::try_parse_from(std::iter::once(NAME.into()).chain(rest)).unwrap_or_else(|e| e.exit());
+    let args = match Args::try_parse_from(std::iter::once(NAME.into()).chain(rest)) {
+        Ok(args) => args,
+        Err(e) if e.use_stderr() => {
+            let text = e.to_string();
+            complain(NAME, text.strip_prefix("error: ").unwrap_or(&text));
+            return ExitCode::from(WRONG_USAGE);
+        }
+        Err(e) => e.exit(),
+    };
     let result = config(&args)
-        .map_err(|e| Failure { status: FAILED, text: e.to_string() })
+        // It is about the path, and names a key of a file that nobody wrote.
+        .map_err(|e| Failure { status: FAILED, text: e.text })
         .and_then(|config| run(Source::built_in(config.clone()), config, false));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
-            complain(&text);
+            complain(NAME, &text);
             ExitCode::from(status)
         }
     }
@@ -93,7 +105,7 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
             peer_groups: Vec::new(),
             peers: Default::default(),
             rights: vec![Right::Read, Right::Write, Right::Manage],
-            names: Vec::new(),
+            names: None,
         }];
     })
 }

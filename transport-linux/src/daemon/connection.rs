@@ -43,6 +43,34 @@ pub(super) enum Kind {
     Serial,
 }
 
+/// Who is at the other end of a Unix socket, as the kernel says; of others nothing is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Who {
+    uid: u32,
+    user: u16,
+}
+
+impl Who {
+    /// Nothing is known.
+    pub(super) const STRANGER: Who = Who { uid: u32::MAX, user: u16::MAX };
+
+    /// A process of this system user, who is the user with this number if there is one.
+    pub(super) fn process(uid: u32, user: Option<u16>) -> Who {
+        Who { uid, user: user.unwrap_or(u16::MAX) }
+    }
+
+    /// The system user.
+    pub(super) fn uid(self) -> Option<u32> {
+        // Both numbers are nobody's: see `sys::peer` and `gate`.
+        (self.uid != u32::MAX).then_some(self.uid)
+    }
+
+    /// The number of the user that they are by that.
+    pub(super) fn user(self) -> Option<u16> {
+        (self.user != u16::MAX).then_some(self.user)
+    }
+}
+
 /// A connection. Small: there may be many thousand.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -59,6 +87,7 @@ pub(super) struct Connection {
     /// In the ready list.
     pub(super) queued: bool,
     pub(super) kind: Kind,
+    pub(super) who: Who,
 }
 
 impl Connection {
@@ -71,6 +100,7 @@ impl Connection {
             ended: false,
             queued: false,
             kind,
+            who: Who::STRANGER,
         }
     }
 

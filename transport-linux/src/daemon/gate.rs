@@ -1,7 +1,8 @@
 //! Users, their secrets and what they may do: the router's [`Gate`] out of the configuration.
 //!
 //! Owns: the numbering of users, which survives a reload, the comparison of secrets, and who
-//! is known by the system user they run as. A session keeps the rights it began with; the names it may use follow a reload at once.
+//! is known by the system user they run as. A session keeps the rights it began with, and all
+//! names if it had all; the names of one that was limited to some follow a reload at once.
 
 use std::cell::RefCell;
 
@@ -37,7 +38,8 @@ struct Current {
     token: Option<Vec<u8>>,
     peers: Peers,
     rights: Rights,
-    names: Vec<String>,
+    /// `None`: all.
+    names: Option<Vec<String>>,
 }
 
 impl std::fmt::Debug for Current {
@@ -120,7 +122,7 @@ impl Users {
 
 impl Current {
     fn grant(&self, number: u16) -> Grant {
-        Grant { rights: self.rights, restricted: !self.names.is_empty(), number }
+        Grant { rights: self.rights, restricted: self.names.is_some(), number }
     }
 }
 
@@ -155,7 +157,8 @@ impl Gate for Users {
         let known = self.known.borrow();
         let now = known.get(usize::from(grant.number)).and_then(|one| one.now.as_ref());
         // A pattern that is asked for is covered by the same or a wider one.
-        now.is_some_and(|now| now.names.iter().any(|pattern| name::matches(pattern, asked)))
+        let covers = |names: &Vec<String>| names.iter().any(|pattern| name::matches(pattern, asked));
+        now.is_some_and(|now| now.names.as_ref().is_none_or(covers))
     }
 }
 
@@ -229,5 +232,8 @@ mod tests {
         assert_eq!(users.check("b", b"new-token").unwrap().number, b.number);
         assert!(users.allows(b, Rights::READ, "z") && !users.allows(b, Rights::READ, "y"));
         assert_ne!(users.check("c", b"token-of-c").unwrap().number, a.number);
+        let text = "[[users]]\nname='b'\ntoken='new-token'";
+        users.take(users.prepare(&Config::parse(None, text, |_| {}).unwrap()).unwrap());
+        assert!(users.allows(b, Rights::READ, "any"), "all names, now");
     }
 }

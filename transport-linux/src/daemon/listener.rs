@@ -91,13 +91,25 @@ impl Listener {
 
 /// Opens everything that the configuration names and takes what systemd hands over. An
 /// error says which address and what to do.
-pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, String> {
+/// For one who gave nothing but a path with `-s`, the words are theirs.
+pub(super) fn open_all(config: &Config, by_path: bool) -> Result<Vec<Listener>, String> {
+    let elsewhere = if by_path { "use -s FILE" } else { "listen elsewhere (--listen ADDRESS)" };
     let mut all = adopt_all(config)?;
     for (i, wanted) in config.listeners.iter().enumerate() {
         if all.iter().any(|l| l.entry == Some(i)) {
             continue; // systemd has opened it
         }
-        let opened = open(wanted, config).map_err(|e| format!("listeners[{i}]: {}: {e}", wanted.address))?;
+        let opened = open(wanted, config).map_err(|problem| {
+            let text = match problem {
+                Problem::Taken => format!("{TAKEN}, or {elsewhere}"),
+                Problem::Path(text) => format!("{text}, or {elsewhere}"),
+                Problem::Other(text) => text,
+            };
+            match wanted.address.path() {
+                Some(path) if by_path => format!("{}: {text}", path.display()),
+                _ => format!("listeners[{i}]: {}: {text}", wanted.address),
+            }
+        })?;
         for (source, address, is_local) in opened {
             let rights = rights(&config.anonymous_rights(i, is_local));
             let dialect = dialect(&wanted.address);
@@ -109,7 +121,38 @@ pub(super) fn open_all(config: &Config) -> Result<Vec<Listener>, String> {
 
 type Opened = (Door, String, bool);
 
-const TAKEN: &str = "another program listens there; end it, or listen elsewhere (--listen ADDRESS)";
+const TAKEN: &str = "another program listens there; end it";
+
+/// Why something cannot be opened.
+enum Problem {
+    /// Another program listens there.
+    Taken,
+    /// The path will not do, and what to do, if not to listen elsewhere.
+    Path(String),
+    /// What it is and what to do.
+    Other(String),
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Problem {
+        Problem::Other(text)
+    }
+}
+
+impl From<&str> for Problem {
+    fn from(text: &str) -> Problem {
+        Problem::Other(text.into())
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Problem::Taken => TAKEN,
+            Problem::Path(text) | Problem::Other(text) => text,
+        })
+    }
+}
 
 fn dialect(address: &Endpoint) -> Dialect {
     match address {
@@ -120,11 +163,11 @@ fn dialect(address: &Endpoint) -> Dialect {
     }
 }
 
-fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
+fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
     let say = |e: io::Error| match e.kind() {
-        io::ErrorKind::AddrInUse => TAKEN.to_owned(),
-        io::ErrorKind::PermissionDenied => format!("{e}; choose another address or run with more rights"),
-        _ => e.to_string(),
+        io::ErrorKind::AddrInUse => Problem::Taken,
+        io::ErrorKind::PermissionDenied => format!("{e}; choose another address or run with more rights").into(),
+        _ => e.to_string().into(),
     };
     match &wanted.address {
         Endpoint::Tcp(place) => {
@@ -155,8 +198,12 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
         Endpoint::MsgqAuto => match named_by_bind10() {
             Some(path) => {
                 let named = format!("{} (from {BIND10_VARIABLE})", path.display());
-                let (socket, file) =
-                    bind_unix(&path, wanted, config.limits.backlog).map_err(|e| format!("{named}: {e}"))?;
+                let about = |problem| match problem {
+                    Problem::Taken => Problem::Path(format!("{named}: {TAKEN}")),
+                    Problem::Path(e) => Problem::Path(format!("{named}: {e}")),
+                    Problem::Other(e) => Problem::Other(format!("{named}: {e}")),
+                };
+                let (socket, file) = bind_unix(&path, wanted, config.limits.backlog).map_err(about)?;
                 Ok(vec![(Door::Unix(socket, Some(file)), format!("msgq://{}", path.display()), true)])
             }
             None => open_first(&usual_msgq_sockets(), wanted, config.limits.backlog),
@@ -169,21 +216,21 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, String> {
 }
 
 /// The first of the usual places that will do.
-fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<Opened>, String> {
+fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<Opened>, Problem> {
     let scheme = scheme(dialect(&wanted.address));
     let mut reasons = Vec::new();
     for path in places {
-        match prepare_folder(path).and_then(|()| bind_unix(path, wanted, backlog)) {
+        match prepare_folder(path).map_err(Problem::Other).and_then(|()| bind_unix(path, wanted, backlog)) {
             Ok((socket, file)) => {
                 let address = format!("{scheme}://{}", path.display());
                 return Ok(vec![(Door::Unix(socket, Some(file)), address, true)]);
             }
             // Two daemons in two places would not know of each other.
-            Err(e) if e == TAKEN => return Err(format!("{}: {e}", path.display())),
+            Err(Problem::Taken) => return Err(Problem::Path(format!("{}: {TAKEN}", path.display()))),
             Err(e) => reasons.push(format!("{}: {e}", path.display())),
         }
     }
-    Err(format!("no place will do: {}", reasons.join("; ")))
+    Err(format!("no place will do: {}", reasons.join("; ")).into())
 }
 
 /// Of the address of a Unix socket.
@@ -239,16 +286,19 @@ fn prepare_folder(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn bind_unix(path: &Path, wanted: &Wanted, backlog: u32) -> Result<(UnixListener, SocketFile), String> {
+fn bind_unix(path: &Path, wanted: &Wanted, backlog: u32) -> Result<(UnixListener, SocketFile), Problem> {
     let size = path.as_os_str().len();
     if size > MAX_SOCKET_PATH {
-        return Err(format!("the path has {size} bytes, a socket's may have {MAX_SOCKET_PATH}: choose another"));
+        return Err(format!("the path has {size} bytes, a socket's may have {MAX_SOCKET_PATH}: choose another").into());
     }
     let owner = id(sys::Names::Users, &wanted.owner)?;
     let group = id(sys::Names::Groups, &wanted.group)?;
-    let folder = path.parent().ok_or("has no folder")?;
+    let folder = path.parent().ok_or_else(|| Problem::Path("is no path of a file: name one".into()))?;
     // Two daemons that start at the same time must not take each other's file for stale.
-    let lock = File::open(folder).map_err(|e| format!("its folder {} cannot be opened: {e}", folder.display()))?;
+    let lock = File::open(folder).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => Problem::Path(format!("its folder {} is not there: make it", folder.display())),
+        _ => Problem::Other(format!("its folder {} cannot be opened: {e}", folder.display())),
+    })?;
     for _ in 0..100 {
         if lock.try_lock().is_ok() {
             break; // else go on in the end: anyone may lock a public folder for ever
@@ -277,24 +327,29 @@ fn bind_unix(path: &Path, wanted: &Wanted, backlog: u32) -> Result<(UnixListener
 
 /// A file that a daemon left behind when it was killed is in the way; one on which somebody
 /// listens, or that is no socket, is not ours to remove.
-fn remove_if_stale(path: &Path) -> Result<(), String> {
+fn remove_if_stale(path: &Path) -> Result<(), Problem> {
     let about = match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e.to_string()),
+        Err(e) => return Err(e.to_string().into()),
         Ok(about) => about,
     };
     if !about.file_type().is_socket() {
-        return Err("there is a file that is no socket; move it away".into());
+        let what = if about.is_dir() {
+            "is a folder: name a file in it"
+        } else {
+            "there is a file that is no socket; move it away"
+        };
+        return Err(Problem::Path(what.into()));
     }
     // Without waiting: one that listens and does not accept would hold us up for ever.
     let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).map_err(|e| e.to_string())?;
     match socket2::SockAddr::unix(path).and_then(|address| probe.connect(&address)) {
-        Ok(()) => Err(TAKEN.into()),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(TAKEN.into()),
+        Ok(()) => Err(Problem::Taken),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Problem::Taken),
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|e| format!("the socket file left behind cannot be removed: {e}"))
+            fs::remove_file(path).map_err(|e| format!("the socket file left behind cannot be removed: {e}").into())
         }
-        Err(e) => Err(format!("there is a socket file, and whether it is in use cannot be said: {e}")),
+        Err(e) => Err(format!("there is a socket file, and whether it is in use cannot be said: {e}").into()),
     }
 }
 

@@ -28,9 +28,14 @@ impl Source {
         Source { built_in: Some(Arc::new(config)), ..Source::new(None, Overrides::default()) }
     }
 
+    /// Whether the program gave it, so that there is nothing to read again.
+    pub(super) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+
     /// The file that is read: the one named, or the usual one if it is there.
     pub(super) fn file(&self) -> Option<&Path> {
-        if self.built_in.is_some() {
+        if self.is_built_in() {
             return None;
         }
         let usual = Path::new(DEFAULT_FILE);

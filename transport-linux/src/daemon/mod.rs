@@ -74,7 +74,7 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
-            complain(&text);
+            complain(NAME, &text);
             ExitCode::from(status)
         }
     }
@@ -83,7 +83,8 @@ pub fn serve(args: ServeArgs) -> ExitCode {
 /// `chappe check-config`. Prints the configuration in force, with the arguments taken in and
 /// secrets hidden (0), or what is wrong with it (78).
 pub fn check_config(args: CheckArgs) -> ExitCode {
-    let source = Source::new(args.config, args.overrides);
+    let by_variable = || std::env::var_os("CHAPPE_CONFIG").filter(|file| !file.is_empty()).map(Into::into);
+    let source = Source::new(args.file.or(args.config).or_else(by_variable), args.overrides);
     match source.load() {
         Ok(config) => {
             let first = match source.file() {
@@ -94,7 +95,7 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(e) => {
-            complain(&e.to_string());
+            complain(NAME, &e.to_string());
             ExitCode::from(BAD_CONFIG)
         }
     }
@@ -106,9 +107,12 @@ fn tell(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// What complaints begin with.
+const NAME: &str = "chappe";
+
 /// To standard error, if anybody reads it.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "chappe: {text}");
+fn complain(program: &str, text: &str) {
+    let _ = writeln!(std::io::stderr(), "{program}: {}", text.trim_end());
 }
 
 struct Failure {
@@ -140,7 +144,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     sys::fail_instead_of_ending();
     // Before any thread starts, so that none of them is interrupted instead.
     let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
-    let listeners = listener::open_all(&config)?;
+    let listeners = listener::open_all(&config, source.is_built_in())?;
     let log = log::Log::start(&config.log)?;
     let limit = sys::raise_descriptor_limit(config.limits.descriptors.into());
     match &limit {

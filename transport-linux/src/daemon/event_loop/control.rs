@@ -77,6 +77,9 @@ impl EventLoop<'_> {
 
     /// Reads the configuration in a thread: disks and name servers may take their time.
     fn reload(&mut self) {
+        if self.source.is_built_in() {
+            return info!(event = "config.unchanged", "there is no file to read: everything stays as it is");
+        }
         let _ = sd_notify::notify(&[
             NotifyState::Reloading,
             NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0)),

@@ -7,13 +7,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
 use chappe_core::router::{Grant, Newcomer, Transport};
 use chappe_core::time::{Duration, Instant};
 use tracing::{Level, debug, enabled, warn};
 
 use super::{DATAGRAM, EventLoop};
-use crate::daemon::connection::{Connection, Kind};
+use crate::daemon::connection::{Connection, Kind, Who};
 use crate::daemon::listener::{Door, Listener};
 use crate::daemon::peers::{Peer, token};
 use crate::daemon::words;
@@ -117,11 +118,11 @@ impl EventLoop<'_> {
 
     /// A connection has come: it becomes a station, or is told why not.
     fn welcome(&mut self, now: Instant, fd: OwnedFd, kind: Kind, i: u16, from: From) {
-        let grant = self.grant(&fd, kind, i);
-        let connection = Connection::new(fd, i, kind);
+        let known = self.know(&fd, kind, i);
+        let mut connection = Connection::new(fd, i, kind);
         let dialect = self.listeners[usize::from(i)].dialect;
-        let grant = match grant {
-            Ok(grant) => grant,
+        let (grant, who) = match known {
+            Ok(known) => known,
             // Who cannot be known may be somebody who must not do what strangers may.
             Err(e) => {
                 self.counts.accept_failures += 1;
@@ -142,34 +143,43 @@ impl EventLoop<'_> {
             warn!(event = "connection.refused", from = %from, reason = "epoll", detail = %e, "refused");
             return connection.refuse(words::full(dialect), &mut self.buffer);
         }
+        connection.who = who;
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &from, grant);
+        self.log_opened(id, i, &from, who);
     }
 
-    /// What a connection may do before it says anything: that of the user it runs as, if
-    /// that one is known, else what strangers may.
-    fn grant(&self, fd: &OwnedFd, kind: Kind, i: u16) -> io::Result<Grant> {
-        if kind == Kind::Unix && self.users.knows_peers() {
-            let (user, group) = sys::peer(fd.as_fd())?;
-            if let Some(grant) = self.users.by_peer(user, group) {
-                return Ok(grant);
-            }
+    /// Who has connected, and what they may do before they say anything: that of the user
+    /// they run as, if that one is known, else what strangers may.
+    fn know(&self, fd: &OwnedFd, kind: Kind, i: u16) -> io::Result<(Grant, Who)> {
+        if kind != Kind::Unix {
+            return Ok((self.strangers(i), Who::STRANGER));
         }
-        Ok(self.strangers(i))
+        let (uid, group) = match sys::peer(fd.as_fd()) {
+            Ok(known) => known,
+            Err(e) if self.users.knows_peers() => return Err(e),
+            // Only the log would have said it.
+            Err(_) => return Ok((self.strangers(i), Who::STRANGER)),
+        };
+        let grant = self.users.by_peer(uid, group);
+        Ok((grant.unwrap_or_else(|| self.strangers(i)), Who::process(uid, grant.map(|g| g.number))))
     }
 
     pub(super) fn strangers(&self, i: u16) -> Grant {
         Grant::anonymous(self.listeners[usize::from(i)].rights)
     }
 
-    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From, grant: Grant) {
+    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From, who: Who) {
         if enabled!(Level::DEBUG) {
             let Listener { address, dialect, .. } = &self.listeners[usize::from(i)];
-            let is_user = grant != self.strangers(i);
-            let user = if is_user { self.users.name(grant.number) } else { None }.unwrap_or_default();
+            let (user, uid) = (self.user_name(who), who.uid());
             let (station, dialect, name) = (id.number(), dialect.name(), self.router.station_name(id));
-            debug!(event = "connection.opened", station, dialect, name, user, from = %from, listener = %address, "opened");
+            debug!(event = "connection.opened", station, dialect, name, user, uid, from = %from, listener = %address, "opened");
         }
+    }
+
+    /// The user that somebody was when they came; empty: none.
+    pub(super) fn user_name(&self, who: Who) -> String {
+        who.user().and_then(|number| self.users.name(number)).unwrap_or_default()
     }
 
     pub(super) fn admit(&mut self, now: Instant, i: u16, transport: Transport, grant: Grant) -> Option<StationId> {
@@ -178,7 +188,12 @@ impl EventLoop<'_> {
         }
         let max_frame = if transport == Transport::Datagram { DATAGRAM as u32 } else { 0 };
         let dialect = self.listeners[usize::from(i)].dialect;
-        self.router.admit(now, Newcomer { dialect, transport, grant, max_frame }).ok()
+        let id = self.router.admit(now, Newcomer { dialect, transport, grant, max_frame }).ok()?;
+        if dialect == Dialect::Msgq && self.host.is_empty() {
+            let (_, host) = self.router.station_name(id).split_once('@').unwrap_or_default();
+            self.host = host.to_owned();
+        }
+        Some(id)
     }
 
     pub(super) fn refused_full(&mut self, now: Instant, from: &From) {
@@ -272,7 +287,7 @@ impl EventLoop<'_> {
         };
         self.sources[usize::from(i)].insert(from, id);
         self.peers.insert(id, Peer::Datagram(i, from));
-        self.log_opened(id, i, &From::Network(from), grant);
+        self.log_opened(id, i, &From::Network(from), Who::STRANGER);
         Some(id)
     }
 }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::doors::From;
 use super::{EventLoop, LISTENERS, READ};
-use crate::daemon::connection::Connection;
+use crate::daemon::connection::{Connection, Who};
 use crate::daemon::peers::{Peer, token};
 use crate::daemon::serial::{Line, State};
 use crate::daemon::words;
@@ -50,7 +50,7 @@ impl EventLoop<'_> {
         connection.queued = true;
         self.ready.push(id);
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &From::Here, grant);
+        self.log_opened(id, i, &From::Here, Who::STRANGER);
         if let Err(e) = renamed {
             return self.lose(now, id, &e.to_string());
         }

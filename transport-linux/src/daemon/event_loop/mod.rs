@@ -28,6 +28,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
 use chappe_core::router::{Action, Reason, Router, Settings};
 use chappe_core::time::{Duration, Instant};
@@ -36,7 +37,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use sd_notify::NotifyState;
 use tracing::{Level, debug, enabled, info, trace};
 
-use super::connection::{Connection, Kind, PIECES, Written};
+use super::connection::{Connection, Kind, PIECES, Who, Written};
 use super::counters::Counts;
 use super::gate::Users;
 use super::listener::{Door, Listener};
@@ -102,6 +103,8 @@ pub(super) struct EventLoop<'s> {
     users: &'s Users,
     source: Source,
     limits: Limits,
+    /// How the names of MSGQ stations end; empty before the first came.
+    host: String,
     listeners: Vec<Listener>,
     lines: Vec<Line>,
     sources: Vec<HashMap<SocketAddr, StationId>>,
@@ -215,6 +218,7 @@ impl<'s> EventLoop<'s> {
             lines,
             gather: gather(&config),
             limits: config.limits,
+            host: String::new(),
             router,
             settings,
             users,
@@ -432,8 +436,10 @@ impl<'s> EventLoop<'s> {
     /// The transport has lost a station.
     fn lose(&mut self, now: Instant, id: StationId, why: &str) {
         if enabled!(Level::DEBUG) {
+            let (dialect, who) = self.about(id);
             let (station, name) = (id.number(), self.router.station_name(id));
-            debug!(event = "connection.closed", station, name, reason = Reason::Lost.name(), detail = why, "closed");
+            let (dialect, user, uid, reason) = (dialect.name(), self.user_name(who), who.uid(), Reason::Lost.name());
+            debug!(event = "connection.closed", station, dialect, name, user, uid, reason, detail = why, "closed");
         }
         self.router.closed(now, id);
         // Watchers hear of each name it leaves: when many go at once, that is written now
@@ -448,20 +454,32 @@ impl<'s> EventLoop<'s> {
         }
     }
 
+    /// What a station speaks, and who it is by its connection.
+    fn about(&mut self, id: StationId) -> (Dialect, Who) {
+        let (listener, who) = match self.peers.get(id) {
+            Some(Peer::Stream(connection)) => (connection.listener, connection.who),
+            Some(Peer::Datagram(listener, _)) => (*listener, Who::STRANGER),
+            None => return (Dialect::Messi, Who::STRANGER),
+        };
+        (self.listeners.get(usize::from(listener)).map_or(Dialect::Messi, |l| l.dialect), who)
+    }
+
     /// The router has let a station go.
     fn close(&mut self, now: Instant, id: StationId, reason: Reason) {
         let is_quiet = matches!(reason, Reason::Goodbye | Reason::Stopping);
-        let (station, reason, text) = (id.number(), reason.name(), reason.text());
-        let dialect = match self.peers.get(id) {
-            Some(&mut (Peer::Stream(Connection { listener, .. }) | Peer::Datagram(listener, _))) => {
-                self.listeners.get(usize::from(listener)).map_or("", |l| l.dialect.name())
+        let is_logged = if is_quiet { enabled!(Level::DEBUG) } else { enabled!(Level::INFO) };
+        if is_logged {
+            let (station, reason, text) = (id.number(), reason.name(), reason.text());
+            let (dialect, who) = self.about(id);
+            // The router has forgotten it already; names of this dialect follow from the number.
+            let name =
+                (dialect == Dialect::Msgq).then(|| format!("{:x}_{station:x}@{}", self.settings.msgq.boot, self.host));
+            let (dialect, user, uid) = (dialect.name(), self.user_name(who), who.uid());
+            if is_quiet {
+                debug!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
+            } else {
+                info!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             }
-            None => "",
-        };
-        if is_quiet {
-            debug!(event = "connection.closed", station, dialect, reason, "closed: {text}");
-        } else {
-            info!(event = "connection.closed", station, dialect, reason, "closed: {text}");
         }
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
