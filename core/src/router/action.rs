@@ -18,28 +18,28 @@ pub enum Action {
 }
 
 macro_rules! reasons {
-    ($($variant:ident $name:literal $code:ident $counter:ident $text:literal,)*) => {
+    ($($(#[$if:meta])? $variant:ident $name:literal $code:ident $counter:ident $text:literal,)*) => {
         /// Why a station was closed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-        pub enum Reason { $(#[doc = $text] $variant,)* }
+        pub enum Reason { $($(#[$if])? #[doc = $text] $variant,)* }
 
         impl Reason {
             /// A stable name in snake case.
             pub const fn name(self) -> &'static str {
-                match self { $(Reason::$variant => $name,)* }
+                match self { $($(#[$if])? Reason::$variant => $name,)* }
             }
             /// For people.
             pub const fn text(self) -> &'static str {
-                match self { $(Reason::$variant => $text,)* }
+                match self { $($(#[$if])? Reason::$variant => $text,)* }
             }
             /// What the peer and watchers are told.
             pub const fn code(self) -> Code {
-                match self { $(Reason::$variant => Code::$code,)* }
+                match self { $($(#[$if])? Reason::$variant => Code::$code,)* }
             }
             /// Where it is counted.
             pub const fn counter(self) -> Counter {
-                match self { $(Reason::$variant => Counter::$counter,)* }
+                match self { $($(#[$if])? Reason::$variant => Counter::$counter,)* }
             }
         }
     };
@@ -52,6 +52,8 @@ reasons! {
     NotIntroduced "not_introduced" NotIntroduced ClosedNotIntroduced "it did not say hello in time",
     Unintroduced "unintroduced" NotIntroduced ClosedNotIntroduced "it sent something else before hello",
     Credentials "bad_credentials" BadCredentials ClosedCredentials "wrong user or token, or none where one is needed",
+    #[cfg(feature = "later")]
+    Unchecked "unchecked" Full ClosedUnchecked "its credentials could not be looked at now",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
     Denied "denied" Refused ClosedDenied "it was refused a name, and its dialect has no words for that",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",

@@ -38,6 +38,8 @@ counters! {
     ClosedSilent "closed_silent" "Stations closed because nothing was heard for too long",
     ClosedNotIntroduced "closed_not_introduced" "Connections closed because they did not say hello in time",
     ClosedCredentials "closed_bad_credentials" "Connections closed for a wrong user or token, or for none where one is needed",
+    #[cfg(feature = "later")]
+    ClosedUnchecked "closed_unchecked" "Connections closed because their credentials could not be looked at: too many at once, or after too many wrong ones",
     ClosedMalformed "closed_malformed" "Stations closed for frames that cannot be understood",
     ClosedDenied "closed_denied" "Stations closed because they were refused a name and could not be told",
     ClosedSlow "closed_slow" "Stations closed because they did not read",

@@ -4,6 +4,8 @@
 //! users nor secrets: whoever answers the question does (a constant table on a
 //! microcontroller, the configuration of the daemon).
 
+#[cfg(feature = "later")]
+use crate::id::StationId;
 use core::ops::BitOr;
 
 /// A set of rights.
@@ -62,11 +64,33 @@ impl Grant {
     }
 }
 
+/// What a [`Gate`] has found out about a user and a secret.
+#[cfg(feature = "later")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are right.
+    Granted(Grant),
+    /// User or secret is wrong.
+    Denied,
+    /// They were not looked at, for this reason in words for a person. Worth another try.
+    Busy(&'static str),
+    /// Nothing yet: [`Router::verified`](super::Router::verified) will tell.
+    Later,
+}
+
 /// Who knows users and what they may do. Called while a frame is handled, so it must not
 /// block.
 pub trait Gate {
     /// The grant of a user, or `None` if user or token are wrong.
     fn check(&self, user: &str, token: &[u8]) -> Option<Grant>;
+
+    /// As [`Gate::check`], by a gate that may need longer than a frame may take. `station` is
+    /// who waits for the answer, and hears and says nothing until then.
+    #[cfg(feature = "later")]
+    fn decide(&self, station: StationId, user: &str, token: &[u8]) -> Verdict {
+        let _ = station;
+        self.check(user, token).map_or(Verdict::Denied, Verdict::Granted)
+    }
 
     /// Whether a restricted grant covers a name. `right` is one right.
     fn allows(&self, grant: Grant, right: Rights, name: &str) -> bool;

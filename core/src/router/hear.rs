@@ -14,6 +14,9 @@ use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Wel
 use crate::name::no_controls;
 use crate::time::{Duration, Instant};
 
+/// What a station calls itself.
+pub(super) type StationName = heapless::String<MAX_STATION_NAME, u8>;
+
 /// Longest frame before hello: nobody unknown gets more memory than that.
 const MAX_HELLO: usize = 512;
 
@@ -22,7 +25,9 @@ impl Router<'_> {
     /// of one is kept. Returns how many octets were taken: all of them, unless what they, or
     /// others before them, caused fills somebody's outbox that its transport was not offered
     /// yet, or memory. Then do what [`Router::next_action`] wants, to the end, before offering
-    /// the rest, or what others wait for would be lost though they read.
+    /// the rest, or what others wait for would be lost though they read. (With the feature
+    /// `later` there is one more reason, and something else to wait for: see
+    /// `Router::is_unverified`.)
     ///
     /// Work is bounded by the number of octets; a shell that reads a bounded piece of each
     /// connection in turn is fair to all. Octets of an address that is nobody's, or that is
@@ -32,7 +37,7 @@ impl Router<'_> {
         self.clock(now);
         let Some(n) = self.stations.find(id) else { return bytes.len() };
         let mut input = bytes;
-        while !input.is_empty() && self.stations[n].lives() && !self.pressed {
+        while !input.is_empty() && self.stations[n].lives() && !self.pressed && !self.stations[n].is_unverified() {
             self.next_frame(n, &mut input);
         }
         self.end_run();
@@ -288,11 +293,29 @@ impl Router<'_> {
             return self.strike(n, h.seq, Code::BadRequest, "max_frame below 160: it could be told nothing");
         }
         let anonymous = h.user.is_empty() && h.token.is_empty();
+        #[cfg(feature = "later")]
+        if !anonymous {
+            return self.hello_of_user(n, h, name);
+        }
         let grant = if anonymous { Some(self.stations[n].grant) } else { self.settings.gate.check(h.user, h.token) };
+        let text = if anonymous { "this listener wants a user and a token" } else { "wrong user or token" };
+        self.introduce(n, h, name, grant, text);
+    }
+
+    /// Takes a station in by what its hello said, or lets it go with `text` if there is no
+    /// grant for it. Of `h`, its user and token have been dealt with.
+    #[inline]
+    pub(super) fn introduce(
+        &mut self,
+        n: u32,
+        h: &Hello<'_>,
+        name: StationName,
+        grant: Option<Grant>,
+        text: &'static str,
+    ) {
         let grant: Grant = match grant {
             Some(grant) if !grant.rights.is_empty() => grant,
             _ => {
-                let text = if anonymous { "this listener wants a user and a token" } else { "wrong user or token" };
                 self.outcome(n, h.seq, Code::BadCredentials, text);
                 return self.doom(n, Reason::Credentials);
             }

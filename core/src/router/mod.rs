@@ -97,10 +97,14 @@ mod tests;
 pub mod timers;
 mod user;
 mod values;
+#[cfg(feature = "later")]
+mod verify;
 mod watch;
 
 pub use action::{Action, Reason};
 pub use counters::{Counter, Counters};
+#[cfg(feature = "later")]
+pub use grant::Verdict;
 pub use grant::{Gate, Grant, Open, Rights};
 pub use settings::Settings;
 

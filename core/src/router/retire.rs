@@ -54,6 +54,10 @@ impl Router<'_> {
             // it has not said a word, and does not know its name: nothing else may come first
             self.pool.clear(&mut st.out);
         }
+        #[cfg(feature = "later")]
+        {
+            st.unverified = None;
+        }
         if st.watches > 0 {
             self.watches.clear(&mut self.names, n);
         }

@@ -94,6 +94,18 @@ pub struct Station {
     /// Where to go on with its frame that could not be delivered to all yet.
     #[cfg(feature = "msgq")]
     pub(crate) resume: Option<Resume>,
+    /// It has said who it is, and the gate does not know yet whether that is so.
+    #[cfg(feature = "later")]
+    pub(crate) unverified: Option<Unverified>,
+}
+
+/// What a hello said that counts only once its credentials are found right.
+#[cfg(feature = "later")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unverified {
+    pub(crate) seq: u32,
+    pub(crate) max_frame: u32,
+    pub(crate) silence_ms: u32,
 }
 
 /// How far a delivery has come that waits for memory.
@@ -150,6 +162,8 @@ impl Row for Station {
         echoes: 0,
         #[cfg(feature = "msgq")]
         resume: None,
+        #[cfg(feature = "later")]
+        unverified: None,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next
@@ -196,6 +210,17 @@ impl Station {
         #[cfg(feature = "msgq")]
         return self.held;
         #[cfg(not(feature = "msgq"))]
+        false
+    }
+}
+
+impl Station {
+    /// Whether what it says has to wait until the gate knows who it is.
+    #[inline]
+    pub(crate) fn is_unverified(&self) -> bool {
+        #[cfg(feature = "later")]
+        return self.unverified.is_some();
+        #[cfg(not(feature = "later"))]
         false
     }
 }
