@@ -2,7 +2,8 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line; [`msgq`] is one on a bus of BIND 10. Everything that needs `unsafe` is in `sys`.
+//! command line; [`msgq`] is one on a bus of BIND 10. [`password`] makes and
+//! compares hashes. Everything that needs `unsafe` is in `sys`.
 
 #![deny(unsafe_code)]
 
@@ -11,6 +12,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod msgq;
+pub mod password;
 pub mod store;
 #[allow(unsafe_code)]
 mod sys;

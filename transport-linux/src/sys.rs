@@ -1,9 +1,9 @@
 //! What the standard library, mio and socket2 do not offer, by libc. All `unsafe` of this
 //! crate is here, each with its reason.
 //!
-//! Owns: clock, timerfd, signalfd, resource limits, terminal settings, ids of users and
-//! groups, who is at the other end, descriptors that systemd hands over, the cache of a file.
-//! Decides nothing.
+//! Owns: clock, timerfd, signalfd, resource limits, terminal settings and lines that are not
+//! shown, ids of users and groups, who is at the other end, descriptors that systemd hands
+//! over, the cache of a file. Decides nothing.
 
 use std::ffi::CString;
 use std::io;
@@ -334,4 +334,99 @@ pub(crate) fn open_serial(path: &Path, speed: u32) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
     check(unsafe { libc::tcflush(fd, libc::TCIOFLUSH) })?;
     Ok(device.into())
+}
+
+/// Reads a line from a terminal that does not show it, without the key that ends it.
+///
+/// Signals that end the process wait until the terminal shows again what is typed; the line
+/// is given up when one comes.
+pub(crate) fn read_hidden(terminal: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let fd = terminal.as_raw_fd();
+    let mut before = MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the kernel writes one termios to a place that has room for one; it fails if
+    // the descriptor is no terminal.
+    check(unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) })?;
+    // SAFETY: written by the successful call above.
+    let before = unsafe { before.assume_init() };
+    let signals = Held::new(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP])?;
+    let mut quiet = before;
+    quiet.c_lflag &= !libc::ECHO;
+    quiet.c_lflag |= libc::ICANON | libc::ISIG;
+    // SAFETY: `quiet` is valid and lives through the call. What was typed before is thrown
+    // away: it was shown.
+    check(unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, &quiet) })?;
+    let line = read_line(fd, signals.fd.as_raw_fd());
+    // SAFETY: `before` is valid and lives through the call.
+    let restored = check(unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, &before) });
+    // Only now: a signal that has come takes effect here.
+    drop(signals);
+    restored?;
+    line
+}
+
+/// One line of a terminal, which hands out lines; an error if `signals` has something first.
+fn read_line(fd: RawFd, signals: RawFd) -> io::Result<Vec<u8>> {
+    let mut line = Vec::with_capacity(4096);
+    loop {
+        let on = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut both = [on(fd), on(signals)];
+        // SAFETY: two pollfds, as said.
+        match check(unsafe { libc::poll(both.as_mut_ptr(), 2, -1) }) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            result => _ = result?,
+        }
+        if both[1].revents != 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        // Within the capacity nothing is moved, so nothing is left behind in memory.
+        let mut byte = 0u8;
+        // SAFETY: the kernel writes at most one byte to a place of that size.
+        match unsafe { libc::read(fd, (&raw mut byte).cast(), 1) } {
+            1 if byte == b'\n' => return Ok(line),
+            1 if line.len() < line.capacity() => line.push(byte),
+            1 => return Err(io::Error::new(io::ErrorKind::InvalidInput, "the line is too long")),
+            0 if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => return Ok(line),
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Signals that wait, and a descriptor that is readable when one has come. Dropping it lets
+/// them take effect.
+struct Held {
+    before: libc::sigset_t,
+    fd: OwnedFd,
+}
+
+impl Held {
+    fn new(signals: &[libc::c_int]) -> io::Result<Held> {
+        let (mut set, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: sigemptyset makes valid sets of both, the others change a valid set; none
+        // can fail for signals that exist.
+        let (set, mut before) = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigemptyset(before.as_mut_ptr());
+            for signal in signals {
+                libc::sigaddset(set.as_mut_ptr(), *signal);
+            }
+            (set.assume_init(), before.assume_init())
+        };
+        // SAFETY: -1 asks for a new descriptor, `set` is valid; the result is checked.
+        let fd = check(unsafe { libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) })?;
+        // SAFETY: a new descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        // SAFETY: both sets are valid.
+        match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, &mut before) } {
+            0 => Ok(Held { before, fd }),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: `before` is a valid set; the old mask is not asked for.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
 }

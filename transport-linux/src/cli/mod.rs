@@ -12,6 +12,7 @@
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
+//! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
@@ -19,6 +20,7 @@ mod bench;
 mod connect;
 mod exit;
 mod flags;
+mod hash_password;
 mod letter;
 mod listen;
 mod ls;
@@ -94,6 +96,8 @@ enum Command {
     Watch(listen::WatchArgs),
     /// Load a running daemon as its users would, and measure
     Bench(bench::Bench),
+    /// Read a password and print its hash, for `password_hash` in the configuration
+    HashPassword(hash_password::HashPassword),
     /// Check, export, import or repair a file of values, while no daemon has it open
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -122,6 +126,7 @@ pub(crate) fn main() -> ExitCode {
         // These two have reasons and statuses of their own.
         (Command::Serve(args), _) => return daemon::serve(args.clone()),
         (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
+        (Command::HashPassword(args), _) => hash_password::run(args),
         (Command::Completions { shell }, _) => completions(*shell),
         (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
         (Command::Store(command), _) => store::run(command, global),

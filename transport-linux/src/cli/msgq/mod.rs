@@ -48,6 +48,7 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)
+        | Command::HashPassword(_)
         | Command::Store(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
