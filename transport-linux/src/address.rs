@@ -1,5 +1,5 @@
-//! Where a node listens, as a person writes it: `tcp://host:port`, `unix:///path`,
-//! `udp://host:port`; and `msgq:/path`, where a bus of BIND 10 is.
+//! Where a node listens, as a person writes it: `tcp://host:port`, `tls://host:port`,
+//! `unix:///path`, `tls:///path`, `udp://host:port`; and `msgq:/path`, where a bus of BIND 10 is.
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
 //! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
@@ -10,6 +10,9 @@ use std::str::FromStr;
 
 /// The port of the native dialect, which is that of Messi's own examples.
 pub const DEFAULT_PORT: u16 = 7840;
+
+/// The port of the native dialect over TLS.
+pub const DEFAULT_TLS_PORT: u16 = 7841;
 
 /// The environment variable that names the node.
 pub const VARIABLE: &str = "CHAPPE_CONNECT";
@@ -24,8 +27,17 @@ pub enum Address {
         /// Never 0.
         port: u16,
     },
+    /// A stream over TCP with TLS.
+    Tls {
+        /// A name or an IP address, without brackets: the node's certificate must be for it.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
     /// A stream over a Unix socket.
     Unix(PathBuf),
+    /// The same with TLS.
+    TlsUnix(PathBuf),
     /// One frame a datagram.
     Udp {
         /// A name or an IP address, without brackets.
@@ -56,7 +68,7 @@ impl fmt::Display for BadAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is no address: {}; write tcp://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
+            "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
              or msgq:///PATH for a bus of BIND 10",
             self.text, self.why
         )
@@ -78,10 +90,12 @@ impl FromStr for Address {
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Address::Unix(rest.into())),
             "unix" => Err(bad("the path of a Unix socket must be absolute")),
-            "tcp" => host_and_port(rest).map(|(host, port)| Address::Tcp { host, port }).map_err(bad),
-            "udp" => host_and_port(rest).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
+            "tcp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Tcp { host, port }).map_err(bad),
+            "tls" if rest.starts_with('/') => Ok(Address::TlsUnix(rest.into())),
+            "tls" => host_and_port(rest, DEFAULT_TLS_PORT).map(|(host, port)| Address::Tls { host, port }).map_err(bad),
+            "udp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
-            _ => Err(bad("only tcp, unix, udp and msgq are known")),
+            _ => Err(bad("only tcp, tls, unix, udp and msgq are known")),
         }
     }
 }
@@ -115,7 +129,7 @@ impl fmt::Display for Bus {
 }
 
 /// The port may be missing.
-fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
+fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
@@ -134,7 +148,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
         return Err("the host is missing or has a space or slash in it");
     }
     let port = match port {
-        "" => DEFAULT_PORT,
+        "" => usual,
         // parse() would take a sign
         p if p.bytes().all(|b| b.is_ascii_digit()) => p.parse().map_err(|_| "the port is above 65535")?,
         _ => return Err("the port is no number"),
@@ -146,14 +160,21 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
             Address::Tcp { host, port } => ("tcp", host, port),
+            Address::Tls { host, port } => ("tls", host, port),
             Address::Udp { host, port } => ("udp", host, port),
             Address::Unix(path) => return write!(f, "unix://{}", path.display()),
+            Address::TlsUnix(path) => return write!(f, "tls://{}", path.display()),
         };
         if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
     }
 }
 
 impl Address {
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Address::Tls { .. } | Address::TlsUnix(_))
+    }
+
     /// The node of this machine: its Unix socket where the daemon puts it by default, if
     /// there is one, else TCP on loopback.
     pub fn of_this_machine() -> Address {
@@ -189,10 +210,18 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for text in ["tcp://localhost:7840", "tcp://[::1]:9", "udp://10.0.0.1:65535", "unix:///run/x y.sock"] {
+        for text in [
+            "tls://localhost:7841",
+            "tls:///run/x y.sock",
+            "tcp://localhost:7840",
+            "tcp://[::1]:9",
+            "udp://10.0.0.1:65535",
+            "unix:///run/x y.sock",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
         assert_eq!("tcp://h".parse::<Address>().unwrap().to_string(), "tcp://h:7840");
+        assert_eq!("tls://h".parse::<Address>().unwrap().to_string(), "tls://h:7841");
         assert_eq!("tcp://[::1]".parse::<Address>().unwrap().to_string(), "tcp://[::1]:7840");
         assert_eq!("/run/c.sock".parse::<Address>().unwrap().to_string(), "unix:///run/c.sock");
     }
@@ -226,6 +255,8 @@ mod tests {
             "tcp://:7840",
             "tcp://h:",
             "tcp://h:0",
+            "tls://h:0",
+            "tls://:1",
             "tcp://h:65536",
             "tcp://h:+1",
             "tcp://h:12x",

@@ -2,8 +2,8 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line; [`msgq`] is one on a bus of BIND 10. [`password`] makes and
-//! compares hashes. Everything that needs `unsafe` is in `sys`.
+//! command line; [`msgq`] is one on a bus of BIND 10. [`tls`] and [`password`] are for both
+//! ends. Everything that needs `unsafe` is in `sys`.
 
 #![deny(unsafe_code)]
 
@@ -16,3 +16,4 @@ pub mod password;
 pub mod store;
 #[allow(unsafe_code)]
 mod sys;
+pub mod tls;

@@ -4,19 +4,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chappe_linux::address::{Address, Bus};
-use chappe_linux::client::{Connection, Options};
+use chappe_linux::client::{Connection, Files, Options, Trust};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
 
-use super::exit::Failure;
+use super::exit::{Failure, Status};
 use super::show::{Out, parse_span};
 
 /// Options of all commands that speak to a node.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct Global {
-    /// The node: tcp://HOST:PORT, unix:///PATH or udp://HOST:PORT. Default: the Unix socket of
-    /// this machine's daemon if there is one, else tcp://127.0.0.1:7840. For `send`, `call`,
+    /// The node: tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH, tls:///PATH or udp://HOST:PORT.
+    /// Default: the Unix socket of this machine's daemon if there is one, else
+    /// tcp://127.0.0.1:7840. For `send`, `call`,
     /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
@@ -24,12 +25,29 @@ pub(crate) struct Global {
     /// Who you are; without it: anonymous. A bus of BIND 10 does not ask
     #[arg(long, global = true, env = "CHAPPE_USER", value_name = "NAME")]
     user: Option<String>,
-    /// Your secret. Others see it in the list of processes: prefer --token-file or the variable
+    /// Your secret, a token or a password. Others see it in the list of processes: prefer --token-file or the variable
     #[arg(long, global = true, env = "CHAPPE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
     /// A file with your secret, instead of --token; one newline at its end is not part of it
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// At tls:// addresses: believe the certificates in this PEM file (the node's own may be one)
+    /// and nobody else. Without it: those whom this machine believes
+    #[arg(long, global = true, env = "CHAPPE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// At tls:// addresses: believe anybody. Who stands between then reads and changes all,
+    /// your secret too
+    #[arg(long, global = true, conflicts_with = "ca")]
+    insecure: bool,
+    /// At tls:// addresses: the name that the node's certificate is for, if that is not the HOST
+    #[arg(long, global = true, value_name = "NAME")]
+    server_name: Option<String>,
+    /// At tls:// addresses: a PEM file with your certificate, for nodes that ask for one
+    #[arg(long, global = true, env = "CHAPPE_CERTIFICATE", value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Its key, if that is not in the same file
+    #[arg(long, global = true, env = "CHAPPE_KEY", value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
     /// How long connecting and each answer may take: 250ms, 5s, 2m
     #[arg(long, short = 't', global = true, default_value = "5s", value_name = "TIME", value_parser = parse_span)]
     pub(crate) timeout: Duration,
@@ -92,15 +110,37 @@ impl Global {
             (None, None) => Vec::new(),
         };
         self.check_timeout()?;
+        let trust = match self.bus() {
+            Bus::Native(address) if address.is_tls() => self.trust()?,
+            _ => Trust::default(),
+        };
         Ok(Options {
             name: self.station_name.clone(),
             user: self.user.clone().unwrap_or_default(),
             token,
+            trust,
             software: concat!("chappe ", env!("CARGO_PKG_VERSION")).into(),
             timeout: self.timeout,
             patient: self.wait,
             ..Options::default()
         })
+    }
+
+    /// Whom to believe, and what to show.
+    fn trust(&self) -> Result<Trust, Failure> {
+        if self.insecure {
+            let loud = "WARNING: --insecure: nobody knows whether this is your node. Whoever stands between reads and \
+                        changes everything, your secret too. Get the node's certificate and use --ca FILE";
+            eprintln!("chappe: {loud}");
+        }
+        let files = Files {
+            ca: self.ca.clone(),
+            insecure: self.insecure,
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            server_name: self.server_name.clone(),
+        };
+        Trust::read(&files).map_err(|e| Failure::Because(Status::Io, e.to_string()))
     }
 
     pub(crate) fn check_timeout(&self) -> Result<(), Failure> {

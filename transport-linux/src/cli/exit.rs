@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 
 use chappe_linux::address::Address;
-use chappe_linux::client::{Code, Error, Outcome, Why};
+use chappe_linux::client::{Code, Error, Outcome, Problem, ProblemKind, Why};
 use chappe_linux::msgq;
 
 /// For `--help`: what each status means.
@@ -128,6 +128,26 @@ impl From<msgq::CallError> for Failure {
     }
 }
 
+/// What to do about TLS that does not come about.
+fn tls_hint(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::UnknownIssuer => {
+            "\n  if that is so on purpose, get the file with the certificate from who runs the node, and say --ca FILE"
+        }
+        ProblemKind::WrongName => {
+            "\n  connect by that name, or say --server-name NAME if you know that this is the right node"
+        }
+        ProblemKind::WrongTime => "\n  is this machine's clock right? if so, the node needs a new certificate",
+        ProblemKind::NotTls => "\n  if the node listens there without TLS, write tcp:// (or unix://) instead of tls://",
+        ProblemKind::WantsCertificate => "\n  show yours with --certificate FILE and --key FILE",
+        ProblemKind::Ended => {
+            "\n  is the node full, or is this not its TLS port? without TLS write tcp:// instead of tls://"
+        }
+        ProblemKind::NoRoots => "\n  say whom to believe with --ca FILE, or install the package ca-certificates",
+        _ => "",
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match &error {
@@ -138,8 +158,13 @@ impl From<Error> for Failure {
             Error::NotSent(_) => Status::Usage,
             Error::Poll(_) => Status::Io,
         };
+        let tls = match &error {
+            Error::Connect { problem: Some(problem), .. } => Problem::of(problem),
+            _ => None,
+        };
         let hint = match &error {
-            Error::Connect { problem: Some(p), address: Address::Unix(_), .. }
+            Error::Connect { .. } if tls.is_some() => tls.map_or("", |problem| tls_hint(problem.kind())),
+            Error::Connect { problem: Some(p), address: Address::Unix(_) | Address::TlsUnix(_), .. }
                 if p.kind() == ErrorKind::PermissionDenied =>
             {
                 NO_WAY_IN

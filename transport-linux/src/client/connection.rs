@@ -81,12 +81,18 @@ impl Connection {
             looked: Instant::now(),
         };
         let mut last = core::Why::Unreachable;
+        let mut said = None;
         let found = connection.wait(Some(options.timeout), |_, event| match event {
             core::Event::Ready(w) => Some(Ok(Ok(Welcome::from(w)))),
             core::Event::Refused(o) => Some(Ok(Err(Some(Outcome::from(o))))),
             core::Event::Disconnected { why, .. } => {
                 last = *why;
                 if options.patient { None } else { Some(Ok(Err(None))) }
+            }
+            // The code alone does not say what to do.
+            core::Event::Closing(c) => {
+                said = Some(c.text.to_owned()).filter(|text| !text.is_empty());
+                None
             }
             _ => None,
         });
@@ -99,7 +105,8 @@ impl Connection {
             }
             Ok(Err(Some(outcome))) => Err(Error::Refused { address, outcome }),
             Ok(Err(None)) | Err(Error::TimedOut) => {
-                Err(Error::Connect { address, why: last, problem: connection.link.take_problem() })
+                let problem = connection.link.take_problem().or_else(|| said.map(std::io::Error::other));
+                Err(Error::Connect { address, why: last, problem })
             }
             Err(error) => Err(error),
         }

@@ -19,6 +19,7 @@ use super::Options;
 use super::memory::{self, Lent, Sizes};
 use super::socket::{Socket, Target, look_up};
 use crate::address::Address;
+use crate::tls::Trust;
 
 /// Octets read at once.
 const READ: usize = 64 * 1024;
@@ -43,6 +44,7 @@ pub struct Link {
     client: Client<'static>,
     inbox: Inbox<'static>,
     address: Address,
+    trust: Trust,
     /// Addresses of the host that are not tried yet in this attempt.
     targets: VecDeque<SocketAddr>,
     state: State,
@@ -82,6 +84,7 @@ impl Link {
             client: Client::new(lent.client, core, time::Instant::ZERO),
             inbox: Inbox::new(lent.inbox),
             address,
+            trust: options.trust.clone(),
             targets: VecDeque::new(),
             state: State::Down,
             readable: false,
@@ -183,8 +186,10 @@ impl Link {
         }
         loop {
             let begun = match (&self.address, self.targets.pop_front()) {
-                (Address::Unix(path), _) if look => Socket::connect(&self.address, Target::Path(path), registry, token),
-                (_, Some(target)) => Socket::connect(&self.address, Target::Inet(target), registry, token),
+                (Address::Unix(path) | Address::TlsUnix(path), _) if look => {
+                    Socket::connect(&self.address, Target::Path(path), &self.trust, registry, token)
+                }
+                (_, Some(target)) => Socket::connect(&self.address, Target::Inet(target), &self.trust, registry, token),
                 _ => return self.down(None),
             };
             match begun {
@@ -204,20 +209,22 @@ impl Link {
 
     /// Sees whether an attempt has come to something.
     fn connecting(&mut self, registry: &Registry, token: Token) {
-        if !self.writable || !matches!(self.state, State::Connecting(_)) {
+        if !(self.writable || self.readable) || !matches!(self.state, State::Connecting(_)) {
             return;
         }
-        let State::Connecting(socket) = std::mem::replace(&mut self.state, State::Down) else { return };
+        let State::Connecting(mut socket) = std::mem::replace(&mut self.state, State::Down) else { return };
         match socket.is_connected() {
             Ok(Some(())) => {
                 self.state = State::Up(socket);
+                // Behind a handshake the first bytes may have come with its last ones.
+                (self.readable, self.writable) = (true, true);
                 self.problem = None;
                 self.inbox.clear();
                 let now = self.now();
                 self.client.connected(now);
             }
             Ok(None) => {
-                self.writable = false;
+                (self.readable, self.writable) = (false, false);
                 self.state = State::Connecting(socket);
             }
             Err(error) => {
@@ -230,7 +237,9 @@ impl Link {
 
     /// There is no connection any more.
     fn down(&mut self, problem: Option<io::Error>) {
-        self.state = State::Down;
+        if let State::Up(mut socket) = std::mem::replace(&mut self.state, State::Down) {
+            socket.end();
+        }
         if problem.is_some() {
             self.problem = problem;
         }
@@ -290,11 +299,15 @@ impl Link {
     pub fn flush(&mut self) {
         while let State::Up(socket) = &mut self.state {
             let out = if socket.is_datagram() { self.client.output_frame() } else { self.client.output() };
-            if !self.writable || out.is_empty() {
+            if !self.writable || (out.is_empty() && !socket.owes()) {
                 return;
             }
             let n = out.len();
-            match socket.write(out) {
+            let result = match socket.owes() {
+                true => socket.push().and_then(|all| if all { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) }),
+                false => socket.write(out),
+            };
+            match result {
                 Ok(written) => self.client.sent(written),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -316,7 +329,8 @@ impl Link {
 
     /// Whether all that was sent has been given to the operating system.
     pub fn is_flushed(&self) -> bool {
-        self.client.output().is_empty()
+        let owes = matches!(&self.state, State::Up(socket) if socket.owes());
+        self.client.output().is_empty() && !owes
     }
 }
 

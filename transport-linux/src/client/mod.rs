@@ -46,10 +46,12 @@ mod error;
 mod link;
 mod memory;
 mod owned;
+mod secure;
 mod socket;
 
 use std::time::Duration;
 
+pub use crate::tls::{BadFile, Files, Problem, ProblemKind, Trust};
 pub use chappe_core::client::{Client, Counts, LostWhy, SendError, Why};
 pub use chappe_core::dialect::messi::repr::{
     Answer as AnswerToSend, Change, Code, Encoding, Flag, Join, Letter, Params, Watch, What,
@@ -66,8 +68,10 @@ pub struct Options {
     pub name: String,
     /// Empty: anonymous.
     pub user: String,
-    /// The user's secret.
+    /// The user's secret: a token or a password.
     pub token: Vec<u8>,
+    /// Which nodes to believe at `tls://` addresses, and what to show them.
+    pub trust: Trust,
     /// Name and version of the program, for people.
     pub software: String,
     /// How long connecting may take, how long a call waits that does not say so itself, and
@@ -102,6 +106,7 @@ impl Default for Options {
             name: String::new(),
             user: String::new(),
             token: Vec::new(),
+            trust: Trust::default(),
             software: String::new(),
             timeout: Duration::from_secs(5),
             silence: Duration::ZERO,

@@ -1,7 +1,7 @@
 //! One socket of a client: looked up, connected without blocking, read and written.
 //!
 //! Owns: the kinds of sockets, host names, and what an attempt to connect has come to. Does
-//! not own when to connect (the core's client says that).
+//! not own when to connect (the core's client says that), nor TLS (`secure.rs`).
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -11,10 +11,21 @@ use mio::event::Source;
 use mio::net::{TcpStream, UdpSocket, UnixStream};
 use mio::{Interest, Registry, Token};
 
+use super::secure::Secure;
 use crate::address::Address;
+use crate::tls::Trust;
 
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) struct Socket {
+    carrier: Carrier,
+    /// In between, if the address wants it.
+    secure: Option<Box<Secure>>,
+    /// The carrier is connected: what goes wrong from then on is found by reading.
+    carried: bool,
+}
+
+#[derive(Debug)]
+enum Carrier {
     Tcp(TcpStream),
     Unix(UnixStream),
     Udp(UdpSocket),
@@ -31,8 +42,8 @@ pub(super) enum Target<'a> {
 /// host is an IP address.
 pub(super) fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = match address {
-        Address::Tcp { host, port } | Address::Udp { host, port } => (host, *port),
-        Address::Unix(_) => return Ok(Vec::new()),
+        Address::Tcp { host, port } | Address::Tls { host, port } | Address::Udp { host, port } => (host, *port),
+        Address::Unix(_) | Address::TlsUnix(_) => return Ok(Vec::new()),
     };
     let found: Vec<_> = (host.as_str(), port)
         .to_socket_addrs()
@@ -49,10 +60,23 @@ impl Socket {
     pub(super) fn connect(
         address: &Address,
         target: Target<'_>,
+        trust: &Trust,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        let mut socket = match (address, target) {
+        let secure = match address {
+            Address::Tls { host, .. } => Some(host.as_str()),
+            Address::TlsUnix(_) => Some("localhost"),
+            Address::Tcp { .. } | Address::Unix(_) | Address::Udp { .. } => None,
+        };
+        let secure = match secure {
+            None => None,
+            Some(host) => {
+                let (config, name) = trust.for_host(host)?;
+                Some(Box::new(Secure::new(config, name)?))
+            }
+        };
+        let carrier = match (address, target) {
             (Address::Udp { .. }, Target::Inet(to)) => {
                 let any: SocketAddr = match to {
                     SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -60,28 +84,42 @@ impl Socket {
                 };
                 let socket = UdpSocket::bind(any)?;
                 socket.connect(to)?;
-                Socket::Udp(socket)
+                Carrier::Udp(socket)
             }
-            (_, Target::Inet(to)) => Socket::Tcp(TcpStream::connect(to)?),
-            (_, Target::Path(path)) => Socket::Unix(UnixStream::connect(path)?),
+            (_, Target::Inet(to)) => Carrier::Tcp(TcpStream::connect(to)?),
+            (_, Target::Path(path)) => Carrier::Unix(UnixStream::connect(path)?),
         };
+        let mut socket = Socket { carrier, secure, carried: false };
         registry.register(socket.source(), token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(socket)
     }
 
     fn source(&mut self) -> &mut dyn Source {
-        match self {
-            Socket::Tcp(s) => s,
-            Socket::Unix(s) => s,
-            Socket::Udp(s) => s,
+        match &mut self.carrier {
+            Carrier::Tcp(s) => s,
+            Carrier::Unix(s) => s,
+            Carrier::Udp(s) => s,
         }
     }
 
-    /// Whether it is connected: `None` while that is not known. To be asked when it is
-    /// writable, which may be a false alarm.
-    pub(super) fn is_connected(&self) -> io::Result<Option<()>> {
-        match self {
-            Socket::Tcp(s) => {
+    /// Whether it is connected, and its TLS handshake through: `None` while that is not known.
+    /// To be asked when there is news of it, which may be a false alarm.
+    pub(super) fn is_connected(&mut self) -> io::Result<Option<()>> {
+        if !self.carried && self.is_carried()?.is_none() {
+            return Ok(None);
+        }
+        self.carried = true;
+        match (&mut self.secure, &mut self.carrier) {
+            (Some(secure), Carrier::Tcp(s)) => secure.shake(s),
+            (Some(secure), Carrier::Unix(s)) => secure.shake(s),
+            _ => Ok(true),
+        }
+        .map(|is_through| is_through.then_some(()))
+    }
+
+    fn is_carried(&self) -> io::Result<Option<()>> {
+        match &self.carrier {
+            Carrier::Tcp(s) => {
                 if let Some(error) = s.take_error()? {
                     return Err(error);
                 }
@@ -95,32 +133,59 @@ impl Socket {
                     Err(e) => Err(e),
                 }
             }
-            Socket::Unix(s) => match s.take_error()? {
+            Carrier::Unix(s) => match s.take_error()? {
                 Some(error) => Err(error),
                 None => Ok(Some(())),
             },
-            Socket::Udp(_) => Ok(Some(())),
+            Carrier::Udp(_) => Ok(Some(())),
         }
     }
 
     /// Whether each frame is a datagram.
     pub(super) fn is_datagram(&self) -> bool {
-        matches!(self, Socket::Udp(_))
+        matches!(self.carrier, Carrier::Udp(_))
     }
 
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(s) => s.read(buf),
-            Socket::Unix(s) => s.read(buf),
-            Socket::Udp(s) => s.recv(buf),
+        match (&mut self.secure, &mut self.carrier) {
+            (Some(secure), Carrier::Tcp(s)) => secure.read(s, buf),
+            (Some(secure), Carrier::Unix(s)) => secure.read(s, buf),
+            (_, Carrier::Tcp(s)) => s.read(buf),
+            (_, Carrier::Unix(s)) => s.read(buf),
+            (_, Carrier::Udp(s)) => s.recv(buf),
         }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Tcp(s) => s.write(bytes),
-            Socket::Unix(s) => s.write(bytes),
-            Socket::Udp(s) => s.send(bytes),
+        match (&mut self.secure, &mut self.carrier) {
+            (Some(secure), Carrier::Tcp(s)) => secure.write(s, bytes),
+            (Some(secure), Carrier::Unix(s)) => secure.write(s, bytes),
+            (_, Carrier::Tcp(s)) => s.write(bytes),
+            (_, Carrier::Unix(s)) => s.write(bytes),
+            (_, Carrier::Udp(s)) => s.send(bytes),
+        }
+    }
+
+    /// Whether something that was written is not with the operating system yet.
+    pub(super) fn owes(&self) -> bool {
+        self.secure.as_ref().is_some_and(|s| s.owes())
+    }
+
+    /// Gives it that. `false`: it does not take all.
+    pub(super) fn push(&mut self) -> io::Result<bool> {
+        match (&mut self.secure, &mut self.carrier) {
+            (Some(secure), Carrier::Tcp(s)) => secure.push(s),
+            (Some(secure), Carrier::Unix(s)) => secure.push(s),
+            _ => Ok(true),
+        }
+    }
+
+    /// Says that nothing more will come, where there are words for that.
+    pub(super) fn end(&mut self) {
+        match (&mut self.secure, &mut self.carrier) {
+            (Some(secure), Carrier::Tcp(s)) => secure.end(s),
+            (Some(secure), Carrier::Unix(s)) => secure.end(s),
+            _ => {}
         }
     }
 }

@@ -16,11 +16,11 @@ impl<T: Read + Write + Send> Stream for T {}
 /// There and back, one at a time.
 pub(super) fn echo(address: &Address, size: usize, time: Duration) -> std::io::Result<Times> {
     let (mut a, mut b): (Box<dyn Stream>, Box<dyn Stream>) = match address {
-        Address::Unix(_) => {
+        Address::Unix(_) | Address::TlsUnix(_) => {
             let (a, b) = UnixStream::pair()?;
             (Box::new(a), Box::new(b))
         }
-        Address::Tcp { .. } | Address::Udp { .. } => {
+        Address::Tcp { .. } | Address::Tls { .. } | Address::Udp { .. } => {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             let a = TcpStream::connect(listener.local_addr()?)?;
             let (b, _) = listener.accept()?;
