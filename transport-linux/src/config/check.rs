@@ -10,7 +10,8 @@ use chappe_core::name;
 use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
-use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store};
+use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store, Tls};
+use crate::password::Hashed;
 
 /// Shortest secret: what is shorter can be tried out.
 const MIN_TOKEN: usize = 8;
@@ -74,10 +75,14 @@ impl Config {
                     return Err(at(&key(k), "only Unix sockets are files: take it away".into()));
                 }
             }
-            let (Endpoint::Tcp(place) | Endpoint::Udp(place)) = &listener.address else { continue };
+            listener.check_tls(i, at)?;
+            let (Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::Udp(place)) = &listener.address else {
+                continue;
+            };
             let addresses =
                 place.resolve().map_err(|e| at(&key("address"), format!("`{}` has no address: {e}", place.host)))?;
-            if self.allow_open || addresses.iter().all(|a| a.ip().is_loopback()) {
+            let closed = listener.tls.as_ref().is_some_and(Tls::is_closed);
+            if self.allow_open || closed || addresses.iter().all(|a| a.ip().is_loopback()) {
                 continue;
             }
             if listener.anonymous.as_ref().is_some_and(|rights| !rights.is_empty()) {
@@ -86,7 +91,7 @@ impl Config {
                 return Err(at(&key("anonymous"), text.into()));
             }
             if self.users.is_empty() {
-                let text = "other machines reach this address and no users are configured: add [[users]], \
+                let text = "other machines reach this address and no users are configured: add [[users]] or tls with client_ca, \
                             listen on a loopback address, or set allow_open = true if anyone may use it";
                 return Err(at(&key("address"), text.into()));
             }
@@ -106,9 +111,26 @@ impl Config {
             if self.users[..i].iter().any(|u| u.name == user.name) {
                 return Err(at(&key("name"), format!("`{}` is there twice", user.name)));
             }
+            if let Some(hash) = &user.password_hash {
+                if user.token.is_some() || user.token_file.is_some() {
+                    return Err(at(&key("password_hash"), "there is a token too: take one away".into()));
+                }
+                Hashed::read(hash.reveal()).map_err(|e| at(&key("password_hash"), e))?;
+            }
+            if let Some(identity) = &user.certificate {
+                if !self.listeners.iter().any(|l| l.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())) {
+                    let text = "no listener asks for certificates: add client_ca to the tls of one";
+                    return Err(at(&key("certificate"), text.into()));
+                }
+                if self.users[..i].iter().any(|u| u.certificate.as_ref() == Some(identity)) {
+                    return Err(at(&key("certificate"), "another user has it: they could not be told apart".into()));
+                }
+            }
+            let silent = user.password_hash.is_none() && user.certificate.is_none();
             match (&user.token, &user.token_file) {
-                (None, None) if user.peer_users.is_empty() && user.peer_groups.is_empty() => {
-                    let text = "nothing says how to know them: add token, token_file, peer_users or peer_groups";
+                (None, None) if silent && user.peer_users.is_empty() && user.peer_groups.is_empty() => {
+                    let text = "nothing says how to know them: \
+                                add token, token_file, password_hash, certificate, peer_users or peer_groups";
                     return Err(at(&[Key("users"), Index(i)], text.into()));
                 }
                 (None, None) => {}

@@ -12,6 +12,9 @@ use std::str::FromStr;
 /// The port of a `tcp://` or `udp://` address that names none: Messi's own default.
 pub const DEFAULT_PORT: u16 = 7840;
 
+/// The port of a `tls://` address that names none.
+pub const DEFAULT_TLS_PORT: u16 = 7841;
+
 /// Speed of a serial line whose address names none, in bits per second.
 pub const DEFAULT_SPEED: u32 = 115_200;
 
@@ -29,6 +32,8 @@ pub const BIND10_VARIABLE: &str = "BIND10_MSGQ_SOCKET_FILE";
 pub enum Endpoint {
     /// A TCP listener, for each address that the host stands for.
     Tcp(HostPort),
+    /// The same with TLS from the first byte on.
+    Tls(HostPort),
     /// A UDP socket: a datagram holds whole frames, a source address is a station.
     Udp(HostPort),
     /// A Unix stream socket at this path.
@@ -97,6 +102,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Tcp(at) => write!(f, "tcp://{at}"),
+            Endpoint::Tls(at) => write!(f, "tls://{at}"),
             Endpoint::Udp(at) => write!(f, "udp://{at}"),
             Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
             Endpoint::UnixAuto => f.write_str("unix://auto"),
@@ -115,13 +121,14 @@ impl FromStr for Endpoint {
         let short = text.split_once(':').filter(|(scheme, rest)| *scheme == "msgq" && !rest.starts_with("//"));
         let (scheme, rest) = text.split_once("://").or(short).ok_or_else(|| {
             format!(
-                "`{text}` is no address: write tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, \
-                 msgq:///PATH, msgq://auto or serial:///DEVICE"
+                "`{text}` is no address: write tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, \
+                 unix://auto, msgq:///PATH, msgq://auto or serial:///DEVICE"
             )
         })?;
         match scheme {
-            "tcp" => Ok(Endpoint::Tcp(host_port(rest)?)),
-            "udp" => Ok(Endpoint::Udp(host_port(rest)?)),
+            "tcp" => Ok(Endpoint::Tcp(host_port(rest, DEFAULT_PORT)?)),
+            "tls" => Ok(Endpoint::Tls(host_port(rest, DEFAULT_TLS_PORT)?)),
+            "udp" => Ok(Endpoint::Udp(host_port(rest, DEFAULT_PORT)?)),
             "unix" if rest == "auto" => Ok(Endpoint::UnixAuto),
             "unix" => Ok(Endpoint::Unix(absolute(rest, "unix:///run/chappe/chappe.sock, or unix://auto")?)),
             "msgq" if rest == "auto" => Ok(Endpoint::MsgqAuto),
@@ -142,7 +149,7 @@ impl FromStr for Endpoint {
                 }
                 Ok(Endpoint::Serial { path: absolute(path, "serial:///dev/ttyACM0")?, speed })
             }
-            _ => Err(format!("`{scheme}://` is not known: write tcp, udp, unix, msgq or serial")),
+            _ => Err(format!("`{scheme}://` is not known: write tcp, tls, udp, unix, msgq or serial")),
         }
     }
 }
@@ -155,8 +162,8 @@ fn absolute(path: &str, example: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn host_port(rest: &str) -> Result<HostPort, String> {
-    let wrong = |what: &str| format!("`{rest}`: {what}; examples: 127.0.0.1:{DEFAULT_PORT}, [::1]:{DEFAULT_PORT}");
+fn host_port(rest: &str, usual: u16) -> Result<HostPort, String> {
+    let wrong = |what: &str| format!("`{rest}`: {what}; examples: 127.0.0.1:{usual}, [::1]:{usual}");
     let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
         let (host, tail) = inner.split_once(']').ok_or_else(|| wrong("the bracket `]` is missing"))?;
         match tail {
@@ -175,7 +182,7 @@ fn host_port(rest: &str) -> Result<HostPort, String> {
         return Err(wrong("the host is missing (all addresses would be 0.0.0.0 or [::])"));
     }
     let port = match port {
-        None => DEFAULT_PORT,
+        None => usual,
         Some(port) => port.parse().map_err(|_| wrong("the port is no number of 0 to 65535"))?,
     };
     Ok(HostPort { host: host.to_owned(), port })
@@ -241,6 +248,8 @@ mod tests {
             ("tcp://127.0.0.1:7840", "tcp://127.0.0.1:7840"),
             ("tcp://localhost", "tcp://localhost:7840"),
             ("tcp://[::1]", "tcp://[::1]:7840"),
+            ("tls://[::1]:9", "tls://[::1]:9"),
+            ("tls://h", "tls://h:7841"),
             ("udp://[::1]:9", "udp://[::1]:9"),
             ("unix:///run/x.sock", "unix:///run/x.sock"),
             ("unix://auto", "unix://auto"),
@@ -260,7 +269,8 @@ mod tests {
     fn what_is_no_address_is_refused_with_a_hint() {
         for (text, hint) in [
             ("127.0.0.1:7840", "write tcp://"),
-            ("tls://a:1", "not known"),
+            ("ssl://a:1", "not known"),
+            ("tls://:1", "host is missing"),
             ("tcp://:6000", "host is missing"),
             ("tcp://", "host is missing"),
             ("tcp://a:70000", "0 to 65535"),

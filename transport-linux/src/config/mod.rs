@@ -8,6 +8,7 @@ mod check;
 mod endpoint;
 mod peer;
 mod place;
+mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,16 +16,20 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 pub(crate) use check::trim_token;
 pub use endpoint::{
-    BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, Endpoint, HostPort, MAX_SOCKET_PATH, named_by_bind10,
-    usual_msgq_sockets, usual_sockets,
+    BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
+    named_by_bind10, usual_msgq_sockets, usual_sockets,
 };
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
+pub use tls::{ClientCertificate, Tls};
 
 use place::Source;
+
+use crate::tls::Identity;
 
 /// Read if the command line names no other file.
 pub const DEFAULT_FILE: &str = "/etc/chappe/chappe.toml";
@@ -221,6 +226,9 @@ impl Default for Store {
 pub struct Listener {
     /// Where.
     pub address: Endpoint,
+    /// TLS from the first byte on. `None`: bytes as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// What a station may do that names no user. `None`: see `chappe.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous: Option<Vec<Right>>,
@@ -238,7 +246,7 @@ pub struct Listener {
 impl Listener {
     /// A listener about which nothing more is said.
     pub fn at(address: Endpoint) -> Self {
-        Listener { address, anonymous: None, mode: None, owner: String::new(), group: String::new() }
+        Listener { address, tls: None, anonymous: None, mode: None, owner: String::new(), group: String::new() }
     }
 }
 
@@ -255,6 +263,12 @@ pub struct User {
     /// A file that holds nothing but the secret; a line end at its end does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_file: Option<AbsolutePath>,
+    /// Instead of either: the hash of a password, as `chappe hash-password` makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<Secret>,
+    /// Whose certificate makes them this user without a word, on listeners that ask for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Identity>,
     /// Whoever connects to a Unix socket as one of these system users is this user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peer_users: Vec<SystemId>,
@@ -315,10 +329,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Text that is never shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+/// Text that is never shown, and not left behind in memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// For comparing, and for nothing else.
@@ -330,6 +343,12 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(|text| Secret(Zeroizing::new(text)))
     }
 }
 
@@ -432,8 +451,12 @@ impl Config {
         let source = Source { file, text };
         let mut config: Config = toml::from_str(text).map_err(|e| source.reader_error(&e))?;
         change(&mut config);
-        config.check(&|path, what| source.error_at(path, what))?;
-        config.look_up_ids(&|path, what| source.error_at(path, what))?;
+        let at = |path: &[Step<'_>], what| source.error_at(path, what);
+        config.check(&at)?;
+        config.look_up_ids(&at)?;
+        for (i, listener) in config.listeners.iter_mut().enumerate() {
+            listener.read_tls(i, &at)?;
+        }
         Ok(config)
     }
 
@@ -504,6 +527,24 @@ mod tests {
             DEFAULT_TEXT.lines().filter_map(|l| l.strip_prefix("#     ")).filter(|l| !l.starts_with(' ')).collect();
         let config = parse(None, &example.join("\n")).unwrap();
         assert_eq!((config.users.len(), config.listeners.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_example_with_tls_in_the_default_file_is_good() {
+        // Indented by seven, because it names files; which are made here.
+        let folder = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = rcgen::CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&key).unwrap();
+        for (name, text) in [("cert", cert.pem()), ("key", key.serialize_pem()), ("clients", cert.pem())] {
+            std::fs::write(folder.path().join(format!("{name}.pem")), text).unwrap();
+        }
+        let lines = DEFAULT_TEXT.lines().filter_map(|l| l.strip_prefix("#       ")).filter(|l| !l.starts_with(' '));
+        let example = lines.collect::<Vec<_>>().join("\n").replace("/etc/chappe", folder.path().to_str().unwrap());
+        let config = parse(None, &example).unwrap();
+        assert_eq!((config.users.len(), config.listeners.len()), (1, 1));
+        assert!(config.listeners[0].tls.as_ref().is_some_and(Tls::is_closed));
+        // And what is shown of it reads as the same.
+        assert_eq!(parse(None, &config.print()).unwrap(), config);
     }
 
     #[test]

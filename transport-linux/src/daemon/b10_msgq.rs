@@ -98,6 +98,8 @@ fn config(args: &Args) -> Result<Config, ConfigError> {
         }];
         // Whoever may open the socket anyhow: its owner, and root.
         config.users = vec![User {
+            password_hash: None,
+            certificate: None,
             name: "owner".into(),
             token: None,
             token_file: None,

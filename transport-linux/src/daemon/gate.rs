@@ -1,16 +1,25 @@
 //! Users, their secrets and what they may do: the router's [`Gate`] out of the configuration.
 //!
-//! Owns: the numbering of users, which survives a reload, the comparison of secrets, and who
-//! is known by the system user they run as. A session keeps the rights it began with, and all
-//! names if it had all; the names of one that was limited to some follow a reload at once.
+//! Owns: the numbering of users, which survives a reload, the comparison of tokens, and who
+//! is known by a certificate or by the system user they run as. A session keeps the rights it
+//! began with, and all names if it had all; the names of one that was limited to some follow
+//! a reload at once. Passwords are not looked at here, because that takes long: who gives one
+//! is kept in [`Users::take_asked`] for the loop (`event_loop/sign_ins.rs`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
+use chappe_core::id::StationId;
 use chappe_core::name;
 use chappe_core::router::grant::same_secret;
-use chappe_core::router::{Gate, Grant, Rights};
+use chappe_core::router::{Gate, Grant, Rights, Verdict};
+use zeroize::Zeroizing;
 
 use crate::config::{Config, Peers, Right, User, trim_token};
+use crate::password::Hashed;
+use crate::tls::Identity;
+use crate::tls::identity::About;
 
 /// Everyone who is configured.
 #[derive(Debug, Default)]
@@ -20,6 +29,24 @@ pub(super) struct Users {
     /// System users who are users without a secret, as the configuration has them in order;
     /// with the user's number.
     peers: RefCell<Vec<(Peers, u16)>>,
+    /// Who has just said a password. The router asks about one station at a time, and whoever
+    /// called it looks here.
+    asked: RefCell<Option<Asked>>,
+    is_asked: Cell<bool>,
+    hasher: RandomState,
+}
+
+/// A station that says to be a user, and its password.
+pub(super) struct Asked {
+    pub(super) station: StationId,
+    pub(super) name: String,
+    pub(super) secret: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asked").field("station", &self.station).finish_non_exhaustive()
+    }
 }
 
 /// Users that have been read and not been taken over.
@@ -34,19 +61,28 @@ struct Known {
 }
 
 struct Current {
-    /// `None`: they are known by the system user alone.
-    token: Option<Vec<u8>>,
+    /// `None`: no Hello makes anybody this user by a token.
+    token: Option<Zeroizing<Vec<u8>>>,
+    password: Option<Arc<Hashed>>,
+    certificate: Option<Identity>,
     peers: Peers,
     rights: Rights,
     /// `None`: all.
     names: Option<Vec<String>>,
 }
 
+impl Current {
+    fn grant(&self, number: usize) -> Grant {
+        Grant { rights: self.rights, restricted: self.names.is_some(), number: number as u16 }
+    }
+}
+
 impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Current { token: _, peers, rights, names } = self;
+        let Current { token: _, password: _, certificate, peers, rights, names } = self;
         let mut shown = f.debug_struct("Current");
-        shown.field("peers", peers).field("rights", rights).field("names", names).finish_non_exhaustive()
+        shown.field("certificate", certificate).field("peers", peers);
+        shown.field("rights", rights).field("names", names).finish_non_exhaustive()
     }
 }
 
@@ -70,8 +106,16 @@ impl Users {
             return Err("more user names than can be told apart since the start: start the daemon anew".into());
         }
         let current = |user: &User| {
-            let (peers, rights, names) = (user.peers.clone(), rights(&user.rights), user.names.clone());
-            Ok((user.name.clone(), Current { token: token(user)?, peers, rights, names }))
+            let hashed = user.password_hash.as_ref().map(|hash| Hashed::read(hash.reveal()).map(Arc::new));
+            let current = Current {
+                token: token(user)?,
+                password: hashed.transpose().map_err(|e| format!("user `{}`: password_hash {e}", user.name))?,
+                certificate: user.certificate.clone(),
+                peers: user.peers.clone(),
+                rights: rights(&user.rights),
+                names: user.names.clone(),
+            };
+            Ok((user.name.clone(), current))
         };
         config.users.iter().map(current).collect::<Result<_, String>>().map(Fresh)
     }
@@ -106,12 +150,63 @@ impl Users {
     pub(super) fn by_peer(&self, user: u32, group: u32) -> Option<Grant> {
         let peers = self.peers.borrow();
         let (_, number) = peers.iter().find(|(peers, _)| peers.has(user, group))?;
-        self.known.borrow().get(usize::from(*number))?.now.as_ref().map(|now| now.grant(*number))
+        self.known.borrow().get(usize::from(*number))?.now.as_ref().map(|now| now.grant(usize::from(*number)))
     }
 
     /// The name of the user whose grant has this number.
     pub(super) fn name(&self, number: u16) -> Option<String> {
         self.known.borrow().get(usize::from(number)).map(|one| one.name.clone())
+    }
+
+    /// Who has just said a password, if the router was told [`Verdict::Later`].
+    #[inline]
+    pub(super) fn take_asked(&self) -> Option<Asked> {
+        if self.is_asked.take() { self.asked.borrow_mut().take() } else { None }
+    }
+
+    /// Whether anybody has a password.
+    pub(super) fn have_passwords(&self) -> bool {
+        self.known.borrow().iter().any(|one| one.password().is_some())
+    }
+
+    /// The number of a user with a password, and what it has to be that of. For whoever is
+    /// none, no number, and always the same hash of somebody else: if users' hashes take
+    /// different times, each name that is no user's has one of these.
+    pub(super) fn password_of(&self, name: &str) -> Option<(Option<u16>, Arc<Hashed>)> {
+        let known = self.known.borrow();
+        let is_meant = |one: &Known| one.name == name && one.password().is_some();
+        if let Some(number) = known.iter().position(is_meant) {
+            return Some((Some(number as u16), known[number].password()?.clone()));
+        }
+        let with = || known.iter().filter_map(Known::password);
+        let place = (self.hasher.hash_one(name) % with().count().max(1) as u64) as usize;
+        with().nth(place).cloned().map(|hash| (None, hash))
+    }
+
+    /// Whether that is still the hash of user `number`.
+    pub(super) fn has_still(&self, number: u16, hash: &Hashed) -> bool {
+        let known = self.known.borrow();
+        known.get(usize::from(number)).and_then(Known::password).is_some_and(|now| **now == *hash)
+    }
+
+    /// What user `number` may do, if there still is one.
+    pub(super) fn grant_of(&self, number: u16) -> Option<Grant> {
+        let known = self.known.borrow();
+        Some(known.get(usize::from(number))?.now.as_ref()?.grant(usize::from(number)))
+    }
+
+    /// What the owner of a certificate may do, if that is a user. A certificate that is
+    /// named by its hash is that user's, whatever name it bears.
+    pub(super) fn by_certificate(&self, about: &About) -> Option<Grant> {
+        let known = self.known.borrow();
+        let owner = |by_hash: bool| {
+            known.iter().position(|one| {
+                let identity = one.now.as_ref().and_then(|now| now.certificate.as_ref());
+                identity.is_some_and(|i| matches!(i, Identity::Fingerprint(_)) == by_hash && about.is(i))
+            })
+        };
+        let number = owner(true).or_else(|| owner(false))?;
+        Some(known[number].now.as_ref()?.grant(number))
     }
 
     /// How many there are now.
@@ -120,18 +215,18 @@ impl Users {
     }
 }
 
-impl Current {
-    fn grant(&self, number: u16) -> Grant {
-        Grant { rights: self.rights, restricted: self.names.is_some(), number }
+impl Known {
+    fn password(&self) -> Option<&Arc<Hashed>> {
+        self.now.as_ref()?.password.as_ref()
     }
 }
 
-/// `None`: they have none, and no Hello makes anybody this user.
-fn token(user: &User) -> Result<Option<Vec<u8>>, String> {
+fn token(user: &User) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+    let kept = |text: &str| Some(Zeroizing::new(text.as_bytes().to_vec()));
     match (&user.token, &user.token_file) {
-        (Some(token), _) => Ok(Some(token.reveal().as_bytes().to_vec())),
+        (Some(token), _) => Ok(kept(token.reveal())),
         (None, Some(file)) => std::fs::read_to_string(file.as_path())
-            .map(|text| Some(trim_token(&text).as_bytes().to_vec()))
+            .map(|text| kept(trim_token(&Zeroizing::new(text))))
             .map_err(|e| format!("user `{}`: {file} cannot be read: {e}", user.name)),
         (None, None) => Ok(None),
     }
@@ -145,12 +240,27 @@ impl Gate for Users {
         // which names exist.
         for (number, one) in known.iter().enumerate() {
             let Some(now) = &one.now else { continue };
-            let is_right = same_secret(now.token.as_deref().unwrap_or_default(), given);
+            let is_right = same_secret(now.token.as_ref().map_or(&[][..], |t| t), given);
             if is_right & now.token.is_some() & (one.name == user) {
-                grant = Some(now.grant(number as u16));
+                grant = Some(now.grant(number));
             }
         }
         grant
+    }
+
+    /// Tokens are compared at once. What is none may be a password; where there are any,
+    /// everything that is wrong takes as long as a wrong password of somebody.
+    fn decide(&self, station: StationId, user: &str, given: &[u8]) -> Verdict {
+        if let Some(grant) = self.check(user, given) {
+            return Verdict::Granted(grant);
+        }
+        if !self.have_passwords() {
+            return Verdict::Denied;
+        }
+        let asked = Asked { station, name: user.to_owned(), secret: Zeroizing::new(given.to_vec()) };
+        *self.asked.borrow_mut() = Some(asked);
+        self.is_asked.set(true);
+        Verdict::Later
     }
 
     fn allows(&self, grant: Grant, _: Rights, asked: &str) -> bool {
@@ -216,6 +326,36 @@ mod tests {
         assert_eq!(users.check("both", b"token-of-both"), None);
         users.take(users.prepare(&Config::default()).unwrap());
         assert!(!users.knows_peers());
+    }
+
+    #[test]
+    fn passwords_are_looked_at_later_and_only_where_there_are_any() {
+        let station = StationId::new(7).unwrap();
+        let tokens = users("[[users]]\nname='a'\ntoken='token-of-a'");
+        assert_eq!(tokens.decide(station, "a", b"wrong"), Verdict::Denied);
+        let hash = |of: &str| crate::password::hash(of.as_bytes(), crate::password::Cost { memory: 8, passes: 1 });
+        let (b, c) = (hash("word-of-b").unwrap(), hash("word-of-c").unwrap());
+        let text = format!(
+            "[[users]]\nname='a'\ntoken='token-of-a'\n[[users]]\nname='b'\npassword_hash='{b}'\nrights=['read']\n\
+             [[users]]\nname='c'\npassword_hash='{c}'\nnames=['x']"
+        );
+        let users = users(&text);
+        assert!(matches!(users.decide(station, "a", b"token-of-a"), Verdict::Granted(_)));
+        assert!(users.take_asked().is_none());
+        for name in ["a", "b", "nobody", ""] {
+            assert_eq!(users.decide(station, name, b"word-of-b"), Verdict::Later);
+            let asked = users.take_asked().unwrap();
+            assert_eq!((asked.station, asked.name.as_str(), &asked.secret[..]), (station, name, &b"word-of-b"[..]));
+            let (who, hash) = users.password_of(name).unwrap();
+            assert_eq!(who, (name == "b").then_some(1));
+            assert_eq!(users.password_of(name).unwrap().1, hash, "always the same one");
+        }
+        let (number, hash) = users.password_of("c").unwrap();
+        let grant = users.grant_of(number.unwrap()).unwrap();
+        assert!(grant.restricted && users.allows(grant, Rights::READ, "x") && hash.is_of(b"word-of-c"));
+        assert!(users.has_still(2, &hash) && !users.has_still(1, &hash) && !users.has_still(9, &hash));
+        users.take(users.prepare(&Config::default()).unwrap());
+        assert_eq!((users.grant_of(1), users.has_still(2, &hash), users.have_passwords()), (None, false, false));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_core::dialect::Dialect;
@@ -15,6 +16,7 @@ use chappe_core::router::Rights;
 use mio::event::Source as _;
 use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Interest, Registry, Token};
+use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::gate::rights;
@@ -45,6 +47,10 @@ pub(super) struct Listener {
     pub(super) entry: Option<usize>,
     /// Only this machine reaches it.
     pub(super) is_local: bool,
+    /// What it shows, if it speaks TLS. Read again at SIGHUP: for those who come then.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// Nobody comes in without a good certificate.
+    pub(super) is_closed: bool,
 }
 
 /// What is behind it.
@@ -113,7 +119,9 @@ pub(super) fn open_all(config: &Config, by_path: bool) -> Result<Vec<Listener>, 
         for (source, address, is_local) in opened {
             let rights = rights(&config.anonymous_rights(i, is_local));
             let dialect = dialect(&wanted.address);
-            all.push(Listener { source, dialect, address, rights, entry: Some(i), is_local });
+            let (tls, is_closed) = tls(Some(wanted));
+            let address = if tls.is_some() { with_tls(address) } else { address };
+            all.push(Listener { source, dialect, address, rights, entry: Some(i), is_local, tls, is_closed });
         }
     }
     Ok(all)
@@ -157,9 +165,26 @@ impl std::fmt::Display for Problem {
 fn dialect(address: &Endpoint) -> Dialect {
     match address {
         Endpoint::Msgq(_) | Endpoint::MsgqAuto => Dialect::Msgq,
-        Endpoint::Tcp(_) | Endpoint::Udp(_) | Endpoint::Unix(_) | Endpoint::UnixAuto | Endpoint::Serial { .. } => {
-            Dialect::Messi
-        }
+        Endpoint::Tcp(_)
+        | Endpoint::Tls(_)
+        | Endpoint::Udp(_)
+        | Endpoint::Unix(_)
+        | Endpoint::UnixAuto
+        | Endpoint::Serial { .. } => Dialect::Messi,
+    }
+}
+
+/// What a listener shows, and whether nobody comes in without a certificate.
+pub(super) fn tls(wanted: Option<&Wanted>) -> (Option<Arc<ServerConfig>>, bool) {
+    let Some(tls) = wanted.and_then(|w| w.tls.as_ref()) else { return (None, false) };
+    (tls.offer.as_ref().map(|offer| offer.config.clone()), tls.is_closed())
+}
+
+/// The address that a client writes to speak TLS there.
+fn with_tls(address: String) -> String {
+    match address.split_once("://") {
+        Some(("tcp" | "unix", rest)) => format!("tls://{rest}"),
+        _ => address,
     }
 }
 
@@ -170,7 +195,7 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
         _ => e.to_string().into(),
     };
     match &wanted.address {
-        Endpoint::Tcp(place) => {
+        Endpoint::Tcp(place) | Endpoint::Tls(place) => {
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
                 let socket = bind_tcp(address, config.limits.backlog).map_err(say)?;
@@ -396,7 +421,10 @@ fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
             }
             None => Vec::new(),
         };
-        all.push(Listener { source, dialect, address, rights: super::gate::rights(&rights), entry, is_local });
+        let (tls, is_closed) = tls(entry.map(|i| &config.listeners[i]));
+        let address = if tls.is_some() { with_tls(address) } else { address };
+        let rights = super::gate::rights(&rights);
+        all.push(Listener { source, dialect, address, rights, entry, is_local, tls, is_closed });
     }
     Ok(all)
 }
@@ -433,7 +461,9 @@ fn is_same(wanted: &Endpoint, address: &str) -> bool {
         Endpoint::UnixAuto => usual_sockets().iter().any(|p| is_at(p)),
         Endpoint::MsgqAuto => usual_msgq_sockets().iter().any(|p| is_at(p)),
         Endpoint::Unix(path) | Endpoint::Msgq(path) => is_at(path),
-        Endpoint::Tcp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address)),
+        Endpoint::Tcp(place) | Endpoint::Tls(place) => {
+            place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address))
+        }
         Endpoint::Udp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
         Endpoint::Serial { .. } => false,
     }

@@ -70,7 +70,10 @@ impl Source {
 /// for the log: separated by commas, empty if there are none.
 pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
     let places = |c: &Config| {
-        c.listeners.iter().map(|l| (l.address.clone(), l.mode, l.owner.clone(), l.group.clone())).collect::<Vec<_>>()
+        c.listeners
+            .iter()
+            .map(|l| (l.address.clone(), l.mode, l.owner.clone(), l.group.clone(), l.tls.is_some()))
+            .collect::<Vec<_>>()
     };
     let (old, new) = (&started.limits, &now.limits);
     let changed = [

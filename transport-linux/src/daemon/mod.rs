@@ -9,11 +9,12 @@
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `lines`); drain and reload (`control`) |
-//! | `connection`, `serial` | reading and writing a stream; serial lines |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`); drain and reload (`control`) |
+//! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
 //! | `gate` | users, secrets and their rights |
+//! | `sign_in`, `verifier` | whose password is looked at when; the thread that does |
 //! | `memory`, `values` | the router's tables; the store of values, on disk or not |
 //! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
@@ -32,8 +33,11 @@ mod memory;
 mod metrics;
 mod peers;
 mod ready;
+mod secure;
 mod serial;
+mod sign_in;
 mod values;
+mod verifier;
 mod words;
 
 use std::io::Write;
@@ -92,6 +96,7 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
                 None => format!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
             };
             tell(&format!("{first}\n{}", config.print()));
+            config.notes().for_each(|note| complain(NAME, &format!("warning: {note}")));
             ExitCode::SUCCESS
         }
         Err(e) => {
@@ -160,11 +165,11 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     }
 
     if let Some(file) = source.file()
-        && config.users.iter().any(|user| user.token.is_some())
+        && config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some())
         && std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
     {
         let file = file.display();
-        warn!(event = "config.exposed", %file, "it holds tokens and everybody may read it: chmod o-r, or use token_file");
+        warn!(event = "config.exposed", %file, "it holds secrets and everybody may read it: chmod o-r, or use token_file");
     }
 
     let users = gate::Users::default();
@@ -194,8 +199,16 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     };
 
     for listener in &listeners {
-        info!(event = "listener.open", address = %listener.address, "listening");
-        if !listener.is_local && !listener.rights.is_empty() {
+        info!(event = "listener.open", address = %listener.address, tls = listener.tls.is_some(), "listening");
+        if !listener.is_local && listener.tls.is_none() && !config.users.is_empty() {
+            warn!(
+                event = "listener.clear",
+                address = %listener.address,
+                "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the way reads users' tokens and passwords and all \
+                 messages; let it speak TLS (tls://, or the key tls)"
+            );
+        }
+        if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() {
             warn!(
                 event = "listener.unprotected",
                 address = %listener.address,
@@ -203,6 +216,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
             );
         }
     }
+    event_loop::log_notes(&config);
     if greet {
         tell(&greeting::text(&program(), &listeners));
     }

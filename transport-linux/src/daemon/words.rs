@@ -33,6 +33,17 @@ pub(super) fn out_of_descriptors(dialect: Dialect) -> &'static [u8] {
     }
 }
 
+/// The listener speaks TLS and the peer does not.
+pub(super) fn wants_tls(dialect: Dialect) -> &'static [u8] {
+    static FRAME: OnceLock<Vec<u8>> = OnceLock::new();
+    match dialect {
+        Dialect::Messi => {
+            FRAME.get_or_init(|| closing(Code::BadRequest, "this listener speaks TLS: write tls:// for it"))
+        }
+        _ => &[],
+    }
+}
+
 fn closing(code: Code, text: &str) -> Vec<u8> {
     let message = ServerToClient::Closing(Closing { code, text });
     let (head, size) = (Framing::Today.header(), message.len());

@@ -4,15 +4,18 @@
 //! |---|---|
 //! | `pem` | certificates and keys out of files |
 //! | `identity` | whom a certificate names |
+//! | `offer` | what a listener shows, and whom it asks for a certificate |
 //! | `trust` | which nodes a client believes, and what it shows them |
 //! | `problem` | why a client did not get through, in words that say what to do |
 //!
-//! Does not own connections: records are the business of `client/secure.rs`.
+//! Does not own connections: records are the business of `daemon/secure.rs` and
+//! `client/secure.rs`.
 //!
 //! TLS 1.2 and 1.3, no ALPN (nothing here speaks two protocols on one port), no early data, no
-//! compression of certificates. No session is resumed.
+//! compression of certificates. No session is resumed: see `offer`.
 
 pub(crate) mod identity;
+pub(crate) mod offer;
 pub(crate) mod pem;
 mod problem;
 mod trust;

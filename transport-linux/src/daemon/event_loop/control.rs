@@ -6,13 +6,14 @@ use chappe_core::time::{Duration, Instant};
 use sd_notify::NotifyState;
 use tracing::{error, info};
 
-use super::{EventLoop, apply, gather};
+use super::{EventLoop, apply, gather, log_notes};
 use crate::config::{Config, Limits};
 use crate::daemon::gate::rights;
-use crate::daemon::listener::Door;
+use crate::daemon::listener::{Door, tls};
 use crate::daemon::load;
 use crate::daemon::memory::longest_frame;
 use crate::daemon::metrics::{Row, Snapshot};
+use crate::daemon::sign_in::SignIns;
 use crate::sys::Signal;
 
 /// How long the disk may take at the end. systemd (`TimeoutStopSec` in chappe.service) waits
@@ -54,6 +55,8 @@ impl EventLoop<'_> {
                 listener.source = Door::Closed;
             }
         }
+        // Nobody who is not in yet comes in any more.
+        self.handshakes.clear();
     }
 
     /// The last that is done: what was changed and is not on disk yet is written. Returns how
@@ -117,6 +120,7 @@ impl EventLoop<'_> {
                 }
             }
         }
+        self.go_on_with_sign_ins(self.now);
         while let Some(reply) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
             let _ = reply.try_send(self.snapshot());
         }
@@ -134,11 +138,16 @@ impl EventLoop<'_> {
         self.router.set(settings).map_err(|e| format!("the router refuses it: {e:?}"))?;
         self.settings = settings;
         self.users.take(users);
+        log_notes(&config);
         for listener in &mut self.listeners {
             let before = listener.entry.and_then(|i| started.listeners.get(i));
             let now = before.and_then(|b| config.listeners.iter().position(|l| l.address == b.address));
             if let Some(i) = now {
                 listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
+                // Whether it speaks TLS at all is of the kind that needs a restart.
+                if let (Some(_), (Some(fresh), is_closed)) = (&listener.tls, tls(Some(&config.listeners[i]))) {
+                    (listener.tls, listener.is_closed) = (Some(fresh), is_closed);
+                }
             }
         }
         self.gather = gather(&config);
@@ -146,6 +155,7 @@ impl EventLoop<'_> {
         let stations = config.limits.stations.min(started.limits.stations);
         let rest = load::needs_restart(started, &config);
         self.limits = Limits { stations, ..config.limits };
+        self.reload_sign_ins();
         Ok(rest)
     }
 
@@ -181,6 +191,10 @@ impl EventLoop<'_> {
                 works,
             ));
         }
+        let open = self.handshakes.len() as u64;
+        rows.push(row("tls_handshakes_open", "TLS handshakes that are under way", "gauge", open));
+        let waiting = self.sign_ins.as_ref().map_or(0, SignIns::len) as u64;
+        rows.push(row("passwords_waiting", "stations whose password is to be looked at", "gauge", waiting));
         let usage = self.router.usage();
         for used in &usage {
             let value = used.used;

@@ -17,6 +17,7 @@ use super::{DATAGRAM, EventLoop};
 use crate::daemon::connection::{Connection, Kind, Who};
 use crate::daemon::listener::{Door, Listener};
 use crate::daemon::peers::{Peer, token};
+use crate::daemon::secure::Secure;
 use crate::daemon::words;
 use crate::sys;
 
@@ -48,6 +49,7 @@ enum Refused {
 }
 
 /// Where a connection came from, for the log.
+#[derive(Debug)]
 pub(super) enum From {
     Network(SocketAddr),
     Here,
@@ -130,6 +132,10 @@ impl EventLoop<'_> {
                 return connection.refuse(&[], &mut self.buffer);
             }
         };
+        connection.who = who;
+        if let Some(config) = self.listeners[usize::from(i)].tls.clone() {
+            return self.begin_handshake(now, connection, grant, from, &config);
+        }
         let id = match self.admit(now, i, Transport::Stream, grant) {
             Some(id) => id,
             None => {
@@ -143,9 +149,8 @@ impl EventLoop<'_> {
             warn!(event = "connection.refused", from = %from, reason = "epoll", detail = %e, "refused");
             return connection.refuse(words::full(dialect), &mut self.buffer);
         }
-        connection.who = who;
+        self.log_opened(id, i, &from, Some(&connection));
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &from, who);
     }
 
     /// Who has connected, and what they may do before they say anything: that of the user
@@ -168,12 +173,17 @@ impl EventLoop<'_> {
         Grant::anonymous(self.listeners[usize::from(i)].rights)
     }
 
-    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From, who: Who) {
+    pub(super) fn log_opened(&self, id: StationId, i: u16, from: &From, connection: Option<&Connection>) {
         if enabled!(Level::DEBUG) {
             let Listener { address, dialect, .. } = &self.listeners[usize::from(i)];
+            let who = connection.map_or(Who::STRANGER, |c| c.who);
             let (user, uid) = (self.user_name(who), who.uid());
+            let tls = connection.and_then(Connection::secure).map(Secure::about);
             let (station, dialect, name) = (id.number(), dialect.name(), self.router.station_name(id));
-            debug!(event = "connection.opened", station, dialect, name, user, uid, from = %from, listener = %address, "opened");
+            debug!(
+                event = "connection.opened", station, dialect, name, user, uid, tls, from = %from, listener = %address,
+                "opened"
+            );
         }
     }
 
@@ -183,7 +193,7 @@ impl EventLoop<'_> {
     }
 
     pub(super) fn admit(&mut self, now: Instant, i: u16, transport: Transport, grant: Grant) -> Option<StationId> {
-        if self.leave_by.is_some() || self.peers.open() >= self.limits.stations as usize {
+        if !self.has_room() {
             return None;
         }
         let max_frame = if transport == Transport::Datagram { DATAGRAM as u32 } else { 0 };
@@ -194,6 +204,12 @@ impl EventLoop<'_> {
             self.host = host.to_owned();
         }
         Some(id)
+    }
+
+    /// Whether there is a place for one more, if all who are in their handshake get through.
+    pub(super) fn has_room(&self) -> bool {
+        let taken = self.peers.open() + self.handshakes.len();
+        self.leave_by.is_none() && taken < self.limits.stations as usize
     }
 
     pub(super) fn refused_full(&mut self, now: Instant, from: &From) {
@@ -266,6 +282,10 @@ impl EventLoop<'_> {
                     None => continue,
                 },
             };
+            if self.waits(id) {
+                self.counts.datagrams_early += 1;
+                continue;
+            }
             self.gathered += n;
             self.hear(now, id, n);
             if self.gathered >= self.gather {
@@ -287,7 +307,7 @@ impl EventLoop<'_> {
         };
         self.sources[usize::from(i)].insert(from, id);
         self.peers.insert(id, Peer::Datagram(i, from));
-        self.log_opened(id, i, &From::Network(from), Who::STRANGER);
+        self.log_opened(id, i, &From::Network(from), None);
         Some(id)
     }
 }

@@ -9,8 +9,9 @@ use tracing::{info, warn};
 
 use super::doors::From;
 use super::{EventLoop, LISTENERS, READ};
-use crate::daemon::connection::{Connection, Who};
+use crate::daemon::connection::{Connection, Got};
 use crate::daemon::peers::{Peer, token};
+use crate::daemon::secure::Trouble;
 use crate::daemon::serial::{Line, State};
 use crate::daemon::words;
 
@@ -23,10 +24,10 @@ impl EventLoop<'_> {
     pub(super) fn read_line(&mut self, now: Instant, i: u16) {
         let Some(n) = self.lines.iter().position(|l| l.listener == i) else { return };
         let State::Idle(connection) = &mut self.lines[n].state else { return };
-        match connection.read(&mut self.buffer[..READ]) {
-            Ok(0) => self.line_gone(now, i, "the device is gone"),
-            Ok(got) => self.line_speaks(now, n, got),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+        match connection.read(READ, &mut self.buffer, &mut self.desk) {
+            Ok(Got::End) => self.line_gone(now, i, "the device is gone"),
+            Ok(Got::Bytes { n: got, .. }) => self.line_speaks(now, n, got),
+            Err(Trouble::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => self.line_gone(now, i, &e.to_string()),
         }
     }
@@ -50,7 +51,7 @@ impl EventLoop<'_> {
         connection.queued = true;
         self.ready.push(id);
         self.peers.insert(id, Peer::Stream(connection));
-        self.log_opened(id, i, &From::Here, Who::STRANGER);
+        self.log_opened(id, i, &From::Here, None);
         if let Err(e) = renamed {
             return self.lose(now, id, &e.to_string());
         }

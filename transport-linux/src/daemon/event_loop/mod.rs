@@ -1,8 +1,9 @@
 //! The loop: wait, take in what has come, let the router think, write what it wants
 //! written, re-arm the one timer.
 //!
-//! Owns: turns and their fairness, and house timers. What comes in is in `doors`, serial
-//! lines are in `lines`, drain and reload in `control`. A turn is:
+//! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
+//! `handshakes` where it speaks TLS; who says a password is in `sign_ins`; serial lines are in
+//! `lines`, drain and reload in `control`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -18,9 +19,11 @@
 
 mod control;
 mod doors;
+mod handshakes;
 mod lines;
+mod sign_ins;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -35,9 +38,9 @@ use chappe_core::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use sd_notify::NotifyState;
-use tracing::{Level, debug, enabled, info, trace};
+use tracing::{Level, debug, enabled, info, trace, warn};
 
-use super::connection::{Connection, Kind, PIECES, Who, Written};
+use super::connection::{Connection, Got, Kind, PIECES, Who, Written};
 use super::counters::Counts;
 use super::gate::Users;
 use super::listener::{Door, Listener};
@@ -46,11 +49,15 @@ use super::log::Log;
 use super::metrics::Asked;
 use super::peers::{Peer, Peers, token};
 use super::ready::Ready;
+use super::secure::{Desk, HANDSHAKE_RECORD, Trouble};
 use super::serial::Line;
+use super::sign_in::SignIns;
+use super::verifier::Verifier;
 use crate::config::{Config, ConfigError, Limits};
 use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
 use doors::DoorState;
+use handshakes::{HANDSHAKES, Handshake};
 
 /// Room for one read, and so the most that one station says in a turn.
 const READ: usize = 64 * 1024;
@@ -120,6 +127,15 @@ pub(super) struct EventLoop<'s> {
     armed: Option<Instant>,
     ready: Ready<StationId>,
     doors: Ready<u16>,
+    /// By number, so oldest first.
+    handshakes: BTreeMap<u64, Handshake>,
+    next_handshake: u64,
+    shaking: Ready<u64>,
+    /// Once somebody has said a password.
+    sign_ins: Option<SignIns>,
+    verifier: Option<Verifier>,
+    /// What stations had said behind a password that is being looked at.
+    held: HashMap<StationId, Box<[u8]>>,
     /// What each listener is doing.
     door_states: Vec<DoorState>,
     /// When those that rest try again.
@@ -130,6 +146,8 @@ pub(super) struct EventLoop<'s> {
     buffer: Box<[u8]>,
     /// For what is written or thrown away while the buffer still holds what was read.
     scratch: Box<[u8]>,
+    /// For what is encrypted.
+    desk: Desk,
     /// Given up when descriptors run out, so that one can be accepted and told so.
     spare: Option<File>,
     watchdog: Option<(Duration, Instant)>,
@@ -139,8 +157,11 @@ pub(super) struct EventLoop<'s> {
     /// Somebody has said so twice.
     told_twice: bool,
     counts: Counts,
-    /// When refusals were last logged: once a second will do.
+    /// When refusals may be logged again: once a second will do. The same for TLS that does
+    /// not come about, and for wrong passwords.
     refused_log: Instant,
+    tls_log: Instant,
+    sign_in_log: Instant,
     now: Instant,
 }
 
@@ -235,11 +256,18 @@ impl<'s> EventLoop<'s> {
             armed: None,
             ready: Ready::with_capacity(EVENTS),
             doors: Ready::with_capacity(16),
+            handshakes: BTreeMap::new(),
+            next_handshake: 0,
+            shaking: Ready::with_capacity(16),
+            sign_ins: None,
+            verifier: None,
+            held: HashMap::new(),
             door_states,
             rest_until: None,
             gathered: 0,
             buffer: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
             scratch: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
+            desk: Desk::new(READ),
             spare: File::open("/dev/null").ok(),
             watchdog,
             leave_by: None,
@@ -247,6 +275,8 @@ impl<'s> EventLoop<'s> {
             told_twice: false,
             counts: Counts::default(),
             refused_log: Instant::ZERO,
+            tls_log: Instant::ZERO,
+            sign_in_log: Instant::ZERO,
             now,
         })
     }
@@ -259,7 +289,7 @@ impl<'s> EventLoop<'s> {
         self.house(self.now);
         loop {
             self.rearm()?;
-            let is_idle = self.ready.is_empty() && self.doors.is_empty();
+            let is_idle = self.ready.is_empty() && self.doors.is_empty() && self.shaking.is_empty();
             match self.poll.poll(&mut events, if is_idle { None } else { Some(std::time::Duration::ZERO) }) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -276,6 +306,7 @@ impl<'s> EventLoop<'s> {
                     Token(t) if t > LISTENERS - usize::from(u16::MAX) => {
                         self.push_door((LISTENERS - t) as u16);
                     }
+                    Token(t) if t >= HANDSHAKES => self.note_handshake(now, (t - HANDSHAKES) as u64, event),
                     Token(t) => {
                         if let Some(id) = StationId::new(t as u64) {
                             self.note(now, id, event);
@@ -284,6 +315,7 @@ impl<'s> EventLoop<'s> {
                 }
             }
             self.read_ready(now);
+            self.shake(now);
             self.open_doors(now);
             if fired {
                 self.armed = None;
@@ -309,7 +341,8 @@ impl<'s> EventLoop<'s> {
     fn note(&mut self, now: Instant, id: StationId, event: &mio::event::Event) {
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
         if event.is_writable() && connection.blocked {
-            match connection.unblock(self.poll.registry(), token(id)) {
+            let (registry, token) = (self.poll.registry(), token(id));
+            match connection.unblock(registry, token).and_then(|()| connection.push(registry, token)) {
                 Ok(()) => self.router.writable(now, id),
                 Err(e) => return self.lose(now, id, &e.to_string()),
             }
@@ -317,6 +350,13 @@ impl<'s> EventLoop<'s> {
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
         if event.is_read_closed() || event.is_error() {
             connection.ended = true;
+        }
+        if connection.waits {
+            // It is not read, so it has to be found out otherwise that it is broken.
+            if event.is_error() {
+                self.lose(now, id, "the connection broke");
+            }
+            return;
         }
         if (event.is_readable() || connection.ended) && !connection.queued {
             connection.queued = true;
@@ -340,20 +380,73 @@ impl<'s> EventLoop<'s> {
     fn read(&mut self, now: Instant, id: StationId, room: usize) {
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
         connection.queued = false;
-        match connection.read(&mut self.buffer[..room]) {
-            Ok(0) => self.lose(now, id, "it ended the connection"),
-            Ok(n) => {
-                if !connection.is_drained(n, room) {
+        if connection.waits {
+            return;
+        }
+        if !self.held.is_empty()
+            && let Some(n) = self.take_held(id)
+        {
+            self.queue(id);
+            return self.hear(now, id, n);
+        }
+        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        match connection.read(room, &mut self.buffer, &mut self.desk) {
+            Ok(Got::End) => self.lose(now, id, "it ended the connection"),
+            Ok(Got::Bytes { n, took, of }) => {
+                if !connection.is_drained(took, of) {
                     connection.queued = true;
                     self.ready.push(id);
                 }
                 self.counts.reads += 1;
-                self.counts.read_bytes += n as u64;
-                self.gathered += n;
-                self.hear(now, id, n);
+                if let Some(secure) = connection.secure() {
+                    if n == 0 || secure.owes_by_itself() {
+                        return self.read_records(now, id, n);
+                    }
+                } else if std::mem::take(&mut connection.is_new) && n > 2 && self.buffer[..2] == [HANDSHAKE_RECORD, 3] {
+                    let listener = connection.listener;
+                    self.unexpected_tls(now, listener);
+                }
+                self.heard(now, id, n);
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => self.lose(now, id, &e.to_string()),
+            Err(Trouble::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(Trouble::Io(e)) => self.lose(now, id, &e.to_string()),
+            Err(trouble) => {
+                self.counts.tls_broken += 1;
+                info!(event = "tls.broken", station = id.number(), "its TLS connection is broken: {trouble}");
+                // The last word of rustls, if there is room for it.
+                let _ = connection.push(self.poll.registry(), token(id));
+                self.lose(now, id, &trouble.to_string());
+            }
+        }
+    }
+
+    #[inline]
+    fn heard(&mut self, now: Instant, id: StationId, n: usize) {
+        self.counts.read_bytes += n as u64;
+        self.gathered += n;
+        self.hear(now, id, n);
+    }
+
+    /// What came were not only plain octets: rustls may have something to say to it.
+    #[cold]
+    fn read_records(&mut self, now: Instant, id: StationId, n: usize) {
+        if let Some(Peer::Stream(connection)) = self.peers.get(id)
+            && let Err(e) = connection.push(self.poll.registry(), token(id))
+        {
+            return self.lose(now, id, &e.to_string());
+        }
+        if n > 0 {
+            self.heard(now, id, n);
+        }
+    }
+
+    /// A station has something to be read, or may have.
+    fn queue(&mut self, id: StationId) {
+        if let Some(Peer::Stream(connection)) = self.peers.get(id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.ready.push(id);
         }
     }
 
@@ -361,10 +454,18 @@ impl<'s> EventLoop<'s> {
     /// caused is written, it is written.
     #[inline]
     pub(super) fn hear(&mut self, now: Instant, id: StationId, n: usize) {
-        let mut at = self.router.receive(now, id, &self.buffer[..n]);
-        while at < n {
-            self.flush(now);
+        let mut at = 0;
+        loop {
             at += self.router.receive(now, id, &self.buffer[at..n]);
+            if let Some(asked) = self.users.take_asked()
+                && !self.sign_in(now, asked)
+            {
+                return self.hold(now, id, at, n);
+            }
+            if at >= n {
+                return;
+            }
+            self.flush(now);
         }
     }
 
@@ -395,7 +496,7 @@ impl<'s> EventLoop<'s> {
                 break;
             }
         }
-        let result = connection.write(&pieces, self.poll.registry(), token(id));
+        let result = connection.write(&pieces, self.poll.registry(), token(id), &mut self.desk);
         drop(pieces);
         self.counts.writes += 1;
         match result {
@@ -406,6 +507,11 @@ impl<'s> EventLoop<'s> {
                     // More pieces than go into one write: once more, after the others.
                     self.router.writable(now, id);
                 }
+            }
+            Ok(Written::Some(n)) => {
+                self.counts.written_bytes += n as u64;
+                self.router.sent(now, id, n);
+                self.router.writable(now, id);
             }
             Ok(Written::Part(n)) => {
                 self.counts.written_bytes += n as u64;
@@ -442,15 +548,17 @@ impl<'s> EventLoop<'s> {
             debug!(event = "connection.closed", station, dialect, name, user, uid, reason, detail = why, "closed");
         }
         self.router.closed(now, id);
+        self.forget_sign_in(id);
         // Watchers hear of each name it leaves: when many go at once, that is written now
         // and then instead of all at the end of the turn.
         self.gathered += self.gather / PARTINGS;
         match self.peers.remove(id) {
             Some(Peer::Stream(Connection { kind: Kind::Serial, listener, .. })) => self.line_gone(now, listener, why),
+            Some(Peer::Stream(connection)) => connection.end(),
             Some(Peer::Datagram(listener, from)) => {
                 self.sources[usize::from(listener)].remove(&from);
             }
-            _ => {}
+            None => {}
         }
     }
 
@@ -481,6 +589,7 @@ impl<'s> EventLoop<'s> {
                 info!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             }
         }
+        self.forget_sign_in(id);
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
             Some(Peer::Stream(connection)) => connection.close(&mut self.scratch),
@@ -513,6 +622,10 @@ impl<'s> EventLoop<'s> {
             let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         }
         self.open_lines(now);
+        self.end_late_handshakes(now);
+        if self.sign_ins.as_ref().and_then(SignIns::deadline).is_some_and(|at| at <= now) {
+            self.go_on_with_sign_ins(now);
+        }
         if self.leave_by.is_some_and(|at| at <= now) {
             self.leave_now = true;
         }
@@ -521,7 +634,9 @@ impl<'s> EventLoop<'s> {
     fn house_deadline(&self) -> Option<Instant> {
         let watchdog = self.watchdog.map(|(_, next)| next);
         let lines = if self.leave_by.is_none() { self.lines.iter().filter_map(Line::deadline).min() } else { None };
-        [self.rest_until, watchdog, lines, self.leave_by].into_iter().flatten().min()
+        let sign_ins = self.sign_ins.as_ref().and_then(SignIns::deadline);
+        let handshakes = self.handshake_deadline();
+        [self.rest_until, watchdog, lines, sign_ins, handshakes, self.leave_by].into_iter().flatten().min()
     }
 
     fn rearm(&mut self) -> io::Result<()> {
@@ -537,6 +652,18 @@ impl<'s> EventLoop<'s> {
             self.armed = Some(next);
         }
         Ok(())
+    }
+}
+
+/// How often the same kind of trouble is worth a line.
+fn second() -> Duration {
+    Duration::from_secs(1)
+}
+
+/// What is worth a warning about the files that a configuration names.
+pub(super) fn log_notes(config: &Config) {
+    for note in config.notes() {
+        warn!(event = "tls.note", "{note}");
     }
 }
 

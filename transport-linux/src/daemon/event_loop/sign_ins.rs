@@ -1,0 +1,172 @@
+//! Stations that have said a password, from there until it is known whether it is right.
+//!
+//! Owns: that such a station is not read meanwhile, what it had said behind its hello, and
+//! what is counted and logged. Does not own whose turn it is (`daemon/sign_in.rs`), nor the
+//! thread that looks at passwords (`daemon/verifier.rs`), nor what the router says to the
+//! station then. No log line has anything in it that a station gave as name or password.
+
+use std::sync::Arc;
+
+use chappe_core::id::StationId;
+use chappe_core::router::Verdict;
+use chappe_core::time::Instant;
+use tracing::{debug, error, warn};
+
+use super::{EventLoop, second};
+use crate::daemon::gate::Asked;
+use crate::daemon::peers::Peer;
+use crate::daemon::sign_in::{Attempt, Origin, Outcome, SignIns};
+use crate::daemon::verifier::Verifier;
+
+const LATER: &str = "too many wrong passwords from your address, or for this user: try again in a minute";
+const NEVER: &str = "the node cannot look at passwords now";
+
+impl EventLoop<'_> {
+    /// A station has said a password. `true`: it is known already what becomes of it.
+    #[cold]
+    pub(super) fn sign_in(&mut self, now: Instant, asked: Asked) -> bool {
+        let Asked { station, name, secret } = asked;
+        let origin = self.origin(station);
+        let Some((who, hash)) = self.users.password_of(&name) else {
+            self.router.verified(now, station, Verdict::Denied);
+            return true;
+        };
+        if self.sign_ins.is_none() {
+            self.sign_ins = SignIns::new();
+        }
+        let Some(sign_ins) = &mut self.sign_ins else {
+            error!(event = "sign_in.impossible", detail = "no random bytes", "passwords cannot be looked at");
+            self.router.verified(now, station, Verdict::Busy(NEVER));
+            return true;
+        };
+        sign_ins.ask(now, Attempt { station, origin, name, secret: Arc::new(secret), who, hash });
+        self.go_on_with_sign_ins(now);
+        !self.router.is_unverified(station)
+    }
+
+    fn origin(&mut self, id: StationId) -> Origin {
+        match self.peers.get(id) {
+            Some(Peer::Stream(connection)) => match connection.peer() {
+                Some(address) => address.ip().into(),
+                None => connection.who.uid().map_or(Origin::Here, Origin::User),
+            },
+            Some(Peer::Datagram(_, address)) => address.ip().into(),
+            None => Origin::Here,
+        }
+    }
+
+    /// Hands the next password to the verifier, and tells whoever can be told.
+    pub(super) fn go_on_with_sign_ins(&mut self, now: Instant) {
+        let Some(sign_ins) = &mut self.sign_ins else { return };
+        if let Some(verifier) = &self.verifier {
+            while let Some(done) = verifier.take() {
+                sign_ins.done(now, done);
+            }
+        }
+        while let Some(job) = sign_ins.next(now) {
+            let number = job.number;
+            if self.verifier.is_none() {
+                self.verifier = Verifier::start(self.waker.clone())
+                    .inspect_err(|e| error!(event = "sign_in.impossible", detail = %e, "passwords cannot be looked at"))
+                    .ok();
+            }
+            if self.verifier.as_ref().is_some_and(|v| v.begin(job)) {
+                break;
+            }
+            // It has died, or never lived: another one for the next password.
+            self.verifier = None;
+            sign_ins.give_up(number);
+        }
+        for (station, outcome) in sign_ins.told() {
+            self.tell_sign_in(now, station, outcome);
+        }
+    }
+
+    fn tell_sign_in(&mut self, now: Instant, id: StationId, outcome: Outcome) {
+        let station = id.number();
+        let verdict = match outcome {
+            Outcome::Right(who) | Outcome::Remembered(who) => {
+                if matches!(outcome, Outcome::Right(_)) {
+                    self.counts.passwords_right += 1;
+                } else {
+                    self.counts.passwords_remembered += 1;
+                }
+                let user = self.users.name(who).unwrap_or_default();
+                debug!(event = "sign_in.right", station, user, "signed in");
+                self.users.grant_of(who).map_or(Verdict::Denied, Verdict::Granted)
+            }
+            Outcome::Wrong { origin, who } => {
+                self.counts.passwords_wrong += 1;
+                let user = who.and_then(|who| self.users.name(who)).unwrap_or_else(|| "(unknown)".into());
+                let so_far = self.counts.passwords_wrong;
+                if now >= self.sign_in_log {
+                    self.sign_in_log = now + second();
+                    warn!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user or password");
+                } else {
+                    debug!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user or password");
+                }
+                Verdict::Denied
+            }
+            Outcome::Refused => {
+                self.counts.passwords_refused += 1;
+                debug!(event = "sign_in.refused", station, "not looked at, after too many wrong ones");
+                Verdict::Busy(LATER)
+            }
+        };
+        self.router.verified(now, id, verdict);
+        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if std::mem::take(&mut connection.waits) && !connection.queued {
+            connection.queued = true;
+            self.ready.push(id);
+        }
+    }
+
+    /// What a station has said behind its hello waits with it; it is not read any more.
+    #[cold]
+    pub(super) fn hold(&mut self, now: Instant, id: StationId, at: usize, n: usize) {
+        match self.peers.get(id) {
+            Some(Peer::Stream(connection)) => {
+                // The event that it has broken may have come with the last that it said.
+                if connection.ended
+                    && let Some(e) = connection.take_error()
+                {
+                    return self.lose(now, id, &e.to_string());
+                }
+                connection.waits = true;
+                if at < n {
+                    self.held.insert(id, self.buffer[at..n].into());
+                }
+            }
+            Some(Peer::Datagram(..)) if at < n => self.counts.datagrams_early += 1,
+            _ => {}
+        }
+    }
+
+    /// What a station had said while it waited is in the buffer now. `None`: it had not.
+    #[cold]
+    pub(super) fn take_held(&mut self, id: StationId) -> Option<usize> {
+        let bytes = self.held.remove(&id)?;
+        self.buffer[..bytes.len()].copy_from_slice(&bytes);
+        Some(bytes.len())
+    }
+
+    /// A station is gone.
+    pub(super) fn forget_sign_in(&mut self, id: StationId) {
+        if let Some(sign_ins) = &mut self.sign_ins {
+            sign_ins.forget(id);
+            self.held.remove(&id);
+        }
+    }
+
+    /// The users are others now.
+    pub(super) fn reload_sign_ins(&mut self) {
+        if let Some(sign_ins) = &mut self.sign_ins {
+            sign_ins.reload(|who, hash| self.users.has_still(who, hash), |name| self.users.password_of(name));
+        }
+    }
+
+    /// Whether a station has to wait for the verdict on its password.
+    pub(super) fn waits(&self, id: StationId) -> bool {
+        self.sign_ins.is_some() && self.router.is_unverified(id)
+    }
+}
