@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::time::Duration;
 
-use chappe_core::dialect::messi::repr::{Code, ServerToClient};
+use chappe_core::dialect::messi::repr::{Code, Hello, ServerToClient};
 use support::{Daemon, Station, Stream, until};
 
 /// The end that is the board's, not blocking, and the path of the daemon's end.
@@ -96,4 +96,22 @@ fn a_line_that_goes_away_is_opened_again() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(daemon.cpu() - before < Duration::from_millis(100), "it spins on a line that is gone");
     assert!(daemon.station("other").is_alive());
+}
+
+#[test]
+fn who_is_let_go_while_a_password_is_looked_at_leaves_the_line_to_the_next() {
+    let (board, path) = line();
+    let dear = chappe_linux::password::Cost { memory: 256 * 1024, passes: 4 };
+    let hash = chappe_linux::password::hash(b"open sesame", dear).unwrap();
+    let mut daemon = Daemon::start(&format!(
+        "[limits]\nhello_within_ms = 100\n[[users]]\nname = \"anna\"\npassword_hash = \"{hash}\"\n\
+         [[listeners]]\naddress = \"serial://{path}\"\n"
+    ));
+    daemon.event("serial.opened");
+    let mut board = Station::new(Stream::File(board));
+    let hello = Hello { seq: 1, name: "one", user: "anna", token: b"open sesame", ..Hello::default() };
+    assert_eq!(board.hello_as(hello), Err(Code::NotIntroduced), "that took too long");
+    daemon.event("connection.closed");
+    board.hello("another");
+    assert!(board.is_alive());
 }

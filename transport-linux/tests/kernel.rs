@@ -332,3 +332,18 @@ fn last_words_arrive_if_what_the_peer_still_sent_is_read_before_closing() {
         assert_eq!(words, b"last words", "{kind}");
     }
 }
+
+#[test]
+fn what_was_said_before_a_reset_can_still_be_read_and_the_error_is_known_by_then() {
+    let [(_, server, client), _] = pairs();
+    (&client).write_all(b"last words").unwrap();
+    // Closing with no time to linger resets the connection.
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let mut watch = Watch::new(&server, Interest::READABLE);
+    assert!((0..5).any(|_| watch.wait(1000).read_closed));
+    let mut room = [0; 64];
+    assert_eq!((&server).read(&mut room).unwrap(), 10);
+    let error = SockRef::from(&server).take_error().unwrap().expect("it is known");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}

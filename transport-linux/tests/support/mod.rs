@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
 pub mod msgq;
+pub mod tls;
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -246,6 +247,7 @@ pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     File(std::fs::File),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
 }
 
 impl Stream {
@@ -254,6 +256,7 @@ impl Stream {
             Stream::Tcp(s) => (s, None),
             Stream::Unix(s) => (s, None),
             Stream::File(s) => (s, None),
+            Stream::Tls(s) => (s, None),
         }
     }
 
@@ -263,6 +266,7 @@ impl Stream {
             Stream::Tcp(s) => s.set_read_timeout(patience).unwrap(),
             Stream::Unix(s) => s.set_read_timeout(patience).unwrap(),
             Stream::File(_) => {}
+            Stream::Tls(s) => s.sock.set_read_timeout(patience).unwrap(),
         }
     }
 }
@@ -300,6 +304,7 @@ impl Station {
             Stream::Tcp(s) => s.write_all(bytes),
             Stream::Unix(s) => s.write_all(bytes),
             Stream::File(s) => s.write_all(bytes),
+            Stream::Tls(s) => s.write_all(bytes).and_then(|()| s.flush()),
         }
     }
 
