@@ -6,6 +6,8 @@
 //! dialect sees slices, never the router's tables nor another dialect; the router calls
 //! only what is here.
 
+#[cfg(feature = "clacks")]
+pub mod clacks;
 pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
