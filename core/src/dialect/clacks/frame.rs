@@ -17,7 +17,9 @@
 //! ```
 //!
 //! for which the router does what it does for the beginning of a frame (`keep_half` of all
-//! the input). `Cut::Frame { size }` needs no change: `size` counts what was kept.
+//! the input). `Cut::Frame { size }` needs no change: `size` counts what was kept. Where there
+//! were only empty lines, and no line has begun, it is `Cut::More` as before: nothing is kept,
+//! and no time runs in which a line has to be whole.
 //!
 //! A line that [`Finder::is_odd`] has to be changed before it is understood. That needs room
 //! for all of it: the buffer where the router puts frames together that came in pieces. So
