@@ -5,6 +5,7 @@
 //! | `world.rs` | a real router and real clients under a virtual clock |
 //! | `msgq.rs` | a station that speaks MSGQ, as strict as the original libraries |
 //! | `json.rs` | JSON as those libraries read it |
+//! | `clacks/` | clients, links and a second server of Net::Clacks |
 //! | `dialogue.rs` | finds, reads and plays dialogues: the vectors of MSGQ |
 //! | `memory.rs` | memory for a router of any size |
 //! | `event.rs` | what a client was told, owned, so that tests can keep and compare it |
@@ -16,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clacks;
 pub mod daemon;
 pub mod dialogue;
 pub mod event;

@@ -1,0 +1,38 @@
+//! Every vector of `wire/clacks.md` section 17, and the timers below them: line by line, together as far
+//! as the order allows, octet by octet, and each client's stream cut once at every octet.
+//!
+//! This runner finds the files: see `vectors/README.md`. Each is also played against the plain server
+//! of the tests, as the original and as a new one, so that what fails here is not the runner.
+
+use chappe_host_tests::clacks::host::Host;
+use chappe_host_tests::clacks::plain::{Habits, Plain};
+use chappe_host_tests::clacks::script::{Cut, all};
+use chappe_host_tests::clacks::users::User;
+use chappe_host_tests::vectors::folder;
+
+fn plain(original: bool) -> Plain {
+    let mut p = Plain::default();
+    p.habits = Habits { raw_times: original, echoes: original, forwards_denied: original };
+    p
+}
+
+#[test]
+fn there_are_as_many_as_on_the_page() {
+    let all = all();
+    assert_eq!(all.len(), 57);
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    for s in all {
+        assert!(readme.contains(&format!("| `clacks/{}` |", s.name)), "no line for {}", s.name);
+    }
+}
+
+#[test]
+fn the_runner_by_the_plain_server() {
+    for s in &all() {
+        for original in [false, true] {
+            for cut in [Cut::Lines, Cut::Together, Cut::Octets] {
+                s.play(&mut plain(original), &cut, original);
+            }
+        }
+    }
+}
