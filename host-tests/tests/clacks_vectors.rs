@@ -4,10 +4,8 @@
 //! This runner finds the files: see `vectors/README.md`. Each is also played against the plain server
 //! of the tests, as the original and as a new one, so that what fails here is not the runner.
 
-use chappe_host_tests::clacks::host::Host;
 use chappe_host_tests::clacks::plain::{Habits, Plain};
 use chappe_host_tests::clacks::script::{Cut, all};
-use chappe_host_tests::clacks::users::User;
 use chappe_host_tests::vectors::folder;
 
 fn plain(original: bool) -> Plain {

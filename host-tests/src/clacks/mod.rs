@@ -41,3 +41,57 @@ pub fn base64(bytes: &[u8]) -> String {
 pub fn token(user: &str, password: &str) -> String {
     format!("{}:{}", base64(user.as_bytes()), base64(password.as_bytes()))
 }
+
+/// Which server a test is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The plain one of the tests.
+    Plain,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 1] = [Kind::Plain];
+
+    /// A server with the times of the page.
+    pub fn host(self) -> Box<dyn host::Host> {
+        self.with(plain::Times::DEFAULT)
+    }
+
+    /// A server with these times.
+    pub fn with(self, times: plain::Times) -> Box<dyn host::Host> {
+        match self {
+            Kind::Plain => Box::new(plain::Plain::new(times, 0)),
+        }
+    }
+
+    /// A server whose clock is this many microseconds before the others'.
+    pub fn ahead(self, micros: i64) -> Box<dyn host::Host> {
+        match self {
+            Kind::Plain => Box::new(plain::Plain::new(plain::Times::DEFAULT, micros)),
+        }
+    }
+}
+
+/// The same test with each server; which one is printed if it fails.
+pub fn each(test: impl Fn(&mut dyn host::Host)) {
+    each_with(plain::Times::DEFAULT, test);
+}
+
+/// As [`each`], with these times.
+pub fn each_with(times: plain::Times, test: impl Fn(&mut dyn host::Host)) {
+    for kind in Kind::ALL {
+        println!("--- the server is {kind:?}");
+        test(&mut *kind.with(times));
+    }
+}
+
+/// The same test with each pair of master and slave.
+pub fn each_pair(test: impl Fn(Kind, Kind)) {
+    for master in Kind::ALL {
+        for slave in Kind::ALL {
+            println!("--- the master is {master:?}, the slave {slave:?}");
+            test(master, slave);
+        }
+    }
+}

@@ -158,6 +158,12 @@ fn decimal(t: i64) -> String {
 }
 
 impl Plain {
+    /// With these times, and a clock that is as many microseconds ahead.
+    pub fn new(times: Times, ahead: i64) -> Self {
+        let plain = Plain::default();
+        Plain { times, calendar: plain.calendar + ahead, ..plain }
+    }
+
     fn micros(&self) -> i64 {
         self.calendar + self.now as i64 * 1000
     }
@@ -593,7 +599,7 @@ impl Plain {
         let lines: Vec<Vec<u8>> = self
             .store
             .iter()
-            .filter(|(k, e)| !(only_own && e.from_master) && !k.iter().skip(1).any(|b| *b == b'='))
+            .filter(|(k, e)| !(only_own && e.from_master || k.iter().skip(1).any(|b| *b == b'=')))
             .map(|(key, e)| {
                 let times = decimal(e.modified);
                 if e.deleted {
