@@ -49,6 +49,10 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.life = Life::Closing(why);
         self.pool.clear(&mut st.stash);
+        #[cfg(feature = "clacks")]
+        self.end_clacks(n);
+        #[cfg(feature = "msgq")]
+        let st = &mut self.stations[n];
         #[cfg(feature = "msgq")]
         if core::mem::take(&mut st.held) {
             // it has not said a word, and does not know its name: nothing else may come first
