@@ -3,6 +3,7 @@
 //! Owns: reading a value without that counting as an access, and putting rows back as they
 //! were. Does not own the copy, nor when it is made.
 
+use super::rows::State;
 use super::{Applied, FixedStore, Forget, Found, Stamp, Store, StoreError, StoredRow};
 use crate::buffer::Rows;
 
@@ -26,7 +27,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
     /// which node changed it.
     pub fn look(&self, name: &str, out: &mut [u8]) -> Option<(Found, u32)> {
         let row = &self.rows[self.find(name).1?];
-        if row.state != super::State::Value {
+        if row.state != State::Value {
             return None;
         }
         let found = Found { len: row.value_len as usize, changed: row.changed, accessed: row.accessed };
