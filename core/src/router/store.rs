@@ -16,22 +16,39 @@
 //! | `store/rows.rs` | what a store of fixed size is made of |
 //! | `store/fixed.rs` | that store |
 //! | `store/restore.rs` | rows as a copy elsewhere has them |
+//! | `store/order.rs` | all entries in the order of their names |
+//! | `store/merge.rs` | entries as another node has them |
+//! | `store/sweep.rs` | what goes without being removed: stale, over, everything |
 //! | `store/keeping.rs` | what a store can say about its disk |
 
 mod fixed;
 #[cfg(feature = "durable")]
 mod keeping;
+#[cfg(feature = "clacks")]
+mod merge;
+#[cfg(feature = "clacks")]
+mod order;
+#[cfg(all(test, feature = "clacks"))]
+mod ordered_tests;
 mod restore;
 mod rows;
+#[cfg(feature = "clacks")]
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use fixed::FixedStore;
 #[cfg(feature = "durable")]
 pub use keeping::{Keeping, Kept};
+#[cfg(feature = "clacks")]
+pub use order::Entry;
 pub use restore::Stored;
 pub use rows::{Forget, NoMemory, StoreMemory, StoreParts, StoreSettings, StoredRow};
+#[cfg(feature = "clacks")]
+pub use sweep::Swept;
 
+#[cfg(feature = "clacks")]
+use crate::limits::MAX_NAME;
 use core::fmt;
 use core::str::FromStr;
 
@@ -219,6 +236,61 @@ pub trait Store {
     /// Drops tombstones that are older than agreed, a bounded number. Whether there are
     /// more of them: call again.
     fn expire_tombstones(&mut self, now: Stamp) -> bool;
+
+    /// The first entry, value or tombstone, whose name comes behind `after`, byte by byte;
+    /// `None`: the very first. `out` has room for a name and a value ([`MAX_NAME`] +
+    /// [`Store::max_value`]); a shorter one shortens the value, which [`Entry::len`] tells, and
+    /// one shorter than [`MAX_NAME`] finds nothing. Takes about as many steps as the number of
+    /// entries has binary digits, not more than a few times that. Is no access.
+    ///
+    /// Who goes on behind the name found last sees what is there all the time exactly once, in
+    /// order, whatever else comes and goes.
+    #[cfg(feature = "clacks")]
+    fn following<'o>(&self, after: Option<&str>, out: &'o mut [u8]) -> Option<Entry<'o>>;
+
+    /// Takes an entry over from another node, if there is none of its name here, neither value
+    /// nor tombstone, or if it was changed strictly later than that. It says nothing new if it is
+    /// the same value or a tombstone too: then, and if it is older, it is [`Applied::Older`]. So
+    /// the origin does not count, unlike in [`Store::set`].
+    ///
+    /// What is stored are the value, both times and the origin, as they are: one that says that
+    /// it was not accessed for long is stale at the next [`Store::sweep`]. A tombstone, whose
+    /// value is ignored, is kept for its time from now on, by the clock of this node. One that
+    /// is older than that already still removes an older value, but is not kept; without a
+    /// value it is [`Applied::Absent`].
+    ///
+    /// # Errors
+    /// As [`Store::set`]; an entry that is not whole is [`StoreError::TooBig`].
+    #[cfg(feature = "clacks")]
+    fn merge(&mut self, entry: &Entry<'_>) -> Result<Applied, StoreError>;
+
+    /// Forgets everything, tombstones too, and leaves none: older changes that arrive later
+    /// count. What takes a listing or a sweep on from before goes on among what comes after.
+    ///
+    /// # Errors
+    /// If the disk cannot take note of it: nothing has changed.
+    #[cfg(feature = "clacks")]
+    fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets the first value at or behind `from` that was neither read nor changed for more
+    /// than `stale_micros` before `now`, without a tombstone, and says its name. Looks at no
+    /// more than `budget` rows and takes what it looked at off it. One that cannot be forgotten
+    /// on disk now is forgotten by a later sweep: this one ends.
+    #[cfg(feature = "clacks")]
+    fn sweep<'o>(
+        &mut self,
+        from: Cursor,
+        budget: &mut usize,
+        now: Stamp,
+        stale_micros: u64,
+        name: &'o mut [u8; MAX_NAME],
+    ) -> Swept<'o>;
+
+    /// Drops the oldest tombstone if it is older than agreed, and says its name. For who wants
+    /// the names; [`Store::expire_tombstones`] does the same without. Whether there are more
+    /// of them: call again.
+    #[cfg(feature = "clacks")]
+    fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str>;
 
     /// Wants all that has changed so far to be on disk soon, if that is where it is kept.
     /// Returns the number that [`Store::kept`] will have come to then; it never goes down.

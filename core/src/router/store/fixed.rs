@@ -8,6 +8,8 @@ use super::{
     Applied, Cursor, Forget, Found, Listed, NoMemory, Stamp, Step, Store, StoreError, StoreParts, StoreSettings,
     StoredRow,
 };
+#[cfg(feature = "clacks")]
+use super::{Entry, Swept};
 use crate::buffer::Rows;
 use crate::buffer::slab::{self, Ends, Slab};
 use crate::limits::MAX_NAME;
@@ -34,6 +36,9 @@ pub struct FixedStore<'s, R: ?Sized = VecView<StoredRow>, F = ()> {
     pub(super) buried: (u32, u32),
     /// Latest time that was handed in.
     pub(super) seen: Stamp,
+    /// Of the tree that `order.rs` owns; 0: none.
+    #[cfg(feature = "clacks")]
+    pub(super) top: u32,
     pub(super) heir: F,
 }
 
@@ -64,6 +69,8 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
             tombstones: Ends::EMPTY,
             buried: (0, 0),
             seen: Stamp(0),
+            #[cfg(feature = "clacks")]
+            top: 0,
             heir,
         })
     }
@@ -162,12 +169,21 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
             return;
         }
         self.count_tombstone(n, false);
+        self.forget(n);
+    }
+
+    /// Row `n`, which is no tombstone (any more), goes and leaves nothing.
+    pub(super) fn forget(&mut self, n: u32) {
         let StoredRow { hash, next, first, name_len, .. } = self.rows[n];
-        if F::HEARS {
+        if F::HEARS || cfg!(feature = "clacks") {
             let mut name = [0; MAX_NAME];
             let name = &mut name[..(name_len as usize).min(MAX_NAME)];
             self.blocks.read(first, 0, name);
-            self.heir.forget(name);
+            if F::HEARS {
+                self.heir.forget(name);
+            }
+            #[cfg(feature = "clacks")]
+            self.delist(n, name);
         }
         let bucket = self.bucket(hash);
         if self.buckets[bucket] == n {
@@ -205,6 +221,8 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
             ..<StoredRow as slab::Row>::EMPTY
         };
         self.buckets[bucket] = n;
+        #[cfg(feature = "clacks")]
+        self.enlist(n, name.as_bytes());
         Ok(n)
     }
 
@@ -391,6 +409,40 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
         true
     }
 
+    #[cfg(feature = "clacks")]
+    fn following<'o>(&self, after: Option<&str>, out: &'o mut [u8]) -> Option<Entry<'o>> {
+        self.entry_behind(after, out)
+    }
+
+    #[cfg(feature = "clacks")]
+    fn merge(&mut self, entry: &Entry<'_>) -> Result<Applied, StoreError> {
+        self.take_over(entry)
+    }
+
+    #[cfg(feature = "clacks")]
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.forget_all();
+        Ok(())
+    }
+
+    #[cfg(feature = "clacks")]
+    fn sweep<'o>(
+        &mut self,
+        from: Cursor,
+        budget: &mut usize,
+        now: Stamp,
+        stale_micros: u64,
+        name: &'o mut [u8; MAX_NAME],
+    ) -> Swept<'o> {
+        self.seen = self.seen.max(now);
+        self.sweep_where(from, budget, |accessed| now.0.saturating_sub(accessed.0) > stale_micros, name)
+    }
+
+    #[cfg(feature = "clacks")]
+    fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
+        self.expire_one(now, name)
+    }
+
     fn len(&self) -> usize {
         self.rows.used() - self.buried.0 as usize
     }
@@ -448,6 +500,8 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
         if listed != dead.0 || self.tombstones.last != prev {
             return Err("store: a tombstone is not in the list");
         }
+        #[cfg(feature = "clacks")]
+        self.check_order()?;
         self.blocks.check(blocks)
     }
 }

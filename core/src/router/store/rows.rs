@@ -13,7 +13,8 @@ pub(super) enum State {
     Tombstone,
 }
 
-/// The memory of one value or tombstone, without its bytes: 48 bytes.
+/// The memory of one value or tombstone, without its bytes: 48 bytes, and 8 more where values
+/// are kept in the order of their names (feature `clacks`).
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRow {
     pub(super) changed: Stamp,
@@ -21,6 +22,9 @@ pub struct StoredRow {
     pub(super) accessed: Stamp,
     /// Among the tombstones, oldest first.
     pub(super) link: Link,
+    /// The rows below on the left and on the right in the tree of names; 0: none.
+    #[cfg(feature = "clacks")]
+    pub(super) sides: [u32; 2],
     /// Next row of the same bucket, 0 for none; of a free row: the next free one.
     pub(super) next: u32,
     pub(super) hash: u32,
@@ -37,6 +41,8 @@ impl slab::Row for StoredRow {
         changed: Stamp(0),
         accessed: Stamp(0),
         link: Link::NONE,
+        #[cfg(feature = "clacks")]
+        sides: [0; 2],
         next: 0,
         hash: 0,
         origin: 0,
@@ -75,12 +81,12 @@ pub struct StoreParts<'s, R: ?Sized = VecView<StoredRow>> {
     pub links: &'s mut [u32],
 }
 
-/// Who is told which tombstones go: a store that keeps a copy of itself somewhere else drops
-/// them there too. Nobody, for most.
+/// Who is told which tombstones go, and which values go without leaving one: a store that keeps
+/// a copy of itself somewhere else drops them there too. Nobody, for most.
 pub trait Forget {
     /// Whether anybody listens: what nobody hears is not even read.
     const HEARS: bool = true;
-    /// The tombstone of `name` is gone.
+    /// The tombstone of `name` is gone, or its value without a tombstone.
     fn forget(&mut self, name: &[u8]);
 }
 

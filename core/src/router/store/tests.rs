@@ -2,6 +2,7 @@
 
 extern crate std;
 use super::*;
+use crate::buffer::Rows;
 use crate::limits::MAX_NAME;
 use std::collections::BTreeMap;
 use std::format;
@@ -21,6 +22,37 @@ fn text(s: &mut FixedStore<'_>, name: &str) -> Option<String> {
     let mut out = [0xa5; 100];
     let found = s.get(name, at(0), &mut out)?;
     Some(String::from_utf8(out[..found.len].to_vec()).unwrap())
+}
+
+/// Rows in a heap's vector.
+pub(super) struct Heap(Vec<StoredRow>, usize);
+
+impl Heap {
+    pub(super) fn new(room: usize) -> Self {
+        Heap(Vec::new(), room)
+    }
+}
+
+impl Rows<StoredRow> for Heap {
+    fn made(&self) -> &[StoredRow] {
+        &self.0
+    }
+    fn made_mut(&mut self) -> &mut [StoredRow] {
+        &mut self.0
+    }
+    fn room(&self) -> usize {
+        self.1
+    }
+    fn make(&mut self, row: StoredRow) -> bool {
+        let fits = self.0.len() < self.1;
+        if fits {
+            self.0.push(row);
+        }
+        fits
+    }
+    fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 #[test]
@@ -194,7 +226,7 @@ fn memory_is_cleared_for_the_next_store_and_too_little_is_refused() {
     assert!(FixedStore::new(memory.parts(), StoreSettings { block: 0, ..SETTINGS }).is_err());
     assert!(FixedStore::new(memory.parts(), StoreSettings { rows: 0, ..SETTINGS }).is_err());
     assert!(FixedStore::new(StoreMemory::<4, 0, 4, 16>::new().parts(), SETTINGS).is_err());
-    assert_eq!(size_of::<StoredRow>(), 48);
+    assert_eq!(size_of::<StoredRow>(), if cfg!(feature = "clacks") { 56 } else { 48 });
 }
 
 /// What a store of unlimited memory would hold.
