@@ -215,8 +215,8 @@ impl Router<'_> {
     pub(super) fn reach_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
         let instance = self.instance_row(d.letter.instance);
         let resumed = self.take_up(d.sender, reached);
-        let kinds = self.names.kinds(row);
-        for (kind, _) in kinds.iter().enumerate().filter(|(kind, there)| **there && *kind != d.but) {
+        let (kinds, but) = (self.names.kinds(row), d.but);
+        for (kind, _) in kinds.iter().enumerate().filter(|(kind, there)| **there && *kind != but) {
             let mut m = self.names.row(row).members.first;
             let mut last = 0;
             while m != 0 {

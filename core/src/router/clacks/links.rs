@@ -106,14 +106,8 @@ impl Router<'_> {
         }
         let mut spare = heapless::String::<MAX_NAME, u8>::new();
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
-        let entry = Entry {
-            name,
-            value: if sync.deleted { &[] } else { sync.value },
-            changed: stamp(sync.modified),
-            accessed: stamp(sync.accessed),
-            origin,
-            deleted: sync.deleted,
-        };
+        let value = (!sync.deleted).then_some(sync.value);
+        let entry = Entry::new(name, value, stamp(sync.modified), stamp(sync.accessed), origin);
         match self.store.get_mut().merge(&entry) {
             Ok(Applied::Done) => self.counters.one(Counter::ValuesMerged),
             Ok(_) => self.counters.one(Counter::ValuesOlder),

@@ -4,7 +4,7 @@
 //! Does not own who knows users: that is the gate.
 
 use super::super::stations::{Life, Unverified};
-use super::super::{Counter, Gate, Grant, Newcomer, Reason, Rights, Router, Verdict};
+use super::super::{Counter, Grant, Newcomer, Reason, Rights, Router, Verdict};
 use super::Place;
 use crate::dialect::Dialect;
 use crate::dialect::clacks::overhead::{Flags, Step};

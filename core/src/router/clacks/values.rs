@@ -167,7 +167,7 @@ impl Router<'_> {
 
     /// When values are to be looked at that may be forgotten.
     pub(super) fn sweep_at(&self) -> Option<Instant> {
-        let wanted = !self.settings.clacks.stale_after.is_zero() || !self.clacks.monitors.is_empty();
+        let wanted = self.settings.clacks.stale_after > Duration::ZERO || !self.clacks.monitors.is_empty();
         wanted.then_some(self.clacks.next_sweep)
     }
 
@@ -193,7 +193,7 @@ impl Router<'_> {
                 self.show_forgotten("CLEANDELETED=", &name);
             }
         }
-        if !self.settings.clacks.stale_after.is_zero() && self.forget_stale() {
+        if self.settings.clacks.stale_after > Duration::ZERO && self.forget_stale() {
             next = SWEEP_AGAIN;
         }
         self.clacks.next_sweep = self.now + next;
@@ -207,7 +207,7 @@ impl Router<'_> {
         loop {
             let (mut name, mut room) = (Name::new(), [0; MAX_NAME]);
             match self.store.get_mut().sweep(from, &mut budget, now, stale, &mut room) {
-                Swept::Forgotten { name: gone, next } => {
+                Swept::Gone { name: gone, next } => {
                     let _ = name.push_str(gone);
                     from = next;
                 }
@@ -258,7 +258,7 @@ impl Router<'_> {
             List::Reply if entry.origin == self.clacks.sync => Some(0),
             _ => {
                 let sync = super::links::entry_line(&entry, here);
-                let len = emit::key_sync(&sync, self.encode);
+                let len = if entry.is_whole() { emit::key_sync(&sync, self.encode) } else { None };
                 if matches!(len, None | Some(0)) {
                     self.counters.one(Counter::Uncrossed);
                 }
