@@ -17,7 +17,6 @@ pub enum Action {
     Close(StationId, Reason),
     /// What kept the router from hearing it is over: offer it again what
     /// [`Router::receive`](super::Router::receive) did not take, and read on.
-    #[cfg(feature = "later")]
     Resume(StationId),
 }
 

@@ -52,9 +52,7 @@
 //!                 router.sent(now, id, n);
 //!             }
 //!             Action::Close(id, reason) => { /* drop its socket, log `reason` */ }
-//!             // only where gates take their time, or some dialects are spoken
-//!             #[allow(unreachable_patterns)]
-//!             _ => {}
+//!             Action::Resume(id) => { /* hear again what it has said and was not taken */ }
 //!         }
 //!     }
 //!     if bytes.is_empty() {

@@ -155,6 +155,7 @@ mod tests {
                     }
                     router.sent(now, id, bytes.len());
                 }
+                Action::Resume(_) => {}
                 Action::Close(of, reason) => {
                     assert_eq!(of, id);
                     why = Some(reason);

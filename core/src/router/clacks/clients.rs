@@ -141,7 +141,8 @@ impl Router<'_> {
 
     /// Ends a connection. Ids that are nobody's are ignored.
     pub(super) fn dismiss(&mut self, _n: u32, id: &[u8]) {
-        let number = id.rsplit(|b| *b == b':').next().and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
+        let number =
+            id.rsplit(|b| *b == b':').next().and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
         let found = number.and_then(StationId::new).and_then(|id| self.stations.find(id));
         let linked = self.clacks.links.iter().copied().find(|link| self.id_of(*link).as_bytes() == id);
         if let Some(s) = found.filter(|s| self.id_of(*s).as_bytes() == id).or(linked) {

@@ -60,6 +60,7 @@ pub(crate) struct Own {
     pub(crate) again: bool,
     pub(crate) pause: Pause,
     /// How the flush at hand went.
+    #[cfg(feature = "durable")]
     flushed: Option<Code>,
     /// When its transport last took something.
     pub(crate) spoken: Instant,
@@ -81,6 +82,7 @@ impl Own {
         monitors: false,
         again: false,
         pause: Pause(0),
+        #[cfg(feature = "durable")]
         flushed: None,
         spoken: Instant::ZERO,
         pinged: Instant::ZERO,
@@ -119,6 +121,7 @@ pub(crate) struct Pause(u8);
 
 impl Pause {
     /// The disk has not come as far as its `FLUSH`.
+    #[cfg(feature = "durable")]
     const FLUSH: u8 = 1;
     /// What it wanted listed is not all in its outbox.
     const LIST: u8 = 2;

@@ -6,7 +6,9 @@
 
 use super::super::store::{StoreError, Swept};
 use super::super::{Counter, Rights, Router};
-use super::{List, Pause};
+use super::List;
+#[cfg(feature = "durable")]
+use super::Pause;
 use crate::dialect::clacks::repr::Line;
 use crate::dialect::clacks::{emit, name, number, translate};
 use crate::limits::MAX_NAME;
