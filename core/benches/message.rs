@@ -147,6 +147,7 @@ impl Node {
                     self.router.sent(NOW, id, k);
                     n += k;
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, why) => panic!("{id} closed: {}", why.text()),
             }
         }

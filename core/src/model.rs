@@ -30,6 +30,9 @@ pub enum Raw<'f> {
         /// It has `\\u` escapes, which not every recipient can read: it is written anew.
         escaped: bool,
     },
+    /// A line of Clacks that says the letter, without its end.
+    #[cfg(feature = "clacks")]
+    Clacks(&'f [u8]),
 }
 
 impl<'f> Raw<'f> {

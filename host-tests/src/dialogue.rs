@@ -223,6 +223,7 @@ impl Stage<'_, '_> {
                     let c = self.clients.values_mut().find(|c| c.id == Some(id)).expect("it writes to who is there");
                     c.heard.extend(frames(&bytes));
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, reason) => {
                     let c = self.clients.values_mut().find(|c| c.id == Some(id)).expect("it closes who is there");
                     c.id = None;

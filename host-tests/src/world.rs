@@ -207,6 +207,7 @@ impl World {
             busy = true;
             match action {
                 Action::Write(id) => self.write(id),
+                Action::Resume(_) => {}
                 Action::Close(id, reason) => {
                     if let Some(s) = self.stations.iter_mut().find(|s| s.id == Some(id)) {
                         s.id = None;

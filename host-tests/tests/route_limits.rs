@@ -133,6 +133,7 @@ impl Raw {
                     let n = n.sum();
                     router.sent(now, id, n);
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, reason) => {
                     assert_eq!(id, self.id);
                     self.closed = true;
@@ -235,6 +236,7 @@ fn a_port_scanner_s_bytes_are_hopeless_at_once() {
     while let Some(action) = w.router.next_action(w.now) {
         match action {
             Action::Write(id) => w.router.sent(w.now, id, usize::MAX),
+            Action::Resume(_) => {}
             Action::Close(..) => raw.closed = true,
         }
     }

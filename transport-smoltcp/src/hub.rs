@@ -106,6 +106,8 @@ impl<'s> Hub<'s> {
         while let Some(action) = self.router.next_action(now) {
             match action {
                 Action::Write(id) => self.write(now, id, sockets),
+                // nobody of the native dialect is ever kept waiting, nor does this gate take its time
+                Action::Resume(_) => {}
                 Action::Close(id, _) => {
                     if let Some(slot) = find(self.slots, id) {
                         sockets.get_mut::<tcp::Socket<'_>>(slot.socket).close();

@@ -150,6 +150,7 @@ impl Bench {
                     }
                     router.sent(now, id, out.len());
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, _) if Some(id) == self.station => {
                     self.station = None;
                     self.again_at = now + Duration::from_millis(1000);

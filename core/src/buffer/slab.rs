@@ -92,6 +92,13 @@ impl<'s, T: Row, R: Rows<T> + ?Sized> Slab<'s, T, R> {
         self.used -= 1;
     }
 
+    /// Gives all rows back, and their memory as if it had never been used.
+    #[cfg(feature = "clacks")]
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        (self.free, self.used) = (0, 0);
+    }
+
     pub(crate) fn used(&self) -> usize {
         self.used as usize
     }

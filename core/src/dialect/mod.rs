@@ -20,6 +20,8 @@ pub(crate) use msgq::{
 };
 
 use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
+#[cfg(feature = "clacks")]
+pub(crate) use clacks::session::Session as ClacksSession;
 
 /// A wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub enum Dialect {
     /// That of BIND 10's message bus.
     #[cfg(feature = "msgq")]
     Msgq,
+    /// That of Net::Clacks.
+    #[cfg(feature = "clacks")]
+    Clacks,
 }
 
 impl Dialect {
@@ -39,6 +44,8 @@ impl Dialect {
         Dialect::Messi,
         #[cfg(feature = "msgq")]
         Dialect::Msgq,
+        #[cfg(feature = "clacks")]
+        Dialect::Clacks,
     ];
 
     /// As lists show it.
@@ -47,15 +54,43 @@ impl Dialect {
             Dialect::Messi => "messi",
             #[cfg(feature = "msgq")]
             Dialect::Msgq => "msgq",
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => "clacks",
         }
     }
 
     /// What its clients do and expect, where dialects differ.
     pub(crate) const fn ways(self) -> Ways {
         match self {
-            Dialect::Messi => Ways { hello: true, pings: true, misses: true, outcomes: true, numbers: false },
+            Dialect::Messi => Ways {
+                hello: true,
+                pings: true,
+                frames: true,
+                misses: true,
+                answers: true,
+                outcomes: true,
+                numbers: false,
+            },
             #[cfg(feature = "msgq")]
-            Dialect::Msgq => Ways { hello: false, pings: false, misses: false, outcomes: false, numbers: true },
+            Dialect::Msgq => Ways {
+                hello: false,
+                pings: false,
+                frames: true,
+                misses: false,
+                answers: true,
+                outcomes: false,
+                numbers: true,
+            },
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => Ways {
+                hello: true,
+                pings: true,
+                frames: false,
+                misses: false,
+                answers: false,
+                outcomes: true,
+                numbers: false,
+            },
         }
     }
 }
@@ -67,8 +102,12 @@ pub(crate) struct Ways {
     pub(crate) hello: bool,
     /// They give signs of life; the silence of others means nothing.
     pub(crate) pings: bool,
+    /// Whatever they say is a sign of life.
+    pub(crate) frames: bool,
     /// They can live with a message less. Others are closed rather than left with a gap.
     pub(crate) misses: bool,
+    /// They can answer what they are asked. Others get letters, but are asked nothing.
+    pub(crate) answers: bool,
     /// They can be told how a request went. Others are closed if it matters to them.
     pub(crate) outcomes: bool,
     /// Their answers name a question by the asker's own number instead of the node's.
@@ -141,6 +180,9 @@ pub(crate) enum Said<'f> {
     /// Wants the node to stop.
     #[cfg(feature = "msgq")]
     Stop,
+    /// A line of Clacks: who may say it, and what it does, depends on what the connection is.
+    #[cfg(feature = "clacks")]
+    Line(clacks::repr::Command<'f>, &'f [u8]),
 }
 
 /// What is wanted of the node as a user of its own bus.
@@ -187,6 +229,9 @@ pub(crate) enum Cut {
         /// Octets of the frame, without those that `Session::cut` took itself.
         size: usize,
     },
+    /// The frame goes on behind the input, all of which belongs to it: nobody knows how far.
+    #[cfg(feature = "clacks")]
+    Open,
     /// A frame that is too big, but can be stepped over.
     Skip {
         /// Octets to step over.
@@ -212,6 +257,8 @@ pub(crate) enum Session {
     Messi(messi::session::Session),
     #[cfg(feature = "msgq")]
     Msgq(msgq::session::Session),
+    #[cfg(feature = "clacks")]
+    Clacks(ClacksSession),
 }
 
 impl Session {
@@ -220,6 +267,8 @@ impl Session {
             Dialect::Messi => Session::Messi(messi::session::Session::new()),
             #[cfg(feature = "msgq")]
             Dialect::Msgq => Session::Msgq(msgq::session::Session::new()),
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => Session::Clacks(ClacksSession::new()),
         }
     }
 
@@ -229,6 +278,8 @@ impl Session {
             Session::Messi(_) => Dialect::Messi,
             #[cfg(feature = "msgq")]
             Session::Msgq(_) => Dialect::Msgq,
+            #[cfg(feature = "clacks")]
+            Session::Clacks(_) => Dialect::Clacks,
         }
     }
 
@@ -240,6 +291,8 @@ impl Session {
             Session::Messi(s) => s.cut(input, limit),
             #[cfg(feature = "msgq")]
             Session::Msgq(s) => s.cut(input, limit),
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) => s.cut(input, limit),
         }
     }
 
@@ -257,6 +310,11 @@ impl Session {
             Session::Messi(s) => s.understand(frame, said),
             #[cfg(feature = "msgq")]
             Session::Msgq(s) => s.understand(frame, _here, &mut _memo.msgq, _spare, said),
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) => {
+                s.understand(frame, said);
+                Ok(())
+            }
         }
     }
 
@@ -266,6 +324,8 @@ impl Session {
             Session::Messi(s) => s.skipped(),
             #[cfg(feature = "msgq")]
             Session::Msgq(s) => s.skipped(),
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) => s.skipped(),
         }
     }
 
@@ -275,6 +335,30 @@ impl Session {
             Session::Messi(s) => s.is_inside(),
             #[cfg(feature = "msgq")]
             Session::Msgq(s) => s.is_inside(),
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) => s.is_inside(),
+        }
+    }
+
+    /// Whether the frame that was cut has octets in it that mean nothing, and has to be
+    /// [compacted](Session::compact) before it is understood.
+    #[inline]
+    pub(crate) fn is_odd(&self) -> bool {
+        match self {
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) => s.is_odd(),
+            _ => false,
+        }
+    }
+
+    /// Takes out of an odd frame what means nothing. Returns the octets that are left, all at
+    /// the front.
+    #[inline]
+    pub(crate) fn compact(&self, frame: &mut [u8]) -> usize {
+        match self {
+            #[cfg(feature = "clacks")]
+            Session::Clacks(s) if s.is_odd() => clacks::frame::compact(frame),
+            _ => frame.len(),
         }
     }
 
@@ -284,6 +368,8 @@ impl Session {
             Session::Messi(s) => Wording::Messi(s.framing()),
             #[cfg(feature = "msgq")]
             Session::Msgq(_) => Wording::Msgq,
+            #[cfg(feature = "clacks")]
+            Session::Clacks(_) => Wording::Clacks,
         }
     }
 }
@@ -294,6 +380,8 @@ pub(crate) enum Wording {
     Messi(messi::frame::Framing),
     #[cfg(feature = "msgq")]
     Msgq,
+    #[cfg(feature = "clacks")]
+    Clacks,
 }
 
 impl Wording {
@@ -302,7 +390,7 @@ impl Wording {
 
     /// How many kinds of wordings there are: the usual one, all that are rare, and one for each
     /// dialect more.
-    pub(crate) const KINDS: usize = if cfg!(feature = "msgq") { 3 } else { 2 };
+    pub(crate) const KINDS: usize = 2 + cfg!(feature = "msgq") as usize + cfg!(feature = "clacks") as usize;
 
     /// Which kind it is: 0 the usual one, 1 a rare one.
     pub(crate) fn kind(self) -> usize {
@@ -311,6 +399,8 @@ impl Wording {
             Wording::Messi(_) => 1,
             #[cfg(feature = "msgq")]
             Wording::Msgq => 2,
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => Wording::KINDS - 1,
         }
     }
 
@@ -318,6 +408,8 @@ impl Wording {
     pub(crate) fn of_kind(kind: usize) -> Option<Wording> {
         match kind {
             0 => Some(Wording::USUAL),
+            #[cfg(feature = "clacks")]
+            n if n == Wording::Clacks.kind() => Some(Wording::Clacks),
             #[cfg(feature = "msgq")]
             2 => Some(Wording::Msgq),
             _ => None,
@@ -331,6 +423,8 @@ impl Wording {
             Wording::Messi(f) => messi::emit::say(f, what, out),
             #[cfg(feature = "msgq")]
             Wording::Msgq => msgq::emit::say(_here, what, out),
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => clacks::emit::say(what, out),
         }
     }
 
@@ -353,10 +447,30 @@ impl Wording {
                     let body = frame.get(header as usize..).unwrap_or_default();
                     msgq::translate::letter(letter, body, |l| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
                 }
+                #[cfg(feature = "clacks")]
+                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
+                    messi::emit::letter(f, l, Raw::None, from, ask_id, out)
+                }),
                 _ => messi::emit::letter(f, letter, raw, from, ask_id, out),
             },
             #[cfg(feature = "msgq")]
-            Wording::Msgq => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
+            Wording::Msgq => match raw {
+                #[cfg(feature = "clacks")]
+                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
+                    msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
+                }),
+                _ => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
+            },
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => match raw {
+                Raw::Clacks(line) => clacks::emit::signal(line, out),
+                #[cfg(feature = "msgq")]
+                Raw::Msgq { frame, header, .. } => {
+                    let body = frame.get(header as usize..).unwrap_or_default();
+                    msgq::translate::letter(letter, body, |l| clacks::emit::letter(l, out))
+                }
+                _ => clacks::emit::letter(letter, out),
+            },
         }
     }
 
@@ -385,6 +499,9 @@ impl Wording {
             },
             #[cfg(feature = "msgq")]
             Wording::Msgq => msgq::emit::reply(_here, answer, raw, question, from, out),
+            // it has no questions, so nobody answers it
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => Some(0),
         }
     }
 
@@ -394,16 +511,20 @@ impl Wording {
             Wording::Messi(f) => messi::emit::pong(f, out),
             #[cfg(feature = "msgq")]
             Wording::Msgq => msgq::emit::pong(_body, out),
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => Some(0),
         }
     }
 
-    /// Octets of the frame at the front of an outbox, of which the first 16 octets (or all)
-    /// are given. `None`: the outbox is empty.
+    /// Octets of the frame at the front of `head`, which begins with as much of it as the
+    /// dialect needs to know. `None`: that is less.
     pub(crate) fn frame_size(self, head: &[u8]) -> Option<usize> {
         match self {
             Wording::Messi(f) => messi::emit::frame_size(f, head),
             #[cfg(feature = "msgq")]
             Wording::Msgq => msgq::emit::frame_size(head),
+            #[cfg(feature = "clacks")]
+            Wording::Clacks => clacks::emit::line_size(head),
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum Action {
     Write(StationId),
     /// The router has let go of it: drop the connection. The address is nobody's already.
     Close(StationId, Reason),
+    /// What kept the router from hearing it is over: offer it again what
+    /// [`Router::receive`](super::Router::receive) did not take, and read on.
+    Resume(StationId),
 }
 
 macro_rules! reasons {
@@ -56,6 +59,10 @@ reasons! {
     Unchecked "unchecked" Full ClosedUnchecked "its credentials could not be looked at now",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
     Denied "denied" Refused ClosedDenied "it was refused a name, and its dialect has no words for that",
+    #[cfg(feature = "clacks")]
+    Dismissed "dismissed" Refused ClosedDismissed "who manages the node has ended it",
+    #[cfg(feature = "clacks")]
+    LinkRefused "link_refused" Refused ClosedLinkRefused "the master refuses this node's user or password",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
     NoMemory "no_memory" Full ClosedMemory "no memory for what it sent or was to be told",
     Stopping "stopping" Stopping ClosedStopping "the node is stopping",

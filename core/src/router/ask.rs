@@ -101,7 +101,8 @@ impl Router<'_> {
             m = member.next_of_name();
             let st = &mut self.stations[member.station];
             let asked = member.instance == 0 || member.instance == instance;
-            if asked && member.station != n && st.life == Life::Ready && st.stamp != self.stamp {
+            let answers = st.session.dialect().ways().answers;
+            if asked && answers && member.station != n && st.life == Life::Ready && st.stamp != self.stamp {
                 st.stamp = self.stamp;
                 count += 1;
             }
@@ -139,6 +140,16 @@ impl Router<'_> {
         let each = self.requests.row(r).each;
         let st = &mut self.stations[to];
         let there = st.life == Life::Ready;
+        if !st.session.dialect().ways().answers {
+            if there && to != asker && st.stamp != self.stamp {
+                st.stamp = self.stamp;
+                // it hears what was asked; who asked waits for others
+                self.on_short = OnShort::Close;
+                let _ = self.hand_anew(delivery, to);
+                self.on_short = OnShort::Tell;
+            }
+            return;
+        }
         // of those who were counted, each is asked or told to be lost
         let due = if each { st.stamp == self.stamp - 1 } else { there && st.stamp != self.stamp };
         if to == asker || !due {

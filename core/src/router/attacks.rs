@@ -76,6 +76,7 @@ fn closed(r: &mut Router<'_>) -> Vec<String> {
     let mut v = Vec::new();
     while let Some(a) = r.next_action(t(0)) {
         match a {
+            Action::Resume(_) => {}
             Action::Close(id, why) => v.push(std::format!("{id:?} {why:?}")),
             Action::Write(id) => {
                 let n = r.output(id).map(<[u8]>::len).sum();

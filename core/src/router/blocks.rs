@@ -26,6 +26,12 @@ impl<'s> Blocks<'s> {
         Blocks { bytes, links, block, made: 0, free_list: 0, free: n as u32 }
     }
 
+    /// Gives everything back.
+    #[cfg(feature = "clacks")]
+    pub(super) fn clear(&mut self) {
+        (self.made, self.free_list, self.free) = (0, 0, self.links.len() as u32);
+    }
+
     pub(super) fn take_one(&mut self) -> u32 {
         self.free -= 1;
         if let Some(b) = self.free_list.checked_sub(1) {

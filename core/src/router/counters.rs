@@ -42,6 +42,10 @@ counters! {
     ClosedUnchecked "closed_unchecked" "Connections closed because their credentials could not be looked at: too many at once, or after too many wrong ones",
     ClosedMalformed "closed_malformed" "Stations closed for frames that cannot be understood",
     ClosedDenied "closed_denied" "Stations closed because they were refused a name and could not be told",
+    #[cfg(feature = "clacks")]
+    ClosedDismissed "closed_dismissed" "Connections ended by who manages the node",
+    #[cfg(feature = "clacks")]
+    ClosedLinkRefused "closed_link_refused" "Links to a master that refuses this node's user or password",
     ClosedSlow "closed_slow" "Stations closed because they did not read",
     ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame or for what they had to be told",
     ClosedStopping "closed_stopping" "Stations closed because the node stopped",
@@ -85,6 +89,16 @@ counters! {
     Flushes "flushes" "Flushes that were answered: what was changed before is on disk",
     #[cfg(feature = "durable")]
     FlushesFailed "flushes_failed" "Flushes that were answered: it is not, or it takes too long",
+    #[cfg(feature = "clacks")]
+    ValuesForgotten "values_forgotten" "Values forgotten because nobody asked for them for too long",
+    #[cfg(feature = "clacks")]
+    ValuesMerged "values_merged" "Changes of values taken over from linked nodes",
+    #[cfg(feature = "clacks")]
+    ValuesOlder "values_older" "Changes of values from linked nodes that are no newer than what is here",
+    #[cfg(feature = "clacks")]
+    Uncrossed "links_unsayable" "Changes and signals that a link has no words for",
+    #[cfg(feature = "clacks")]
+    UnknownLines "lines_unknown" "Lines of Clacks that are no command",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

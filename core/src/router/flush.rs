@@ -15,7 +15,9 @@ use crate::time::Instant;
 impl Router<'_> {
     /// Station `n` wants to know when all that has changed so far is on disk.
     pub(super) fn flush_values(&mut self, n: u32, seq: u32) {
-        if !self.stations[n].grant.rights.has(Rights::WRITE) {
+        // a barrier of Clacks is anybody's: nobody knows what it stands behind
+        let is_free = !self.stations[n].session.dialect().ways().frames;
+        if !is_free && !self.stations[n].grant.rights.has(Rights::WRITE) {
             return self.refuse(n, seq, Code::Refused, "no grant to write");
         }
         if self.stations[n].barriers >= self.settings.barriers {
@@ -72,6 +74,10 @@ impl Router<'_> {
 
     fn flushed(&mut self, n: u32, seq: u32, code: Code, text: &str) {
         self.counters.one(if code == Code::Ok { Counter::Flushes } else { Counter::FlushesFailed });
+        #[cfg(feature = "clacks")]
+        if self.stations[n].session.dialect() == crate::dialect::Dialect::Clacks {
+            return self.flush_over(n, code);
+        }
         self.outcome(n, seq, code, text);
     }
 }
@@ -84,11 +90,15 @@ mod tests {
     use super::super::store::{
         Applied, Cursor, FixedStore, Found, Kept, Stamp, Step, Store as Values, StoreError, StoreMemory, StoreSettings,
     };
+    #[cfg(feature = "clacks")]
+    use super::super::store::{Entry, Swept};
     use super::super::{Action, Newcomer, Open, Reason, Settings};
     use super::*;
     use crate::dialect::messi::frame::{Finder, Framing};
     use crate::dialect::messi::wire::{Writer, kind};
     use crate::id::StationId;
+    #[cfg(feature = "clacks")]
+    use crate::limits::MAX_NAME;
     use crate::model::{ClientToServer, Hello, List, ServerToClient, Store, StoreOp, What};
     use crate::storage::{Limits, Storage, StoreRef};
     use crate::time::Duration;
@@ -165,6 +175,33 @@ mod tests {
         }
         fn expire_tombstones(&mut self, now: Stamp) -> bool {
             self.values.expire_tombstones(now)
+        }
+        #[cfg(feature = "clacks")]
+        fn following<'o>(&self, after: Option<&str>, out: &'o mut [u8]) -> Option<Entry<'o>> {
+            self.values.following(after, out)
+        }
+        #[cfg(feature = "clacks")]
+        fn merge(&mut self, entry: &Entry<'_>) -> Result<Applied, StoreError> {
+            self.change(|s| s.merge(entry))
+        }
+        #[cfg(feature = "clacks")]
+        fn clear(&mut self) -> Result<(), StoreError> {
+            self.change(|s| s.clear())
+        }
+        #[cfg(feature = "clacks")]
+        fn sweep<'o>(
+            &mut self,
+            from: Cursor,
+            budget: &mut usize,
+            now: Stamp,
+            stale_micros: u64,
+            name: &'o mut [u8; MAX_NAME],
+        ) -> Swept<'o> {
+            self.values.sweep(from, budget, now, stale_micros, name)
+        }
+        #[cfg(feature = "clacks")]
+        fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
+            self.values.expire_named(now, name)
         }
         fn mark(&mut self) -> u64 {
             self.disk.wanted.borrow_mut().push(self.disk.changes.get());

@@ -27,7 +27,7 @@ impl Router<'_> {
     /// yet, or memory. Then do what [`Router::next_action`] wants, to the end, before offering
     /// the rest, or what others wait for would be lost though they read. (With the feature
     /// `later` there is one more reason, and something else to wait for: see
-    /// `Router::is_unverified`.)
+    /// `Router::is_paused`.)
     ///
     /// Work is bounded by the number of octets; a shell that reads a bounded piece of each
     /// connection in turn is fair to all. Octets of an address that is nobody's, or that is
@@ -37,7 +37,7 @@ impl Router<'_> {
         self.clock(now);
         let Some(n) = self.stations.find(id) else { return bytes.len() };
         let mut input = bytes;
-        while !input.is_empty() && self.stations[n].lives() && !self.pressed && !self.stations[n].is_unverified() {
+        while !input.is_empty() && self.stations[n].lives() && !self.pressed && !self.stations[n].is_paused() {
             self.next_frame(n, &mut input);
         }
         self.end_run();
@@ -70,7 +70,7 @@ impl Router<'_> {
                     return self.keep_half(n, core::mem::take(input));
                 }
                 let (part, rest) = input.split_at(need);
-                if have == 0 {
+                if have == 0 && !st.session.is_odd() {
                     if self.is_done(n, part) {
                         *input = rest;
                     }
@@ -79,7 +79,8 @@ impl Router<'_> {
                 let whole = core::mem::take(&mut self.assembly);
                 self.pool.copy(&st.stash, &mut whole[..have]);
                 whole[have..size].copy_from_slice(part);
-                let done = self.is_done(n, &whole[..size]);
+                let left = st.session.compact(&mut whole[..size]);
+                let done = self.is_done(n, &whole[..left]);
                 self.assembly = whole;
                 if done {
                     *input = rest;
@@ -88,6 +89,8 @@ impl Router<'_> {
                     st.half_since = None;
                 }
             }
+            #[cfg(feature = "clacks")]
+            Ok(Cut::Open) => self.keep_half(n, core::mem::take(input)),
             Ok(Cut::Skip { size }) => {
                 self.end_run();
                 let st = &mut self.stations[n];
@@ -124,19 +127,28 @@ impl Router<'_> {
 
     /// Handles a frame. `false`: it could not be delivered to all yet, and is as good as not
     /// looked at.
-    #[cfg(feature = "msgq")]
+    #[cfg(feature = "certain")]
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
         let session = self.stations[n].session;
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
             self.stations[n].session = session;
+            #[cfg(feature = "clacks")]
+            {
+                self.stations[n].clacks.again = true;
+            }
             return false;
         }
-        self.stations[n].resume = None;
+        let st = &mut self.stations[n];
+        st.resume = None;
+        #[cfg(feature = "clacks")]
+        {
+            st.clacks.again = false;
+        }
         true
     }
-    #[cfg(not(feature = "msgq"))]
+    #[cfg(not(feature = "certain"))]
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
         self.frame(n, frame);
@@ -195,7 +207,9 @@ impl Router<'_> {
             return self.first_frame(n, frame);
         }
         let st = &mut self.stations[n];
-        st.heard = self.now;
+        if st.session.dialect().ways().frames {
+            st.heard = self.now;
+        }
         if st.resumed().is_none() {
             self.counters.one(Counter::FramesIn);
         }
@@ -206,6 +220,10 @@ impl Router<'_> {
             && st.life == Life::Ready
         {
             return self.letter(n, l, *raw);
+        }
+        #[cfg(feature = "clacks")]
+        if let Ok(Said::Line(command, line)) = understood {
+            return self.line(n, command, line);
         }
         self.end_run();
         match understood {
@@ -228,6 +246,9 @@ impl Router<'_> {
             Ok(Said::Node { ask, letter, raw }) => self.asked(n, ask, letter, *raw),
             #[cfg(feature = "msgq")]
             Ok(Said::Stop) => self.stop_wanted(n),
+            // has been heard above
+            #[cfg(feature = "clacks")]
+            Ok(Said::Line(..)) => {}
             Err(refusal) => {
                 self.counters.one(Counter::Malformed);
                 if refusal.fatal {

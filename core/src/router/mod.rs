@@ -52,6 +52,7 @@
 //!                 router.sent(now, id, n);
 //!             }
 //!             Action::Close(id, reason) => { /* drop its socket, log `reason` */ }
+//!             Action::Resume(id) => { /* hear again what it has said and was not taken */ }
 //!         }
 //!     }
 //!     if bytes.is_empty() {
@@ -70,6 +71,8 @@ mod attacks;
 pub mod barriers;
 mod blocks;
 mod check;
+#[cfg(feature = "clacks")]
+mod clacks;
 pub mod counters;
 pub mod flags;
 #[cfg(feature = "durable")]
@@ -144,6 +147,12 @@ pub struct Newcomer {
     pub grant: Grant,
     /// Longest frame that can be sent to it, header included; 0: any.
     pub max_frame: u32,
+    /// The address that it comes from; `None`: it has none, as with a Unix socket.
+    #[cfg(feature = "clacks")]
+    pub peer: Option<core::net::SocketAddr>,
+    /// What it is to this node.
+    #[cfg(feature = "clacks")]
+    pub role: crate::dialect::clacks::Role,
 }
 
 impl Default for Newcomer {
@@ -154,6 +163,10 @@ impl Default for Newcomer {
             transport: Transport::Stream,
             grant: Grant::anonymous(Rights::ALL),
             max_frame: 0,
+            #[cfg(feature = "clacks")]
+            peer: None,
+            #[cfg(feature = "clacks")]
+            role: crate::dialect::clacks::Role::Client,
         }
     }
 }
@@ -237,8 +250,10 @@ pub struct Router<'s> {
     /// Number of the last thing that the node itself said where such have numbers.
     #[cfg(feature = "msgq")]
     number: u64,
-    #[cfg(feature = "msgq")]
+    #[cfg(feature = "certain")]
     stop_asked: Option<StationId>,
+    #[cfg(feature = "clacks")]
+    clacks: clacks::Node,
     /// Octets of headers of all open questions.
     #[cfg(feature = "msgq")]
     echoes: usize,
@@ -300,8 +315,10 @@ impl<'s> Router<'s> {
             stopping: false,
             #[cfg(feature = "msgq")]
             number: 0,
-            #[cfg(feature = "msgq")]
+            #[cfg(feature = "certain")]
             stop_asked: None,
+            #[cfg(feature = "clacks")]
+            clacks: clacks::Node::new(),
             #[cfg(feature = "msgq")]
             echoes: 0,
         };
@@ -379,6 +396,8 @@ impl<'s> Router<'s> {
         st.stamp = self.stamp;
         self.counters.one(Counter::Admitted);
         if new.dialect.ways().hello {
+            #[cfg(feature = "clacks")]
+            self.begin(n, new);
             self.arm(n);
         } else {
             self.is_there(n);
@@ -408,7 +427,7 @@ impl<'s> Router<'s> {
 
     /// Whoever has asked for the node to stop, and may; told once. Call
     /// [`Router::stop`] then.
-    #[cfg(feature = "msgq")]
+    #[cfg(feature = "certain")]
     pub fn stop_asked(&mut self) -> Option<StationId> {
         self.stop_asked.take()
     }
@@ -467,8 +486,12 @@ impl<'s> Router<'s> {
                 continue;
             };
             let id = self.stations.id(n);
+            #[cfg(feature = "clacks")]
+            if self.clacks_turn(n) {
+                return Some(Action::Resume(id));
+            }
             let st = &self.stations[n];
-            if let (Life::Closing(reason), true) = (st.life, st.out.is_empty()) {
+            if let (Life::Closing(reason), true) = (st.life, st.out.is_empty() && !self.lingers(n)) {
                 self.free(n);
                 return Some(Action::Close(id, reason));
             }
@@ -494,6 +517,10 @@ impl<'s> Router<'s> {
         let Some(n) = self.stations.find(id) else { return };
         let st = &mut self.stations[n];
         let bytes = bytes.min(st.out.len());
+        #[cfg(feature = "clacks")]
+        {
+            st.clacks.spoken = self.now;
+        }
         self.pool.consume(&mut st.out, bytes);
         self.counters.add(Counter::BytesOut, bytes as u64);
         if st.out.len() <= self.settings.outbox_in(st.session.dialect()) / 2 {
@@ -513,6 +540,11 @@ impl<'s> Router<'s> {
         }
         if self.stations[n].mail_waits {
             self.bring_mail(n);
+        }
+        #[cfg(feature = "clacks")]
+        if self.stations[n].clacks.list.is_some() {
+            // there is room for more of it
+            self.stations.enqueue(n);
         }
     }
 
@@ -558,6 +590,8 @@ impl<'s> Router<'s> {
         }
         #[cfg(feature = "durable")]
         self.barriers_due();
+        #[cfg(feature = "clacks")]
+        self.clacks_due();
         let calendar = self.stamp_now();
         self.store.get_mut().expire_tombstones(calendar);
         self.reap();
@@ -568,6 +602,8 @@ impl<'s> Router<'s> {
         let deadline = self.wheel.deadline();
         #[cfg(feature = "durable")]
         let deadline = [deadline, self.barrier_deadline()].into_iter().flatten().min();
+        #[cfg(feature = "clacks")]
+        let deadline = [deadline, self.clacks_deadline()].into_iter().flatten().min();
         deadline
     }
 
@@ -626,10 +662,14 @@ impl<'s> Router<'s> {
     /// Sets a station's timer to whatever comes first for it, if anything does.
     fn arm(&mut self, n: u32) {
         let when = match self.stations[n].life {
-            Life::New => Some(self.stations[n].connected + self.settings.hello_within),
-            Life::Ready => self.station_limits(n).into_iter().flatten().map(|(t, _)| t).min(),
-            // `heard` is when its end began
-            Life::Closing(_) => Some(self.stations[n].heard + self.settings.linger),
+            Life::New => Some(self.hello_by(n)),
+            Life::Ready => {
+                let limits = self.station_limits(n).into_iter().flatten().map(|(t, _)| t).min();
+                #[cfg(feature = "clacks")]
+                let limits = [limits, self.upkeep_at(n)].into_iter().flatten().min();
+                limits
+            }
+            Life::Closing(_) => Some(self.gone_by(n)),
             Life::Free | Life::Doomed(_) => return,
         };
         match when {
@@ -638,10 +678,35 @@ impl<'s> Router<'s> {
         }
     }
 
+    /// When a connection has to be known.
+    fn hello_by(&self, n: u32) -> Instant {
+        let st = &self.stations[n];
+        st.connected + self.settings.hello_in(st.session.dialect())
+    }
+
+    /// When the last words of a station are over, read or not.
+    fn gone_by(&self, n: u32) -> Instant {
+        let st = &self.stations[n];
+        // `heard` is when its end began
+        st.heard + self.settings.linger_in(st.session.dialect())
+    }
+
+    /// Whether a station that was told its last words has to be given time to read them.
+    fn lingers(&self, _n: u32) -> bool {
+        #[cfg(feature = "clacks")]
+        return self.clacks_lingers(_n);
+        #[cfg(not(feature = "clacks"))]
+        false
+    }
+
     /// When a station that is there has to go, and why.
     fn station_limits(&self, n: u32) -> [Option<(Instant, Reason)>; 4] {
         let st = &self.stations[n];
         let (dialect, set) = (st.session.dialect(), &self.settings);
+        #[cfg(feature = "clacks")]
+        if dialect == Dialect::Clacks {
+            return self.clacks_limits(n);
+        }
         [
             dialect.ways().pings.then_some((st.heard + st.silence, Reason::Silent)),
             st.half_since.map(|t| (t + set.frame_within, Reason::Silent)),
@@ -653,10 +718,10 @@ impl<'s> Router<'s> {
     fn station_due(&mut self, n: u32) {
         let st = &self.stations[n];
         match st.life {
-            Life::New if st.connected + self.settings.hello_within <= self.now => {
+            Life::New if self.hello_by(n) <= self.now => {
                 self.doom(n, Reason::NotIntroduced);
             }
-            Life::Closing(_) if st.heard + self.settings.linger <= self.now => {
+            Life::Closing(_) if self.gone_by(n) <= self.now => {
                 // last words that nobody reads
                 let st = &mut self.stations[n];
                 self.pool.clear(&mut st.out);
@@ -664,7 +729,11 @@ impl<'s> Router<'s> {
             }
             Life::Ready => match self.station_limits(n).into_iter().flatten().find(|(t, _)| *t <= self.now) {
                 Some((_, why)) => self.doom(n, why),
-                None => self.arm(n),
+                None => {
+                    #[cfg(feature = "clacks")]
+                    self.upkeep(n);
+                    self.arm(n);
+                }
             },
             _ => self.arm(n),
         }

@@ -49,6 +49,7 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.life = Life::Closing(why);
         self.pool.clear(&mut st.stash);
+
         #[cfg(feature = "msgq")]
         if core::mem::take(&mut st.held) {
             // it has not said a word, and does not know its name: nothing else may come first
@@ -58,7 +59,9 @@ impl Router<'_> {
         {
             st.unverified = None;
         }
-        if st.watches > 0 {
+        #[cfg(feature = "clacks")]
+        self.end_clacks(n);
+        if self.stations[n].watches > 0 {
             self.watches.clear(&mut self.names, n);
         }
         while self.stations[n].memberships.first != 0 {

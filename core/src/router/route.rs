@@ -23,11 +23,20 @@ pub(super) struct Delivery<'d> {
     ask_id: u64,
     /// What stands in the encode buffer.
     worded: Option<(Wording, usize)>,
+    /// Members whose wording is of this kind get none.
+    but: usize,
 }
 
 impl<'d> Delivery<'d> {
     pub(super) fn new(letter: &'d Letter<'d>, raw: Raw<'d>, sender: u32, from: u64, ask_id: u64) -> Self {
-        Delivery { letter, raw, sender, from, ask_id, worded: None }
+        Delivery { letter, raw, sender, from, ask_id, worded: None, but: usize::MAX }
+    }
+
+    /// Not to members with wordings of that kind.
+    #[cfg(feature = "clacks")]
+    pub(super) fn but(mut self, wording: Wording) -> Self {
+        self.but = wording.kind();
+        self
     }
 
     /// Something else stands in the encode buffer now.
@@ -84,6 +93,10 @@ impl Router<'_> {
         }) else {
             return;
         };
+        #[cfg(feature = "clacks")]
+        if self.has_links() {
+            self.letter_crosses(n, l, raw);
+        }
         if reached.handed > 0 && l.seq == 0 && !l.keep {
             return;
         }
@@ -103,7 +116,7 @@ impl Router<'_> {
     /// A delivery of station `n` waits: where it will go on.
     #[cold]
     fn suspend(&mut self, _n: u32, _at: Resume) {
-        #[cfg(feature = "msgq")]
+        #[cfg(feature = "certain")]
         {
             self.stations[_n].resume = Some(_at);
         }
@@ -202,8 +215,8 @@ impl Router<'_> {
     pub(super) fn reach_members(&mut self, d: &mut Delivery<'_>, row: u32, reached: &mut Reached) {
         let instance = self.instance_row(d.letter.instance);
         let resumed = self.take_up(d.sender, reached);
-        let kinds = self.names.kinds(row);
-        for (kind, _) in kinds.iter().enumerate().filter(|(_, there)| **there) {
+        let (kinds, but) = (self.names.kinds(row), d.but);
+        for (kind, _) in kinds.iter().enumerate().filter(|(kind, there)| **there && *kind != but) {
             let mut m = self.names.row(row).members.first;
             let mut last = 0;
             while m != 0 {

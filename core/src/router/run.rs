@@ -39,6 +39,8 @@ impl Router<'_> {
         if self.stations[n].resumed().is_some() {
             return false; // members of another wording were served before
         }
+        #[cfg(feature = "clacks")]
+        let plain = plain && !self.has_links();
         if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
             return false;
         }

@@ -63,6 +63,9 @@ pub struct Settings<'s> {
     /// What stations that speak MSGQ need.
     #[cfg(feature = "msgq")]
     pub msgq: crate::dialect::msgq::Settings,
+    /// What stations that speak Clacks need.
+    #[cfg(feature = "clacks")]
+    pub clacks: crate::dialect::clacks::Settings<'s>,
 }
 
 impl<'s> Settings<'s> {
@@ -95,6 +98,8 @@ impl<'s> Settings<'s> {
             gate,
             #[cfg(feature = "msgq")]
             msgq: crate::dialect::msgq::Settings::DEFAULT,
+            #[cfg(feature = "clacks")]
+            clacks: crate::dialect::clacks::Settings::DEFAULT,
         }
     }
 
@@ -105,6 +110,8 @@ impl<'s> Settings<'s> {
             Dialect::Messi => self.max_frame,
             #[cfg(feature = "msgq")]
             Dialect::Msgq => self.msgq.max_frame(),
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.clacks.max_line,
         }
     }
 
@@ -115,6 +122,26 @@ impl<'s> Settings<'s> {
             Dialect::Messi => self.outbox,
             #[cfg(feature = "msgq")]
             Dialect::Msgq => self.msgq.outbox,
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.clacks.outbox,
+        }
+    }
+
+    /// How long a connection may take until it is known who it is.
+    pub(super) fn hello_in(&self, dialect: Dialect) -> Duration {
+        match dialect {
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.clacks.login_within,
+            _ => self.hello_within,
+        }
+    }
+
+    /// How long last words may take, or are waited for to be read.
+    pub(super) fn linger_in(&self, dialect: Dialect) -> Duration {
+        match dialect {
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.clacks.linger,
+            _ => self.linger,
         }
     }
 
@@ -124,6 +151,8 @@ impl<'s> Settings<'s> {
             Dialect::Messi => self.slow_after,
             #[cfg(feature = "msgq")]
             Dialect::Msgq => self.msgq.stalled_after,
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.clacks.stalled_after,
         }
     }
 
@@ -134,6 +163,9 @@ impl<'s> Settings<'s> {
             // its clients cannot say, and some mean to wait for ever
             #[cfg(feature = "msgq")]
             Dialect::Msgq => self.max_ask,
+            // they ask nothing
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => self.ask,
         }
     }
 }

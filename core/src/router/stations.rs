@@ -92,16 +92,19 @@ pub struct Station {
     #[cfg(feature = "msgq")]
     pub(crate) echoes: u32,
     /// Where to go on with its frame that could not be delivered to all yet.
-    #[cfg(feature = "msgq")]
+    #[cfg(feature = "certain")]
     pub(crate) resume: Option<Resume>,
     /// It has said who it is, and the gate does not know yet whether that is so.
     #[cfg(feature = "later")]
     pub(crate) unverified: Option<Unverified>,
+    /// What is known of it if it speaks Clacks.
+    #[cfg(feature = "clacks")]
+    pub(crate) clacks: super::clacks::Own,
 }
 
 /// What a hello said that counts only once its credentials are found right.
 #[cfg(feature = "later")]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Unverified {
     pub(crate) seq: u32,
     pub(crate) max_frame: u32,
@@ -160,10 +163,12 @@ impl Row for Station {
         held: false,
         #[cfg(feature = "msgq")]
         echoes: 0,
-        #[cfg(feature = "msgq")]
+        #[cfg(feature = "certain")]
         resume: None,
         #[cfg(feature = "later")]
         unverified: None,
+        #[cfg(feature = "clacks")]
+        clacks: super::clacks::Own::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next
@@ -198,9 +203,9 @@ impl Station {
     /// How far its frame at hand was delivered when it was looked at before.
     #[inline]
     pub(crate) fn resumed(&self) -> Option<Resume> {
-        #[cfg(feature = "msgq")]
+        #[cfg(feature = "certain")]
         return self.resume;
-        #[cfg(not(feature = "msgq"))]
+        #[cfg(not(feature = "certain"))]
         None
     }
 
@@ -215,9 +220,14 @@ impl Station {
 }
 
 impl Station {
-    /// Whether what it says has to wait until the gate knows who it is.
+    /// Whether what it says has to wait: until the gate knows who it is, or until something
+    /// that it wanted before is through.
     #[inline]
-    pub(crate) fn is_unverified(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
+        #[cfg(feature = "clacks")]
+        if self.clacks.pause.is_any() {
+            return true;
+        }
         #[cfg(feature = "later")]
         return self.unverified.is_some();
         #[cfg(not(feature = "later"))]

@@ -150,6 +150,7 @@ impl Peers {
                     router.sent(t, id, n);
                     take_frames(p, &mut self.ids, &mut self.asks);
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, _) => {
                     let i = self.all.iter().position(|p| p.id == id).expect("closed once");
                     self.all.swap_remove(i);

@@ -79,6 +79,8 @@ impl Router<'_> {
             Ok(_) => {
                 self.counters.one(Counter::ValuesChanged);
                 self.outcome(n, s.seq, Code::Ok, "");
+                #[cfg(feature = "clacks")]
+                self.change_crosses(n, s);
                 if s.announce {
                     self.announce(n, s.name, s.value);
                 }
@@ -98,8 +100,12 @@ impl Router<'_> {
                     let value = Value { seq: s.seq, name: s.name, value: text.as_bytes(), ..Value::default() };
                     self.say(n, &ServerToClient::Value(value));
                 }
+                #[cfg(feature = "clacks")]
+                self.change_crosses(n, s);
                 if s.announce {
                     self.announce(n, s.name, text.as_bytes());
+                    #[cfg(feature = "clacks")]
+                    self.sum_crosses(n, s.name, text.as_bytes());
                 }
             }
             Err(why) => self.store_failed(n, s.seq, why),
@@ -116,6 +122,8 @@ impl Router<'_> {
             Ok(Applied::Done) => {
                 self.counters.one(Counter::ValuesChanged);
                 self.outcome(n, s.seq, Code::Ok, "");
+                #[cfg(feature = "clacks")]
+                self.change_crosses(n, s);
             }
             Ok(_) => {
                 self.counters.one(Counter::ValuesMissed);
@@ -125,7 +133,7 @@ impl Router<'_> {
         }
     }
 
-    fn store_failed(&mut self, n: u32, seq: u32, why: StoreError) {
+    pub(super) fn store_failed(&mut self, n: u32, seq: u32, why: StoreError) {
         let code = match why {
             StoreError::TooManyNames | StoreError::NoSpace => Code::Full,
             StoreError::TooBig => Code::TooBig,

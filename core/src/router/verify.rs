@@ -17,12 +17,22 @@ const WRONG: &str = "wrong user or token";
 
 impl Router<'_> {
     /// Whether a station has said who it is and [`Router::verified`] has not told yet whether
-    /// that is so. [`Router::receive`] takes nothing from it, not a single frame: keep what it
-    /// did not take, read no more, and offer it again afterwards. Of a datagram the rest may
-    /// be dropped instead.
+    /// that is so.
     #[inline]
     pub fn is_unverified(&self, id: StationId) -> bool {
-        self.stations.find(id).is_some_and(|n| self.stations[n].is_unverified())
+        self.stations.find(id).is_some_and(|n| self.stations[n].unverified.is_some())
+    }
+
+    /// Whether a station is not heard for now: it has said who it is and [`Router::verified`]
+    /// has not told yet whether that is so, or it waits for what it wanted before.
+    /// [`Router::receive`] takes nothing from it, not a single frame: keep what it did not take,
+    /// read no more, and offer it again after `verified`, or when [`Action::Resume`] says so. Of
+    /// a datagram the rest may be dropped instead.
+    ///
+    /// [`Action::Resume`]: super::Action::Resume
+    #[inline]
+    pub fn is_paused(&self, id: StationId) -> bool {
+        self.stations.find(id).is_some_and(|n| self.stations[n].is_paused())
     }
 
     /// What the gate has found out about a station after it had said [`Verdict::Later`]. For
@@ -31,6 +41,14 @@ impl Router<'_> {
         self.clock(now);
         let Some(n) = self.stations.find(id) else { return };
         let st = &mut self.stations[n];
+        #[cfg(feature = "clacks")]
+        if st.session.dialect() == crate::dialect::Dialect::Clacks {
+            if st.lives() && verdict != Verdict::Later && st.unverified.take().is_some() {
+                self.judge_login(n, verdict);
+                self.reap();
+            }
+            return;
+        }
         if st.life != Life::New || verdict == Verdict::Later {
             return;
         }
@@ -137,6 +155,7 @@ mod tests {
                     }
                     router.sent(now, id, bytes.len());
                 }
+                Action::Resume(_) => {}
                 Action::Close(of, reason) => {
                     assert_eq!(of, id);
                     why = Some(reason);

@@ -82,6 +82,7 @@ impl Node<'_> {
                     self.router.sent(self.now, id, peer.heard.len() - before);
                     hear(peer);
                 }
+                Action::Resume(_) => {}
                 Action::Close(id, reason) => {
                     assert!(self.router.counters().get(reason.counter()) > 0, "{reason:?} is not counted");
                     self.peers.retain(|p| p.id != id);

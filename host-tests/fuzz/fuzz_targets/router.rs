@@ -62,6 +62,7 @@ fn serve(router: &mut Router<'_>, peers: &mut Vec<Peer>, now: Instant) {
                 }
                 router.sent(now, id, peer.heard.len() - before);
             }
+            Action::Resume(_) => {}
             Action::Close(id, reason) => {
                 assert!(!reason.name().is_empty());
                 peers.retain(|p| p.id != id);

@@ -11,7 +11,7 @@ use super::overhead::Flags;
 use super::repr::{Client, Command, KeySync, Line, Overhead};
 use super::time::Time;
 use super::{AS_SLAVE, GREETING, token, translate};
-use crate::model::{Answer, Letter};
+use crate::model::{Answer, Closing, Code, Letter, Outcome, ServerToClient};
 
 /// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
 /// knows whether everything fitted.
@@ -232,6 +232,51 @@ fn two(
     Some(if n == 0 || m == 0 { 0 } else { n + m })
 }
 
+/// Something of the model. Most of it has no words here: this dialect tells how a request went
+/// only if it failed, and has no news of others.
+pub(crate) fn say(what: &ServerToClient<'_>, out: &mut [u8]) -> Option<usize> {
+    match what {
+        ServerToClient::Outcome(Outcome { code, text, .. }) => match code {
+            Code::Ok => Some(0),
+            Code::Refused => line(&Line::DENIED, out),
+            code => failure(*code, text, out),
+        },
+        ServerToClient::Closing(Closing { code, text, .. }) => match code {
+            // dismissed by who manages the server, or with everybody else
+            Code::Stopping | Code::Refused => parting(&Line::Quit, out),
+            Code::Silent | Code::Slow => parting(&Line::Timeout, out),
+            Code::BadCredentials => line(&Line::FAILED, out),
+            Code::Full => failure(*code, text, out),
+            // who has not logged in is told nothing; what was wrong with a line was said before
+            _ => Some(0),
+        },
+        _ => Some(0),
+    }
+}
+
+/// What this dialect has no words of its own for: as it says that something is denied.
+fn failure(code: Code, text: &str, out: &mut [u8]) -> Option<usize> {
+    let text = if text.is_empty() { code.text() } else { text };
+    let word: &[u8] = match code {
+        Code::BadName => b"bad_name",
+        Code::Full => b"full",
+        Code::TooBig => b"too_big",
+        Code::NotStored => b"not_stored",
+        Code::TimedOut => b"timed_out",
+        _ => b"failed",
+    };
+    whole(out, &[b"OVERHEAD E ", word, b" ", text.as_bytes()])
+}
+
+/// A signal of this dialect to who listens, out of the line that said it.
+#[inline]
+pub(crate) fn signal(line: &[u8], out: &mut [u8]) -> Option<usize> {
+    match line.strip_prefix(b"SETANDSTORE ") {
+        Some(rest) => again(b"SET ", rest, out),
+        None => again(b"", line, out),
+    }
+}
+
 /// A letter of another dialect (`design.md` section 3).
 pub fn letter(letter: &Letter<'_>, out: &mut [u8]) -> Option<usize> {
     let mut w = Writer::new(out);
@@ -317,6 +362,20 @@ pub fn key_sync(sync: &KeySync<'_>, out: &mut [u8]) -> Option<usize> {
     w.bytes(sync.name);
     w.bytes(b"=");
     translate::write_value(if sync.deleted { b"REMOVED" } else { sync.value }, &mut w);
+    w.end();
+    w.finish()
+}
+
+/// A value that a station of another dialect has stored, whatever it is; and signalled, too.
+pub(crate) fn stored(name: &[u8], value: &[u8], signalled: bool, out: &mut [u8]) -> Option<usize> {
+    if !can_be_set(name) || has_line_end(name) {
+        return Some(0);
+    }
+    let mut w = Writer::new(out);
+    w.bytes(if signalled { b"SETANDSTORE " } else { b"STORE " });
+    w.bytes(name);
+    w.bytes(b"=");
+    translate::write_value(value, &mut w);
     w.end();
     w.finish()
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `frame.rs` | where a line ends, and which octets of it mean nothing |
 //! | `repr.rs` | every line in both directions, who may send it, what crosses a link |
+//! | `session.rs` | one connection: its stream cut into lines |
 //! | `parse.rs` | a line to what it says |
 //! | `emit.rs` | what is said, to a line |
 //! | `overhead.rs` | flags, what they want done, what may be forwarded |
@@ -36,6 +37,7 @@ pub mod number;
 pub mod overhead;
 pub mod parse;
 pub mod repr;
+pub(crate) mod session;
 pub mod time;
 pub mod token;
 pub mod translate;
@@ -43,6 +45,82 @@ pub mod translate;
 mod vectors;
 
 use crate::time::Duration;
+use core::fmt;
+
+/// How the node treats stations of this dialect. Times are those of sections 4.3, 10, 12.5 and
+/// 13, under the names that the original's configuration has for them.
+#[derive(Clone, Copy)]
+pub struct Settings<'s> {
+    /// Longest line taken, in octets with its end. At most the length of the storage's frame
+    /// buffers less 64.
+    pub max_line: usize,
+    /// Octets that may wait for one station before it is closed as slow. At least twice
+    /// `max_line`, because none of its messages is dropped.
+    pub outbox: usize,
+    /// `authtimeout`.
+    pub login_within: Duration,
+    /// `pingtimeout`. Not below 120 s for clients that use the original's library.
+    pub ping_within: Duration,
+    /// `interclackspingtimeout`. A third of it goes by between two of our own.
+    pub link_ping_within: Duration,
+    /// `stalledwritetimeout`.
+    pub stalled_after: Duration,
+    /// `interclacksstalledwritetimeout`.
+    pub link_stalled_after: Duration,
+    /// How long a connection is kept after its last line, for its client to read it.
+    pub linger: Duration,
+    /// `stalecachetime`. Zero: values are kept until they are removed.
+    pub stale_after: Duration,
+    /// `cachecleaninterval`.
+    pub clean_every: Duration,
+    /// Who this node says it is to its master and its slaves.
+    pub link_user: &'s str,
+    /// What it proves that with. Empty: it has no links.
+    pub link_password: &'s [u8],
+    /// Whether `OVERHEAD S` ends the node, if said by who may manage.
+    pub shutdown: bool,
+}
+
+impl Settings<'_> {
+    /// Short lines, for tests and hubs. A daemon says more.
+    pub const DEFAULT: Settings<'static> = Settings {
+        max_line: 1024,
+        outbox: 256 * 1024,
+        login_within: LOGIN_WITHIN,
+        ping_within: PING_WITHIN,
+        link_ping_within: LINK_PING_WITHIN,
+        stalled_after: STALLED_AFTER,
+        link_stalled_after: LINK_STALLED_AFTER,
+        linger: LINGER,
+        stale_after: Duration::ZERO,
+        clean_every: CLEAN_EVERY,
+        link_user: "",
+        link_password: &[],
+        shutdown: false,
+    };
+}
+
+/// The password is nobody's business.
+impl fmt::Debug for Settings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("max_line", &self.max_line)
+            .field("outbox", &self.outbox)
+            .field("link_user", &self.link_user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the other end of a connection is to this node.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Role {
+    /// Somebody who has connected to us: a client, or a server that may become our slave.
+    #[default]
+    Client,
+    /// The server that we have connected to, as its slave (section 12.2).
+    Master,
+}
 
 /// The usual TCP port, with TLS always (section 2).
 pub const PORT: u16 = 49888;

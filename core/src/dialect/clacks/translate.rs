@@ -71,6 +71,19 @@ pub fn letter<R>(l: &Letter<'_>, room: &mut [u8], then: impl FnOnce(&Letter<'_>)
     then(&Letter { body, encoding, ..*l })
 }
 
+/// A [`signal`] for a station of another dialect, written into `out`, of which some at the end
+/// is room for what its value says.
+#[inline]
+pub(crate) fn heard(
+    l: &Letter<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&Letter<'_>, &mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    let room = if l.body.starts_with(MARKER) { (l.body.len() / 4 * 3).min(out.len() / 2) } else { 0 };
+    let (out, room) = out.split_at_mut(out.len() - room);
+    letter(l, room, |l| write(l, out))
+}
+
 /// The letter that a [`signal`] is to members of another name, because its own addresses a
 /// verb there. `None`: it does not. What does not fit into `room` stays as it was written.
 pub fn addressed<R>(l: &Letter<'_>, room: &mut [u8], then: impl FnOnce(&Letter<'_>) -> R) -> Option<R> {

@@ -3,6 +3,7 @@
 //! Owns: reading a value without that counting as an access, and putting rows back as they
 //! were. Does not own the copy, nor when it is made.
 
+use super::rows::State;
 use super::{Applied, FixedStore, Forget, Found, Stamp, Store, StoreError, StoredRow};
 use crate::buffer::Rows;
 
@@ -26,7 +27,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
     /// which node changed it.
     pub fn look(&self, name: &str, out: &mut [u8]) -> Option<(Found, u32)> {
         let row = &self.rows[self.find(name).1?];
-        if row.state != super::State::Value {
+        if row.state != State::Value {
             return None;
         }
         let found = Found { len: row.value_len as usize, changed: row.changed, accessed: row.accessed };
@@ -62,6 +63,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use super::super::tests::Heap;
     use super::super::{StoreMemory, StoreSettings};
     use super::*;
     use std::vec;
@@ -82,31 +84,6 @@ mod tests {
     impl Forget for Heir {
         fn forget(&mut self, name: &[u8]) {
             self.0.push(name.to_vec());
-        }
-    }
-
-    /// Rows in a heap's vector.
-    struct Heap(Vec<StoredRow>, usize);
-
-    impl Rows<StoredRow> for Heap {
-        fn made(&self) -> &[StoredRow] {
-            &self.0
-        }
-        fn made_mut(&mut self) -> &mut [StoredRow] {
-            &mut self.0
-        }
-        fn room(&self) -> usize {
-            self.1
-        }
-        fn make(&mut self, row: StoredRow) -> bool {
-            let fits = self.0.len() < self.1;
-            if fits {
-                self.0.push(row);
-            }
-            fits
-        }
-        fn clear(&mut self) {
-            self.0.clear();
         }
     }
 
@@ -147,7 +124,7 @@ mod tests {
     #[test]
     fn a_shell_with_a_heap_sizes_its_own_rows() {
         let (mut buckets, mut bytes, mut links) = (vec![0; 8], vec![0; 64 * 16], vec![0; 64]);
-        let mut rows = Heap(Vec::new(), 3);
+        let mut rows = Heap::new(3);
         let parts =
             super::super::StoreParts { rows: &mut rows, buckets: &mut buckets, bytes: &mut bytes, links: &mut links };
         let mut s = FixedStore::new(parts, StoreSettings::new(16)).unwrap();

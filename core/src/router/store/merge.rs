@@ -1,0 +1,61 @@
+//! Entries as another node has them, with their times: what stays, and what is taken over.
+//!
+//! Owns: the rule of Net::Clacks for that (KEYSYNC), which is not the one of D10: only the
+//! time of the change counts, and what says nothing new is not taken, however new it is, so
+//! that two nodes that tell each other the same do not make it younger each time.
+
+use super::rows::State;
+use super::{Applied, Entry, FixedStore, Forget, Stamp, StoreError, StoredRow};
+use crate::buffer::Rows;
+
+impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
+    /// See [`Store::merge`](super::Store::merge).
+    pub(super) fn take_over(&mut self, entry: &Entry<'_>) -> Result<Applied, StoreError> {
+        let value = if entry.deleted { &[] } else { entry.value };
+        self.check_value(entry.name, value)?;
+        if !entry.deleted && !entry.is_whole() {
+            return Err(StoreError::TooBig);
+        }
+        let found = self.find(entry.name);
+        if let Some(n) = found.1 {
+            let row = &self.rows[n];
+            let is_same = (row.state == State::Tombstone) == entry.deleted
+                && self.blocks.compare(row.first, row.name_len as usize, row.value_len as usize, value).is_eq();
+            if is_same || entry.changed <= row.changed {
+                return Ok(Applied::Older);
+            }
+        }
+        if entry.deleted {
+            return self.take_over_removal(found, entry);
+        }
+        self.write(found, entry.name, value, entry.changed, entry.origin)?;
+        if let Some(n) = self.find(entry.name).1 {
+            self.rows[n].accessed = entry.accessed;
+        }
+        Ok(Applied::Done)
+    }
+
+    /// A removal that is newer than the value that is here, or of which nothing is known here.
+    fn take_over_removal(&mut self, found: (u32, Option<u32>), entry: &Entry<'_>) -> Result<Applied, StoreError> {
+        // Kept from now on, it would outlive the time for which removals are remembered, and two
+        // nodes could go on giving it back to each other.
+        let is_over = self.seen.0.saturating_sub(entry.changed.0) >= self.settings.keep;
+        let n = match found {
+            (_, Some(n)) if is_over => {
+                self.forget(n);
+                return Ok(Applied::Done);
+            }
+            (_, None) if is_over => return Ok(Applied::Absent),
+            (_, Some(n)) => n,
+            (hash, None) => self.insert(entry.name, hash, 0)?,
+        };
+        self.entomb(n, entry.changed, entry.origin);
+        Ok(Applied::Done)
+    }
+
+    /// When this node made the tombstone of `name`, if there is one.
+    pub fn tombstone_made(&self, name: &str) -> Option<Stamp> {
+        let row = &self.rows[self.find(name).1?];
+        (row.state == State::Tombstone).then_some(row.accessed)
+    }
+}
