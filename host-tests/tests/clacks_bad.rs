@@ -307,7 +307,12 @@ fn tokens_that_are_none() {
             let mut others = Others::new(h);
             let c = h.stranger();
             h.told(c);
-            assert_eq!(h.ask(c, &format!("OVERHEAD A {t}")), ["OVERHEAD F Login failed!"], "{t}");
+            assert_eq!(
+                h.ask(c, &format!("OVERHEAD A {t}")),
+                ["OVERHEAD F Login failed!"],
+                "{} octets: {t:.100}",
+                t.len()
+            );
             h.tell(c, &User::Main.line());
             h.tell(c, "FLUSH 1");
             assert_eq!(h.told(c), [""; 0], "what comes behind is discarded");

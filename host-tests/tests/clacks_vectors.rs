@@ -4,8 +4,9 @@
 //! This runner finds the files: see `vectors/README.md`. Each is also played against the plain server
 //! of the tests, as the original and as a new one, so that what fails here is not the runner.
 
+use chappe_host_tests::clacks::ours::small;
 use chappe_host_tests::clacks::plain::{Habits, Plain};
-use chappe_host_tests::clacks::script::{Cut, all};
+use chappe_host_tests::clacks::script::{Cut, Script, all};
 use chappe_host_tests::vectors::folder;
 
 fn plain(original: bool) -> Plain {
@@ -33,4 +34,40 @@ fn the_runner_by_the_plain_server() {
             }
         }
     }
+}
+
+/// Each of them against the router, once for each of the cuts. All that fail are shown.
+fn play_all(cuts: impl Fn(&Script) -> Vec<Cut>) {
+    let mut failed = Vec::new();
+    for s in &all() {
+        for cut in cuts(s) {
+            let play = || s.play(&mut small(|_| {}), &cut, false);
+            if std::panic::catch_unwind(play).is_err() {
+                failed.push(format!("{} {cut:?}", s.name));
+                // one cut of each is enough
+                break;
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn line_by_line() {
+    play_all(|_| vec![Cut::Lines]);
+}
+
+#[test]
+fn together() {
+    play_all(|_| vec![Cut::Together]);
+}
+
+#[test]
+fn octet_by_octet() {
+    play_all(|_| vec![Cut::Octets]);
+}
+
+#[test]
+fn cut_at_every_octet() {
+    play_all(|s| s.speakers().into_iter().flat_map(|(who, said)| (1..said).map(move |at| Cut::At(who, at))).collect());
 }

@@ -47,11 +47,13 @@ pub fn token(user: &str, password: &str) -> String {
 pub enum Kind {
     /// The plain one of the tests.
     Plain,
+    /// The router.
+    Ours,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 1] = [Kind::Plain];
+    pub const ALL: [Kind; 2] = [Kind::Plain, Kind::Ours];
 
     /// A server with the times of the page.
     pub fn host(self) -> Box<dyn host::Host> {
@@ -62,6 +64,7 @@ impl Kind {
     pub fn with(self, times: plain::Times) -> Box<dyn host::Host> {
         match self {
             Kind::Plain => Box::new(plain::Plain::new(times, 0)),
+            Kind::Ours => Box::new(ours::with_times(times, 0, |_| {})),
         }
     }
 
@@ -69,6 +72,7 @@ impl Kind {
     pub fn ahead(self, micros: i64) -> Box<dyn host::Host> {
         match self {
             Kind::Plain => Box::new(plain::Plain::new(plain::Times::DEFAULT, micros)),
+            Kind::Ours => Box::new(ours::with_times(plain::Times::DEFAULT, micros, |_| {})),
         }
     }
 }
