@@ -96,7 +96,14 @@ impl Net {
     /// Moves some of what is on its way. Whether anything moved.
     pub fn pump(&mut self) -> bool {
         let mut busy = false;
-        for p in &mut self.pipes {
+        // in pieces, one of the flows at a time
+        let moving: Vec<usize> =
+            (0..self.pipes.len()).filter(|p| self.pipes[*p].open && !self.pipes[*p].held).collect();
+        let only = self.pieces.as_mut().map(|random| {
+            let n = random.below(2 * moving.len().max(1));
+            moving.get(n / 2).map_or(0, |p| 2 * p + n % 2)
+        });
+        for (n, p) in self.pipes.iter_mut().enumerate() {
             if !p.open || p.held {
                 continue;
             }
@@ -107,7 +114,7 @@ impl Net {
                 let ended = wire.id.is_none();
                 p.seen[i].extend_from_slice(&bytes);
                 p.flows[i].extend(bytes);
-                let most = p.flows[i].len();
+                let most = if only.is_none_or(|o| o == 2 * n + i) { p.flows[i].len() } else { 0 };
                 let n = match &mut self.pieces {
                     Some(random) if most > 0 => random.below(most + 1),
                     _ => most,

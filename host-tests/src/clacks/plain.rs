@@ -234,7 +234,8 @@ impl Plain {
     }
 
     fn put(&mut self, key: &[u8], value: Vec<u8>, deleted: bool) {
-        let now = self.micros();
+        // later than what is there, so that no two changes have the same time
+        let now = self.micros().max(self.store.get(key).map_or(0, |e| e.modified + 1));
         let entry = Entry { value, modified: now, accessed: now, deleted, from_master: false };
         self.store.insert(key.into(), entry);
     }
