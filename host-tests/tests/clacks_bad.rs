@@ -25,8 +25,8 @@ impl Others {
         self.n += 1;
         h.tell(self.a, &format!("SET others={}", self.n));
         assert_eq!(h.told(self.b), [format!("SET others={}", self.n)], "{at}");
-        h.barrier(self.a);
-        h.barrier(self.b);
+        h.fence(self.a);
+        h.fence(self.b);
     }
 }
 
@@ -74,7 +74,7 @@ fn what_is_not_permitted_does_nothing_and_is_answered_once() {
                     assert_eq!(heard, answer, "{user:?}: {line}");
                 } else {
                     assert_eq!(heard, ["OVERHEAD E permission_denied"], "{user:?}: {line}");
-                    h.barrier(c);
+                    h.fence(c);
                     let main = h.client(User::Main);
                     assert_eq!(h.keys(main), [""; 0], "{user:?}: {line}");
                 }
@@ -228,7 +228,7 @@ fn line_ends_of_all_kinds() {
             assert_eq!(h.value(c, k).as_deref(), Some(v), "every CR anywhere is dropped (section 3)");
         }
         h.tell_bytes(c, b"\r\r\r\r\r\r");
-        h.barrier(c);
+        h.fence(c);
         others.go_on(h, "odd line ends");
     });
 }
@@ -238,7 +238,7 @@ fn before_the_login_everything_else_is_ignored() {
     each(|h| {
         let mut others = Others::new(h);
         let main = h.client(User::Main);
-        let c = h.stranger();
+        let c = h.visitor();
         assert_eq!(h.told(c).len(), 2);
         for (line, ..) in COMMANDS {
             h.tell(c, line);
@@ -266,7 +266,7 @@ fn before_the_login_everything_else_is_ignored() {
         // nor is anything of it carried out later
         h.tell(c, &User::Main.line());
         assert_eq!(h.told(c), ["OVERHEAD O Welcome!"]);
-        h.barrier(c);
+        h.fence(c);
         assert_eq!(h.keys(main), [""; 0]);
         h.tell(main, "NOTIFY n");
         assert_eq!(h.told(c), [""; 0]);
@@ -305,7 +305,7 @@ fn tokens_that_are_none() {
     for t in tokens {
         each(|h| {
             let mut others = Others::new(h);
-            let c = h.stranger();
+            let c = h.visitor();
             h.told(c);
             assert_eq!(
                 h.ask(c, &format!("OVERHEAD A {t}")),
@@ -503,7 +503,7 @@ fn what_others_would_obey_is_not_forwarded() {
             h.told(link);
         }
         // nobody who has not logged in (weak point 3)
-        let stranger = h.stranger();
+        let stranger = h.visitor();
         h.told(stranger);
         h.tell(c, "OVERHEAD GM hi");
         assert_eq!(h.told(stranger), [""; 0]);
@@ -518,7 +518,7 @@ fn garbage_harms_nobody_else() {
             let mut random = Random::new(seed);
             let mut others = Others::new(h);
             for logged_in in [false, true] {
-                let c = if logged_in { h.client(User::Rw) } else { h.stranger() };
+                let c = if logged_in { h.client(User::Rw) } else { h.visitor() };
                 for _ in 0..40 {
                     let mut bytes: Vec<u8> = (0..random.below(60)).map(|_| random.next() as u8).collect();
                     for _ in 0..random.below(4) {

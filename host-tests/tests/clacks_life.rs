@@ -36,7 +36,7 @@ fn hears_within(h: &mut dyn Host, c: usize, ms: u32) -> Option<u64> {
 #[test]
 fn the_greeting_comes_at_once_and_nothing_before_it() {
     each(|h| {
-        let c = h.stranger();
+        let c = h.visitor();
         let lines = h.told(c);
         assert!(lines[0].starts_with("CLACKS PageCamel "), "{lines:?}");
         assert_eq!(lines[1..], ["OVERHEAD M Authentication required"]);
@@ -48,8 +48,8 @@ fn the_greeting_comes_at_once_and_nothing_before_it() {
 #[test]
 fn authtimeout_closes_without_a_line() {
     each_with(FAST, |h| {
-        let silent = h.stranger();
-        let chatty = h.stranger();
+        let silent = h.visitor();
+        let chatty = h.visitor();
         h.told(silent);
         h.told(chatty);
         for _ in 0..5 {
@@ -64,7 +64,7 @@ fn authtimeout_closes_without_a_line() {
     });
     // by default, 15 s; and somebody who is half through with a line has no more
     each(|h| {
-        let c = h.stranger();
+        let c = h.visitor();
         h.told(c);
         h.tell_bytes(c, b"OVERHEAD A ZXhh");
         h.wait(14_500);
@@ -255,10 +255,10 @@ fn what_is_said_while_a_connection_lingers_is_discarded() {
     });
     // one that closes itself need not be waited for
     each(|h| {
-        let c = h.stranger();
+        let c = h.visitor();
         h.told(c);
         h.tell(c, "OVERHEAD A wrong:wrong");
-        h.hang_up(c);
+        h.part(c);
         h.wait(5_000);
         assert!(!h.is_open(c));
     });
@@ -314,14 +314,14 @@ fn logging_in_again() {
         // other flags on that line do not count; a bare one is ignored
         assert_eq!(h.ask(c, &again.replace(" A ", " AGMC ")), ["OVERHEAD O Welcome!"]);
         assert_eq!(h.ask(c, "OVERHEAD A"), [""; 0]);
-        h.barrier(c);
+        h.fence(c);
         // wrong
         h.told(main);
         assert_eq!(h.ask(c, "OVERHEAD A bm9ib2R5:bm9wZQ=="), ["OVERHEAD F Login failed!"]);
         h.tell(main, "NOTIFY x");
         assert_eq!(h.told(c), [""; 0]);
         closes_within(h, c, 5_000).unwrap();
-        h.barrier(main);
+        h.fence(main);
     });
 }
 
@@ -330,7 +330,7 @@ fn commands_behind_the_token_in_one_packet() {
     // the library relies on it (section 4.3)
     each(|h| {
         for user in [User::Main, User::Rw] {
-            let c = h.stranger();
+            let c = h.visitor();
             h.tell_all(c, &["CLACKS a", "RETRIEVE lost", &user.line(), "STORE a=1", "RETRIEVE a", "FLUSH 1"]);
             let mut lines = h.told(c);
             lines.drain(..2);
@@ -391,7 +391,7 @@ fn close_all_reaches_everybody_and_the_server_goes_on() {
             assert!(!h.is_open(*c));
         }
         let c = h.client(User::Main);
-        h.barrier(c);
+        h.fence(c);
     });
 }
 

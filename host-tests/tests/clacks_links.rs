@@ -319,7 +319,7 @@ fn keysync_goes_on_with_the_times_of_who_sends_it() {
             // what its clock says
             let (d, keys) = h.linked();
             let sync = Sync::read(keys[0].as_bytes());
-            h.hang_up(d);
+            h.part(d);
             h.told(other);
             h.told(c);
             sync.modified
@@ -392,18 +392,18 @@ fn a_slave_obeys_nobody_but_its_master() {
         let c = h.client(User::Main);
         let other = h.client(User::Main);
         h.tell(c, "OVERHEAD L 1");
-        h.barrier(other);
+        h.fence(other);
         let (link, _) = h.linked();
         h.tell(link, "OVERHEAD L 1");
-        h.barrier(other);
-        h.barrier(link);
+        h.fence(other);
+        h.fence(link);
         let master = h.to_master();
         h.tell(master, "OVERHEAD L 1");
         h.told(master);
         // nobody else is heard, not even links; nothing is lost
         h.tell_all(other, &["STORE a=1", "FLUSH 1"]);
         h.tell_all(link, &["STORE b=1", "FLUSH 2"]);
-        let late = h.stranger();
+        let late = h.visitor();
         assert_eq!(h.told(late).len(), 2, "the greeting waits for nobody");
         h.tell_all(late, &["CLACKS late", &User::Rw.line(), "FLUSH 3"]);
         h.wait(3_000);
@@ -437,7 +437,7 @@ fn a_lock_ends_with_the_link() {
             h.tell(other, "FLUSH 1");
             assert_eq!(h.told(other), [""; 0]);
             match how {
-                "hang up" => h.hang_up(master),
+                "hang up" => h.part(master),
                 "quit" => h.tell(master, "QUIT"),
                 "timeout" => h.tell(master, "TIMEOUT"),
                 _ => h.tell(master, "OVERHEAD A wrong:wrong"),
@@ -467,7 +467,7 @@ fn a_long_lock_costs_no_client_its_life() {
         h.tell(master, "OVERHEAD L 0");
         h.wait(1_000);
         assert_eq!(h.told(other), [""; 0]);
-        h.barrier(other);
+        h.fence(other);
     }
 }
 
@@ -664,7 +664,7 @@ fn a_value_that_comes_back_unchanged_is_not_newer() {
 fn wrong_passwords_between_servers() {
     // the slave's is wrong: the master refuses it, and the slave does not insist on that connection
     each(|h| {
-        let master = h.stranger();
+        let master = h.visitor();
         h.told(master);
         h.tell_all(
             master,
@@ -685,22 +685,22 @@ fn wrong_passwords_between_servers() {
         assert_eq!(h.told(c), ["OVERHEAD O Welcome!"]);
         assert_eq!(h.ask(c, "OVERHEAD L 1"), ["OVERHEAD E permission_denied"]);
         assert_eq!(h.ask(c, "KEYSYNC 4000000000 1 U a=1"), ["OVERHEAD E permission_denied"]);
-        h.barrier(other);
+        h.fence(other);
         assert_eq!(h.value(other, "a"), None);
     });
     // our master refuses us: the link ends
     each(|h| {
         let c = h.open(Default::default()).unwrap();
-        h.hang_up(c);
+        h.part(c);
         let how = chappe_host_tests::clacks::host::Opening { to_master: true, peer: None };
         let c = h.open(how).unwrap();
         h.told(c);
         h.tell(c, "CLACKS PageCamel 36");
         h.tell(c, "OVERHEAD M Authentication required");
         h.tell(c, "OVERHEAD F Login failed!");
-        h.hang_up(c);
+        h.part(c);
         let other = h.client(User::Main);
-        h.barrier(other);
+        h.fence(other);
     });
     // no token at all within authtimeout
     each(|h| {

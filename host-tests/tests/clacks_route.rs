@@ -305,8 +305,8 @@ fn d4_what_waits_for_one_that_pauses_is_kept_and_others_hear_at_once() {
         h.wait(20_000);
         h.read_on(b);
         assert_eq!(h.told(b), want);
-        h.barrier(a);
-        h.barrier(b);
+        h.fence(a);
+        h.fence(b);
     });
 }
 
@@ -326,7 +326,7 @@ fn d4_one_that_takes_nothing_for_a_minute_is_closed_even_if_little_waits() {
         assert!(h.is_open(a) && h.is_open(c));
         h.told(c);
         h.told(a);
-        h.barrier(a);
+        h.fence(a);
     });
 }
 
@@ -336,7 +336,7 @@ fn d7_what_one_listened_to_ends_with_it() {
         let [a, b, c] = clients(h);
         h.tell(b, "LISTEN x");
         h.tell(c, "LISTEN x");
-        h.hang_up(b);
+        h.part(b);
         h.tell(a, "NOTIFY x");
         assert_eq!(h.told(b), [""; 0]);
         assert_eq!(h.told(c), ["NOTIFY x"]);
@@ -407,10 +407,10 @@ fn d6_an_id_is_ones_own_for_ever() {
                 }
             }
             h.tell(a, "CLIENTDISCONNECT nobody");
-            h.barrier(a);
-            h.barrier(b);
+            h.fence(a);
+            h.fence(b);
             if i % 2 == 0 {
-                h.hang_up(b);
+                h.part(b);
                 continue;
             }
             h.tell(a, &format!("CLIENTDISCONNECT {id}"));
@@ -431,7 +431,7 @@ fn d12_one_may_end_itself_and_no_one_else_notices() {
         assert_eq!(h.told(a), ["", "QUIT"]);
         h.wait(3_000);
         assert!(!h.is_open(a));
-        h.barrier(b);
+        h.fence(b);
     });
 }
 
@@ -457,7 +457,7 @@ fn monitors_see_every_line_and_no_token() {
         assert_eq!(debug, want);
         h.told(b);
         // no CLACKS, no token, nobody who is not logged in
-        let d = h.stranger();
+        let d = h.visitor();
         h.tell(d, "NONSENSE");
         h.tell(d, "CLACKS d");
         h.tell(d, &User::Rw.line());
@@ -466,7 +466,7 @@ fn monitors_see_every_line_and_no_token() {
         assert!(debug[0].starts_with("DEBUG CONNECTED="), "{debug:?}");
         assert_eq!(debug.len(), 2, "{debug:?}");
         assert!(debug[1].ends_with("=FLUSH 2"), "{debug:?}");
-        h.hang_up(d);
+        h.part(d);
         debug = h.told(a);
         assert!(debug.len() == 1 && debug[0].starts_with("DEBUG DISCONNECTED="), "{debug:?}");
         h.tell(b, &User::Main.line());

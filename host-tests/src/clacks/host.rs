@@ -26,7 +26,7 @@ pub trait Host {
     /// Opens one. `None`: it is refused. Its greeting waits in `lines`.
     fn open(&mut self, how: Opening) -> Option<usize>;
     /// The peer ends it.
-    fn hang_up(&mut self, c: usize);
+    fn part(&mut self, c: usize);
     /// The peer can take something again.
     fn read_on(&mut self, c: usize);
     /// Until nobody has anything to say.
@@ -50,7 +50,7 @@ pub trait Host {
     ///
     /// # Panics
     /// If it is refused.
-    fn stranger(&mut self) -> usize {
+    fn visitor(&mut self) -> usize {
         let port = 40_000 + self.wires().len() as u16;
         let how = Opening { peer: Some(SocketAddr::from(([127, 0, 0, 1], port))), to_master: false };
         self.open(how).expect("a free place")
@@ -58,7 +58,7 @@ pub trait Host {
 
     /// One that is logged in and has read greeting and welcome.
     fn client(&mut self, user: User) -> usize {
-        let c = self.stranger();
+        let c = self.visitor();
         self.tell(c, "CLACKS test");
         self.tell(c, &user.line());
         let lines = self.told(c);
@@ -175,7 +175,7 @@ pub trait Host {
     ///
     /// # Panics
     /// If something else came.
-    fn barrier(&mut self, c: usize) {
+    fn fence(&mut self, c: usize) {
         assert_eq!(self.ask(c, "FLUSH the barrier"), ["FLUSHED the barrier"]);
     }
 

@@ -146,7 +146,7 @@ impl Library {
         if let Some(c) = self.wire.take()
             && h.is_open(c)
         {
-            h.hang_up(c);
+            h.part(c);
         }
         self.broken = false;
         self.greeted = false;
@@ -156,7 +156,7 @@ impl Library {
             self.out.clear();
         }
         self.connected = h.now().millis();
-        let c = h.stranger();
+        let c = h.visitor();
         self.wire = Some(c);
         if self.connects > 0 {
             self.made_up.push_back(Event::Reconnected);
@@ -290,7 +290,7 @@ impl Library {
         if let Some(c) = self.wire.take()
             && h.is_open(c)
         {
-            h.hang_up(c);
+            h.part(c);
         }
         self.broken = true;
         flushed

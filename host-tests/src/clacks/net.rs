@@ -82,7 +82,7 @@ impl Net {
         let ends = [p.slave, p.master];
         for (h, c) in ends {
             if self.hosts[h].is_open(c) {
-                self.hosts[h].hang_up(c);
+                self.hosts[h].part(c);
             }
         }
         self.drive();
@@ -127,7 +127,7 @@ impl Net {
                 if ended && p.flows[i].is_empty() {
                     p.open = false;
                     if self.hosts[to.0].is_open(to.1) {
-                        self.hosts[to.0].hang_up(to.1);
+                        self.hosts[to.0].part(to.1);
                     }
                     busy = true;
                     break;

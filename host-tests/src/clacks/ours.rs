@@ -127,7 +127,7 @@ impl Host for World {
         Some(self.wires.len() - 1)
     }
 
-    fn hang_up(&mut self, c: usize) {
+    fn part(&mut self, c: usize) {
         if let Some(id) = self.wires[c].id.take() {
             self.router.closed(self.now, id);
             self.check();

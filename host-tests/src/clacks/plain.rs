@@ -693,7 +693,7 @@ impl Host for Plain {
         Some(n)
     }
 
-    fn hang_up(&mut self, c: usize) {
+    fn part(&mut self, c: usize) {
         self.wires[c].id = None;
         self.end(c, &[], Reason::Lost);
         self.conns[c].gone = true;

@@ -138,7 +138,7 @@ impl Script {
         let mut wires = BTreeMap::new();
         for (n, what) in &self.given {
             let c = match what {
-                Given::New => host.stranger(),
+                Given::New => host.visitor(),
                 Given::User(user) => host.client(*user),
                 Given::Link => {
                     let (c, keys) = host.linked();
