@@ -92,7 +92,7 @@ impl<
     pub fn router<'s>(&'s mut self, settings: Settings<'s>, now: Instant) -> Result<Router<'s>, ConfigError> {
         let t = &mut *self.tables;
         let [assembly, encode, scratch] = &mut self.buffers;
-        let store = StoreSettings { block: 32, rows: 64, max_value: scratch.len(), keep: self.keep, seed: 0 };
+        let store = StoreSettings { block: 32, rows: VALUES, max_value: scratch.len(), keep: self.keep, seed: 0 };
         let store = FixedStore::new(self.values.parts(), store).map_err(|_| ConfigError::Tables)?;
         let parts = Parts {
             limits: Limits::NONE,
