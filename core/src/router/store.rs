@@ -241,7 +241,8 @@ pub trait Store {
     /// `None`: the very first. `out` has room for a name and a value ([`MAX_NAME`] +
     /// [`Store::max_value`]); a shorter one shortens the value, which [`Entry::len`] tells, and
     /// one shorter than [`MAX_NAME`] finds nothing. Takes about as many steps as the number of
-    /// entries has binary digits, not more than a few times that. Is no access.
+    /// entries has binary digits, not more than a few times that, where the store keeps an order
+    /// ([`FixedStore`] does unless it is told not to). Is no access.
     ///
     /// Who goes on behind the name found last sees what is there all the time exactly once, in
     /// order, whatever else comes and goes.
