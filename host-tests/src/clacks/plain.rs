@@ -143,6 +143,12 @@ fn split_first(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
+/// Three words, and a pair.
+fn is_key_sync(rest: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = rest.splitn(4, |b| *b == b' ').collect();
+    parts.len() == 4 && parts[..3].iter().all(|p| !p.is_empty()) && split_first(parts[3]).is_some()
+}
+
 /// Where a key ends that a step follows.
 fn split_last(text: &[u8]) -> (&[u8], &[u8]) {
     let last = text.len().saturating_sub(1);
@@ -345,6 +351,10 @@ impl Plain {
         match User::of_token(token) {
             Some(user) => {
                 self.conns[c].user = Some(user);
+                // whoever may be no link any more is none
+                if self.conns[c].kind == Kind::Link && !self.has(c, Rights::LINK) {
+                    self.conns[c].kind = Kind::Client;
+                }
                 self.say(c, b"OVERHEAD O Welcome!");
             }
             None => self.end(c, &[b"OVERHEAD F Login failed!"], Reason::Credentials),
@@ -370,7 +380,8 @@ impl Plain {
             return;
         }
         // these two count before the line is shown
-        if self.has(c, Rights::MANAGE) && line.starts_with(b"MONITOR") {
+        let is_client = self.conns[c].kind == Kind::Client;
+        if self.has(c, Rights::MANAGE) && line.starts_with(b"MONITOR") && is_client {
             self.conns[c].monitor = true;
         }
         if self.has(c, Rights::MANAGE) && line.starts_with(b"UNMONITOR") {
@@ -404,11 +415,7 @@ impl Plain {
             (b"LISTEN" | b"UNLISTEN", _) if rest.is_some() => (Rights::READ, false),
             (b"FLUSH", _) if some.is_some() => (Rights::NONE, false),
             (b"CLIENTDISCONNECT", _) if some.is_some() => (Rights::MANAGE, false),
-            (b"KEYSYNC", _)
-                if rest.is_some_and(|r| r.splitn(4, |b| *b == b' ').nth(3).and_then(split_first).is_some()) =>
-            {
-                (Rights::LINK, true)
-            }
+            (b"KEYSYNC", _) if rest.is_some_and(is_key_sync) => (Rights::LINK, true),
             (b"TIMEOUT", _) if is_link => (Rights::LINK, false),
             (_, Some(b"KEYLIST")) => (Rights::READ, false),
             (_, Some(b"CLEARCACHE")) => (Rights::MANAGE, true),
@@ -442,7 +449,7 @@ impl Plain {
                 let now = self.micros();
                 let answer = match self.store.get_mut(key).filter(|e| !e.deleted) {
                     Some(e) => {
-                        e.accessed = now;
+                        e.accessed = e.accessed.max(now);
                         [b"RETRIEVED ", key, b"=", &e.value[..]].concat()
                     }
                     None => [b"NOTRETRIEVED ", key].concat(),
@@ -484,7 +491,8 @@ impl Plain {
 
     fn client_list(&mut self, c: usize) {
         self.say(c, b"CLIENTLISTSTART");
-        let mut all: Vec<usize> = (0..self.conns.len()).filter(|o| !self.conns[*o].gone).collect();
+        let mut all: Vec<usize> =
+            (0..self.conns.len()).filter(|o| !self.conns[*o].gone && self.conns[*o].closing.is_none()).collect();
         all.sort_by(|a, b| self.conns[*a].cid.cmp(&self.conns[*b].cid));
         for o in all {
             let n = &self.conns[o];
@@ -565,6 +573,7 @@ impl Plain {
                 return;
             }
             self.conns[c].kind = Kind::Link;
+            self.conns[c].monitor = false;
             self.conns[c].ping = Some(self.now);
             self.say(c, b"CLACKS PageCamel 36 in interclacks master mode");
             self.say(c, b"OVERHEAD M Authentication required");
@@ -589,7 +598,8 @@ impl Plain {
             for o in self.others(c) {
                 self.say(o, &line);
             }
-            if has(b'U') {
+            // a link that wanted its own words back would get them from all others too
+            if has(b'U') && self.conns[c].kind == Kind::Client {
                 self.say(c, &line);
             }
         }
@@ -628,8 +638,13 @@ impl Plain {
         let line = if self.habits.raw_times {
             [b"KEYSYNC ", rest].concat()
         } else {
-            let times = format!("KEYSYNC {} {} ", decimal(modified_), decimal(accessed_));
-            [times.as_bytes(), mode, b" ", pair].concat()
+            // as one of its own, whatever was in it
+            let times = format!("KEYSYNC {} ", decimal(modified_));
+            if mode == b"D" {
+                [times.as_bytes(), b"0 D ", key, b"=REMOVED"].concat()
+            } else {
+                [times.as_bytes(), decimal(accessed_).as_bytes(), b" U ", pair].concat()
+            }
         };
         self.forward(c, &line);
         let deleted = mode == b"D";
