@@ -1,7 +1,7 @@
 //! A client of Net::Clacks: lines over a raw stream, as its library sends and reads them.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -104,7 +104,7 @@ impl Client {
             let left = end.checked_duration_since(Instant::now())?;
             self.stream.set_patience(left);
             let mut bytes = [0; 65_536];
-            match self.stream.both().0.read(&mut bytes) {
+            match read(&mut self.stream, &mut bytes) {
                 Ok(0) => {
                     assert!(self.input.is_empty(), "half a line, and then the end (D3)");
                     return Some(None);
@@ -181,6 +181,20 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+/// Reads, and does nothing else: rustls' own stream wants to get rid of what it has to write
+/// first, and so would not see what a node has said that does not take any more.
+fn read(stream: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
+    let Stream::Tls(tls) = stream else { return stream.both().0.read(bytes) };
+    loop {
+        match tls.conn.reader().read(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+        tls.conn.read_tls(&mut tls.sock)?;
+        tls.conn.process_new_packets().map_err(io::Error::other)?;
     }
 }
 

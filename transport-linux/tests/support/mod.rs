@@ -258,7 +258,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    fn both(&mut self) -> (&mut dyn Read, Option<Duration>) {
+    pub fn both(&mut self) -> (&mut dyn Read, Option<Duration>) {
         match self {
             Stream::Tcp(s) => (s, None),
             Stream::Unix(s) => (s, None),
@@ -267,7 +267,7 @@ impl Stream {
         }
     }
 
-    fn set_patience(&self, patience: Duration) {
+    pub fn set_patience(&self, patience: Duration) {
         let patience = Some(patience.max(Duration::from_millis(1)));
         match self {
             Stream::Tcp(s) => s.set_read_timeout(patience).unwrap(),
