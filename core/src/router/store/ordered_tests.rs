@@ -383,7 +383,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
     let [first, second] = &mut memories;
     let settings = StoreSettings { seed: seed as u32, ..SETTINGS };
     let mut s = FixedStore::new(first.parts(), settings).unwrap();
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         s = s.without_order();
     }
     let mut spare = Some(second);
