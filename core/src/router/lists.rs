@@ -221,20 +221,16 @@ impl Router<'_> {
             3 => ("max_frame", self.settings.max_frame as u64),
             4 => ("max_value", self.max_value() as u64),
             5 => ("outbox", self.settings.outbox as u64),
-            #[cfg(feature = "msgq")]
-            6 => ("msgq_max_body", self.settings.msgq.max_body as u64),
-            #[cfg(feature = "msgq")]
-            7 => ("msgq_outbox", self.settings.msgq.outbox as u64),
-            _ => {
-                let row = at as usize - if cfg!(feature = "msgq") { 8 } else { 6 };
-                match usage.get(row) {
+            _ => match self.dialect_status(at as usize - 6) {
+                Ok(row) => row,
+                Err(row) => match usage.get(row) {
                     Some(u) => {
                         let _ = write!(text, "of {}", u.limit);
                         (u.name, u.used)
                     }
                     None => self.store_status(row - usage.len(), &mut text)?,
-                }
-            }
+                },
+            },
         };
         if !name.starts_with(l.name) {
             return Some((at + 1, false));
@@ -242,6 +238,25 @@ impl Router<'_> {
         let item = Item { seq: l.seq, what: l.what, name, text: &text, count, ..Item::default() };
         self.say(n, &ServerToClient::Item(item));
         Some((at + 1, true))
+    }
+
+    /// What only one dialect has. An error: it is that row of those behind these.
+    fn dialect_status(&self, row: usize) -> Result<(&'static str, u64), usize> {
+        let rows: &[(&'static str, u64)] = &[
+            #[cfg(feature = "msgq")]
+            ("msgq_max_body", self.settings.msgq.max_body as u64),
+            #[cfg(feature = "msgq")]
+            ("msgq_outbox", self.settings.msgq.outbox as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_max_line", self.settings.clacks.max_line as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_outbox", self.settings.clacks.outbox as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_links", self.clacks.links() as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_monitors", self.clacks.monitors() as u64),
+        ];
+        rows.get(row).copied().ok_or_else(|| row - rows.len())
     }
 
     #[cfg(not(feature = "durable"))]

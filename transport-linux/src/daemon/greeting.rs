@@ -21,15 +21,21 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
     // Programs of BIND 10 know no patterns.
     let is_native = listeners.iter().any(|l| l.dialect == Dialect::Messi);
     let (heard, said) = if is_native { ("'hello::*'", "hello::world") } else { ("hello", "hello") };
-    let _ = write!(
-        out,
-        "Try, each in another terminal:\n\
+    // Commands speak the other dialects.
+    if listeners.iter().any(|l| l.dialect != Dialect::Clacks) {
+        let _ = write!(
+            out,
+            "Try, each in another terminal:\n\
          \x20   {program} listen{to} {heard}\n\
          \x20   {program} send{to} {said} --body 'good morning'\n\
          \x20   {program} ls{to} stations\n",
-    );
+        );
+    }
     for path in listeners.iter().filter_map(|l| l.address.strip_prefix("msgq://")) {
         out.push_str(&bind10(path, named_by_bind10().is_some_and(|named| named.as_os_str() == path)));
+    }
+    for path in listeners.iter().filter_map(|l| l.address.strip_prefix("clacks:///")) {
+        out.push_str(&clacks(path));
     }
     let _ = write!(
         out,
@@ -50,6 +56,15 @@ fn bind10(path: &str, is_named: bool) -> String {
     }
 }
 
+/// How programs of Net::Clacks get to their socket; `path`: without its first slash.
+fn clacks(path: &str) -> String {
+    format!(
+        "Programs of Net::Clacks are told the socket /{path}\n\
+         and, as there are no users here, any user and password. By hand:\n\
+         \x20   {{ printf 'OVERHEAD A YQ==:Yg==\\nSET hello::world=good morning\\nQUIT\\n'; sleep 1; }} | nc -U /{path}\n"
+    )
+}
+
 /// What a command must be told to find the daemon, if it is not where commands look.
 fn connect(listeners: &[Listener]) -> String {
     let usual = |address: &str| {
@@ -59,7 +74,10 @@ fn connect(listeners: &[Listener]) -> String {
     if listeners.iter().any(|l| usual(&l.address)) {
         return String::new();
     }
-    let mut open = listeners.iter().filter(|l| matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_)));
+    let is_for_us = |l: &&Listener| {
+        l.dialect != Dialect::Clacks && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_))
+    };
+    let mut open = listeners.iter().filter(is_for_us);
     // The native dialect can say everything.
     let first = open.clone().find(|l| l.dialect == Dialect::Messi).or_else(|| open.next());
     first.map_or_else(String::new, |l| format!(" --connect {}", l.address))
@@ -68,6 +86,13 @@ fn connect(listeners: &[Listener]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_typed_by_hand_logs_in() {
+        assert!(clacks("run/x").contains("| nc -U /run/x\n"));
+        let token = chappe_core::dialect::clacks::token::Credentials::read(b"YQ==:Yg==");
+        assert!(token.is_some_and(|t| t.user().is_some()));
+    }
 
     #[test]
     fn programs_of_bind_10_are_told_only_what_they_do_not_know() {

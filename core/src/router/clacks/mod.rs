@@ -165,6 +165,16 @@ impl Node {
             stop: None,
         }
     }
+
+    /// How many links there are, that to the master included.
+    pub(super) fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// How many stations see what others say.
+    pub(super) fn monitors(&self) -> usize {
+        self.monitors.len()
+    }
 }
 
 const TOO_LONG: &str = "a name has at most 128 octets";
