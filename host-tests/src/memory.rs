@@ -90,6 +90,19 @@ impl<
     /// # Errors
     /// Those of [`Router::new`].
     pub fn router<'s>(&'s mut self, settings: Settings<'s>, now: Instant) -> Result<Router<'s>, ConfigError> {
+        self.router_on(StoreRef::Fixed, settings, now)
+    }
+
+    /// A router on it, with what `wrap` makes of its store.
+    ///
+    /// # Errors
+    /// Those of [`Router::new`].
+    pub fn router_on<'s>(
+        &'s mut self,
+        wrap: impl FnOnce(FixedStore<'s>) -> StoreRef<'s>,
+        settings: Settings<'s>,
+        now: Instant,
+    ) -> Result<Router<'s>, ConfigError> {
         let t = &mut *self.tables;
         let [assembly, encode, scratch] = &mut self.buffers;
         let store = StoreSettings { block: 32, rows: VALUES, max_value: scratch.len(), keep: self.keep, seed: 0 };
@@ -115,7 +128,7 @@ impl<
             assembly,
             encode,
             scratch,
-            store: StoreRef::Fixed(store),
+            store: wrap(store),
             seed: 0,
         };
         Router::new(parts, settings, now)

@@ -2,9 +2,11 @@
 //! is not there yet (`wire/clacks.md` sections 4 and 8.7). What they say meanwhile waits, and is in order.
 
 use chappe_core::id::StationId;
+use chappe_core::router::store::Keeping;
 use chappe_core::router::{Gate, Grant, Reason, Rights, Verdict};
+use chappe_core::time::Duration;
 use chappe_host_tests::clacks::host::Host;
-use chappe_host_tests::clacks::ours::{ours, with_gate};
+use chappe_host_tests::clacks::ours::{on_disk, ours, with_gate};
 use chappe_host_tests::clacks::plain::Times;
 use chappe_host_tests::clacks::users::User;
 use chappe_host_tests::world::World;
@@ -187,6 +189,92 @@ fn one_that_leaves_while_it_waits() {
     assert!(!w.told(c).contains(&"FLUSHED 1".to_string()), "it is locked");
     w.tell(master, "OVERHEAD L 0");
     assert!(w.told(c).contains(&"FLUSHED 1".to_string()));
+}
+
+/// The disk has come so far.
+fn keep(w: &mut World, disk: &chappe_host_tests::disk::Disk, changes: u64) {
+    disk.kept.set(changes);
+    w.router.stored(w.now);
+    w.drive();
+}
+
+#[test]
+fn a_flush_waits_for_the_disk_and_so_does_what_stands_behind_it() {
+    for piece in [3, usize::MAX] {
+        let (mut w, disk) = on_disk(|_| {});
+        let (c, other) = (w.client(User::Wo), w.client(User::Main));
+        w.piece = piece;
+        assert_eq!(w.ask(c, "FLUSH 0"), ["FLUSHED 0"], "there is nothing to wait for");
+        w.tell_all(c, &["STORE a=1", "FLUSH 1", "STORE a=2", "FLUSH 2", "NONSENSE"]);
+        w.wait(500);
+        assert_eq!(w.told(c), [""; 0]);
+        assert_eq!(w.value(other, "a").as_deref(), Some("1"), "others are heard");
+        keep(&mut w, disk, 1);
+        assert_eq!(w.told(c), ["FLUSHED 1"]);
+        assert_eq!(w.value(other, "a").as_deref(), Some("2"));
+        keep(&mut w, disk, 2);
+        assert_eq!(w.told(c), ["FLUSHED 2", "OVERHEAD E unknown_command NONSENSE"]);
+        // it hears what others say meanwhile
+        w.tell(other, "LISTEN x");
+        w.tell_all(other, &["STORE b=1", "FLUSH 3"]);
+        w.tell(c, "SET x=1");
+        assert_eq!(w.told(other), ["SET x=1"]);
+        keep(&mut w, disk, 3);
+        assert_eq!(w.told(other), ["FLUSHED 3"]);
+    }
+}
+
+#[test]
+fn a_disk_that_fails_or_is_slow_is_told_by_name() {
+    let (mut w, disk) = on_disk(|s| s.flush = Duration::from_secs(20));
+    let (c, other) = (w.client(User::Main), w.client(User::Main));
+    w.tell_all(c, &["STORE a=1", "FLUSH 1", "RETRIEVE a"]);
+    w.wait(25_000);
+    let lines = w.told(c);
+    assert_eq!(lines.last().map(String::as_str), Some("RETRIEVED a=1"), "it goes on: {lines:?}");
+    assert!(lines[..lines.len() - 1].iter().all(|l| l.starts_with("OVERHEAD E ")) && lines.len() == 2, "{lines:?}");
+    w.tell_all(c, &["STORE a=2", "FLUSH 2"]);
+    disk.how.set(Keeping::Failing);
+    keep(&mut w, disk, 1);
+    let lines = w.told(c);
+    assert!(lines.len() == 1 && lines[0].starts_with("OVERHEAD E "), "it is not flushed: {lines:?}");
+    for line in ["STORE a=3", "SETANDSTORE a=3", "REMOVE a", "INCREMENT a", "CLEARCACHE", "FLUSH 3"] {
+        let lines = w.ask(c, line);
+        assert!(lines.len() == 1 && lines[0].starts_with("OVERHEAD E "), "{line}: {lines:?}");
+    }
+    assert_eq!(w.value(other, "a").as_deref(), Some("2"), "nothing has changed");
+    disk.how.set(Keeping::Disk);
+    let changes = disk.changes.get();
+    keep(&mut w, disk, changes);
+    assert_eq!(w.ask(c, "FLUSH 4"), ["FLUSHED 4"]);
+    // pings stand behind a flush too: nobody is closed for a disk
+    w.tell_all(c, &["STORE a=4", "FLUSH 5", "PING"]);
+    w.tell(other, "NOPING");
+    w.wait(19_000);
+    assert!(w.is_open(c));
+}
+
+#[test]
+fn one_that_leaves_while_its_flush_waits() {
+    let (mut w, disk) = on_disk(|_| {});
+    let other = w.client(User::Main);
+    for how in 0..3 {
+        let c = w.client(User::Rw);
+        w.tell_all(c, &["STORE a=1", "FLUSH 1", "STORE late=1", "QUIT"]);
+        match how {
+            0 => w.part(c),
+            1 => w.tell(other, "PING"),
+            _ => w.tell(c, "FLUSH 2"),
+        }
+        let changes = disk.changes.get();
+        keep(&mut w, disk, changes);
+        let changes = disk.changes.get();
+        keep(&mut w, disk, changes);
+        w.wait(3_000);
+        assert!(!w.is_open(c));
+        assert_eq!(w.value(other, "late").is_some(), how > 0, "{how}");
+        assert_eq!(w.used("flushes"), 0);
+    }
 }
 
 #[test]

@@ -5,11 +5,13 @@ use super::host::{Host, Opening};
 use super::plain::Times;
 use super::users::{USERS, User};
 use super::wire::Wire;
+use crate::disk::{Disk, OnDisk};
 use crate::memory::{Memory, Values};
 use crate::world::World;
 use chappe_core::dialect::Dialect;
 use chappe_core::dialect::clacks::Role;
 use chappe_core::router::{Gate, Grant, Newcomer, Rights, Router, Settings};
+use chappe_core::storage::StoreRef;
 use chappe_core::time::{Duration, Instant};
 
 /// Microseconds since 1970 when a world begins: the same as that of the plain server.
@@ -51,6 +53,16 @@ pub fn small(change: impl FnOnce(&mut Settings<'static>)) -> World {
     change(&mut settings);
     let heap = Box::leak(Box::new(Memory::<16, 32, 48, 8, 16, 28, 32, 256>::new(96 << 10, 5 << 10)));
     world(|now| heap.router(settings, now).expect("the test's settings are valid"), 0)
+}
+
+/// As [`ours`], with values on a disk.
+pub fn on_disk(change: impl FnOnce(&mut Settings<'static>)) -> (World, &'static Disk) {
+    let mut settings = settings(&USERS, Times::DEFAULT);
+    change(&mut settings);
+    let disk: &'static Disk = Box::leak(Box::default());
+    let heap = Box::leak(Box::new(Values::new(24 << 20, 256 << 10)));
+    let wrap = |values| StoreRef::Other(Box::leak(Box::new(OnDisk { values, disk })));
+    (world(|now| heap.router_on(wrap, settings, now).expect("the test's settings are valid"), 0), disk)
 }
 
 fn world(router: impl FnOnce(Instant) -> Router<'static>, ahead: i64) -> World {
