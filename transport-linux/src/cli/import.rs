@@ -1,0 +1,139 @@
+//! `chappe import-clacks` and `chappe import-clacks-config`: moving from Net::Clacks.
+//!
+//! Owns: what can be typed, and what a person is told. Does not own what the files say: that is
+//! `chappe_linux::import`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chappe_core::router::store::Stamp;
+use chappe_linux::config::{Config, DEFAULT_FILE, Limits};
+use chappe_linux::import::{self, Error, Outcome, Target};
+use clap::Args;
+use serde_json::json;
+
+use super::connect::Global;
+use super::exit::{Failure, Status};
+use super::show::plain;
+
+/// `chappe import-clacks`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportClacks {
+    /// The file (`persistancefile` in the original's configuration), while nobody writes to it
+    file: PathBuf,
+    /// The file of values to put them into, which no daemon has open; it is made if it is not
+    /// there. Without it: `store.path` of the configuration
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// The daemon's configuration, instead of /etc/chappe/chappe.toml
+    #[arg(long, short, value_name = "FILE", env = "CHAPPE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Say what would be done, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn values(args: &ImportClacks, global: &Global) -> Result<(), Failure> {
+    let config = match (&args.config, &args.store) {
+        (Some(file), _) => Some(read_config(file.clone())?),
+        (None, Some(_)) => None,
+        (None, None) => Some(read_config(DEFAULT_FILE.into())?),
+    };
+    let file = match (&args.store, &config) {
+        (Some(file), _) => file.clone(),
+        (None, Some((name, config))) => match &config.store.path {
+            Some(path) => path.as_path().to_owned(),
+            None => {
+                let name = name.display();
+                return Err(Failure::usage(format_args!(
+                    "{name} says nothing of where values are kept on disk: set store.path there, or say --store FILE"
+                )));
+            }
+        },
+        (None, None) => return Err(Failure::usage("say --store FILE or --config FILE")),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+    let target = Target { file: &file, rehearsal: args.dry_run };
+    let outcome = import::values(&args.file, target, Stamp::from_micros(now)).map_err(failure)?;
+    let needs = needs(&outcome, config.as_ref().map(|(_, config)| &config.limits));
+    let mut out = global.out();
+    if out.json {
+        let skipped: Vec<_> = outcome
+            .skipped
+            .iter()
+            .map(|s| json!({"reason": s.reason.to_string(), "entries": s.entries, "keys": s.keys}))
+            .collect();
+        out.json(&json!({
+            "form": outcome.form.to_string(), "values": outcome.values, "removed": outcome.marks,
+            "taken": outcome.taken, "not_newer": outcome.values + outcome.marks - outcome.taken,
+            "without_time": outcome.timeless, "skipped": skipped, "needs": needs, "dry_run": args.dry_run,
+            "file": file.display().to_string(),
+        }))?;
+        return out.flush();
+    }
+    let mut told = Vec::new();
+    if !out.quiet {
+        told = report(&outcome, args, &file.display().to_string());
+    }
+    told.extend(needs.iter().map(|need| format!("before the daemon starts: {need}")));
+    for line in told {
+        out.line(plain(&line, false))?;
+    }
+    out.flush()
+}
+
+/// What was done, for a person.
+fn report(o: &Outcome, args: &ImportClacks, to: &str) -> Vec<String> {
+    let would = if args.dry_run { "would be" } else { "were" };
+    let mut lines = vec![
+        format!("{}: {} values, {} deletion marks ({})", args.file.display(), o.values, o.marks, o.form),
+        format!("{to}: {} {would} taken; {} are not newer than what is there", o.taken, o.values + o.marks - o.taken),
+    ];
+    if o.form == import::Form::BareLines {
+        lines.push(
+            "files of these versions do not say whether they are whole: look whether the numbers can be right".into(),
+        );
+    }
+    if o.timeless > 0 {
+        lines.push(format!("{} values have no time of modification: any other change counts as newer", o.timeless));
+    }
+    for skipped in &o.skipped {
+        let more = if skipped.entries > skipped.keys.len() as u64 { ", …" } else { "" };
+        lines.push(format!("skipped {}: {}: {}{more}", skipped.entries, skipped.reason, skipped.keys.join(", ")));
+    }
+    lines
+}
+
+/// What the configuration must allow for so many and such long values. `None`: it is not known.
+fn needs(o: &Outcome, limits: Option<&Limits>) -> Vec<String> {
+    let usual = Limits::default();
+    let (limits, whose) = limits.map_or((&usual, "unless said"), |limits| (limits, "now"));
+    let mut needs = Vec::new();
+    for (key, is, needed) in [
+        ("limits.max_value", u64::from(limits.max_value), o.longest),
+        ("limits.value_rows", u64::from(limits.value_rows), o.values),
+        ("limits.values", limits.values, o.memory),
+    ] {
+        if needed > is {
+            needs.push(format!("{key} must be {needed} at least; it is {is} {whose}"));
+        }
+    }
+    if o.longest + 256 > u64::from(limits.max_frame) && o.longest > u64::from(limits.max_value) {
+        needs.push(format!(
+            "limits.max_frame must be {} at least; it is {} {whose}",
+            o.longest + 256,
+            limits.max_frame
+        ));
+    }
+    needs
+}
+
+fn read_config(file: PathBuf) -> Result<(PathBuf, Config), Failure> {
+    let config = Config::read(&file, |_| {})
+        .map_err(|e| Failure::usage(format_args!("{e}\n  or say --store FILE, the file of values itself")))?;
+    Ok((file, config))
+}
+
+fn failure(error: Error) -> Failure {
+    Failure::Because(Status::Io, plain(&error.to_string(), false))
+}
