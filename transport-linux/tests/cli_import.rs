@@ -137,3 +137,81 @@ fn a_file_that_is_damaged_is_named_with_its_line_and_leaves_nothing() {
     folder.write("old.dat", "LS0tIAphOiAxCg==\nLS0tIAphOiA");
     refused(&["old.dat"], &["old.dat, line 2: it is no Base64"]);
 }
+
+const XML: &str = "<clacks>
+  <ip>127.0.0.1</ip><port>PC_CLACKSPORT</port>
+  <ssl><cert>server.crt</cert><key>server.key</key></ssl>
+  <username>exampleuser</username><password>unsafepassword</password>
+  <user><username>rouser</username><password>bar</password><read>1</read></user>
+  <persistancefile>store.dat</persistancefile>
+  <throttle><maxsleep>100</maxsleep></throttle>
+  <hosts><elsewhere><master><ip>10.0.0.1</ip><port>49888</port></master></elsewhere></hosts>
+</clacks>";
+
+#[test]
+fn a_configuration_of_the_original_is_printed_as_one_of_ours() {
+    let folder = Folder::new();
+    folder.write("clacks.xml", XML);
+    let port = [("PC_CLACKSPORT", "49888")];
+    let (status, out, err) = folder.run_with(&["import-clacks-config", "clacks.xml"], &port);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let here = folder.0.path().canonicalize().unwrap();
+    for line in [
+        "address = \"clackss://127.0.0.1:49888\"".to_owned(),
+        format!("tls = {{ certificate = \"{0}/server.crt\", key = \"{0}/server.key\" }}", here.display()),
+        "main_user = \"exampleuser\"".into(),
+        "path = \"/var/lib/chappe/values.redb\"".into(),
+        format!("#   chappe import-clacks {}/store.dat --config /etc/chappe/chappe.toml", here.display()),
+    ] {
+        assert!(out.lines().any(|l| l == line), "{line}\n{out}");
+    }
+    assert!(out.contains("# not carried over: throttle (line 7): "), "{out}");
+    assert!(out.matches("password_hash = \"$argon2id$").count() == 2 && !out.contains("unsafepassword"), "{out}");
+    assert!(!out.contains("master"), "that is of another host: {out}");
+    let args = ["import-clacks-config", "clacks.xml", "--started-in", "/srv", "--store", "/s/v.redb", "--json"];
+    let (_, out, _) = folder.run_with(&args, &port);
+    let printed: Value = serde_json::from_str(&out).unwrap();
+    let text = printed["config"].as_str().unwrap();
+    assert!(text.contains("certificate = \"/srv/server.crt\"") && text.contains("path = \"/s/v.redb\""), "{text}");
+
+    let (status, out, err) = folder.run(&["import-clacks-config", "clacks.xml"]);
+    assert_eq!((status, out.as_str()), (7, ""));
+    assert!(err.contains("clacks.xml, line 2: `PC_CLACKSPORT` is no port"), "{err}");
+}
+
+#[test]
+fn a_slave_keeps_the_password_of_its_link_in_a_file_and_prints_it_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    folder.write("clacks.xml", XML);
+    let port = [("PC_CLACKSPORT", "49888")];
+    let args = ["import-clacks-config", "clacks.xml", "--host", "elsewhere"];
+    let (status, out, err) = folder.run_with(&args, &port);
+    assert_eq!(status, 0);
+    assert!(out.contains("password_file = \"/etc/chappe/clacks-master.password\""), "{out}");
+    assert!(err.contains("--out writes it") && !(out + &err).contains("unsafepassword"));
+
+    let args = [&args[..], &["--out", "new"]].concat();
+    let (status, out, err) = folder.run_with(&args, &port);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out.lines().count(), 2, "{out}");
+    let secret = folder.path("new/clacks-master.password");
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "unsafepassword\n");
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let config = std::fs::read_to_string(folder.path("new/chappe.toml")).unwrap();
+    assert!(config.contains("new/clacks-master.password\"") && config.contains("[clacks.master]"), "{config}");
+    let (status, out, err) = folder.run_with(&args, &port);
+    assert_eq!((status, out.as_str()), (7, ""));
+    assert!(err.contains("clacks-master.password") && err.contains("never replaced"), "{err}");
+}
+
+#[test]
+fn what_is_dangerous_in_a_configuration_is_said_on_standard_error_too() {
+    let folder = Folder::new();
+    let twice = "<user username='exampleuser' password='unsafepassword' read='1'/>";
+    folder.write("clacks.xml", XML.replace("<user>", &format!("{twice}<user>")));
+    let (status, out, err) = folder.run_with(&["import-clacks-config", "clacks.xml"], &[("PC_CLACKSPORT", "1")]);
+    assert_eq!(status, 0);
+    assert!(err.contains("chappe: clacks.xml: line 5: an additional user has the name and the password"), "{err}");
+    assert!(out.contains("# WARNING: line 5: "), "{out}");
+}

@@ -3,12 +3,13 @@
 //! Owns: what can be typed, and what a person is told. Does not own what the files say: that is
 //! `chappe_linux::import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chappe_core::router::store::Stamp;
 use chappe_linux::config::{Config, DEFAULT_FILE, Limits};
-use chappe_linux::import::{self, Error, Outcome, Target};
+use chappe_linux::import::{self, Around, Error, Outcome, Places, Plan, STORE_FILE, Target};
+use chappe_linux::password::Cost;
 use clap::Args;
 use serde_json::json;
 
@@ -31,6 +32,85 @@ pub(crate) struct ImportClacks {
     /// Say what would be done, and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// `chappe import-clacks-config`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportClacksConfig {
+    /// The original's configuration, in XML
+    file: PathBuf,
+    /// Write chappe.toml into this folder, and for a slave the password that its link needs, in a
+    /// file that nobody else can read. Without it: print the configuration
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Where the daemon shall keep values on disk
+    #[arg(long, value_name = "FILE", default_value = STORE_FILE)]
+    store: PathBuf,
+    /// Where the original is started: what relative paths in FILE mean. Without it: here
+    #[arg(long, value_name = "FOLDER")]
+    started_in: Option<PathBuf>,
+    /// The name of the host, for what is said below `hosts`. Without it: that of this one
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+}
+
+pub(crate) fn config(args: &ImportClacksConfig, global: &Global) -> Result<(), Failure> {
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).map_err(|e| Failure::io(format_args!("no folder {}", path.display()), &e))
+    };
+    let host = || Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim_end().to_owned());
+    let around = Around {
+        // what is no text is in no text
+        variables: std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect(),
+        host: args.host.clone().map_or_else(host, Ok).map_err(|e| Failure::io("cannot read this host's name", &e))?,
+        folder: absolute(args.started_in.as_ref().unwrap_or(&PathBuf::from(".")))?,
+        cost: Cost::default(),
+    };
+    let places = Places {
+        from: args.file.clone(),
+        folder: args.out.as_ref().map_or_else(usual_folder, absolute)?,
+        store: absolute(&args.store)?,
+    };
+    let plan =
+        Plan::read(&args.file, &around).map_err(|e| Failure::Because(Status::Io, plain(&e.to_string(), false)))?;
+    let saved = match &args.out {
+        None => None,
+        Some(_) => Some(plan.save(&places).map_err(|(file, e)| {
+            let file = file.display();
+            Failure::io(format_args!("cannot write {file}, so nothing was (what is there is never replaced)"), &e)
+        })?),
+    };
+    let mut out = global.out();
+    match (&saved, out.json) {
+        (Some(files), true) => {
+            let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            out.json(&json!({"files": files, "warnings": plan.warnings}))?;
+        }
+        (None, true) => out.json(&json!({"config": plan.print(&places), "warnings": plan.warnings}))?,
+        (Some(files), false) => {
+            for file in files {
+                out.line(plain(&file.display().to_string(), false))?;
+            }
+        }
+        (None, false) => out.bytes(plan.print(&places).as_bytes())?,
+    }
+    out.flush()?;
+    for warning in &plan.warnings {
+        eprintln!("chappe: {}: {}", plain(&args.file.display().to_string(), false), plain(warning, false));
+    }
+    if saved.is_none() && plan.needs_password_file() {
+        eprintln!(
+            "chappe: its link to a master needs the main user's password, which is not printed: --out writes it, too"
+        );
+    }
+    Ok(())
+}
+
+/// Where a configuration goes that is only printed.
+fn usual_folder() -> Result<PathBuf, Failure> {
+    Ok(Path::new(DEFAULT_FILE).parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 pub(crate) fn values(args: &ImportClacks, global: &Global) -> Result<(), Failure> {

@@ -51,6 +51,7 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         | Command::HashPassword(_)
         | Command::Store(_)
         | Command::ImportClacks(_)
+        | Command::ImportClacksConfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
     }
