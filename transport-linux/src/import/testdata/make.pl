@@ -14,6 +14,7 @@ my @texts = map { my $c = chr; ($c, "$c.", ".$c", ".$c.") } 0 .. 255;
 @texts = grep { !/\r\z/ } @texts;
 push @texts, '', 'null', 'true', 'yes', 'no', 'y', '007', '1.5', '-1', '0x1f', '1e5', '---', '--- x', '...',
     '- x', '? x', ': x', 'x: y', 'x:', 'x #y', "it's", 'say "x"', "x\n\ny\n", "x\r\ny", ' x ', '{a: b}', '[a, b]',
+    "x:\ty", "x\t#y", "-\ty", "?\ty", ",\ty", "x:\ry", "x\r#y", "1\n", "1.5\n",
     "\xc3\xa9 caf\xe9", 'word ' x 100, '<<';
 
 my %store;
