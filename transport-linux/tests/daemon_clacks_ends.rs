@@ -10,7 +10,8 @@ use support::clacks::{Client, login};
 use support::tls::{Authority, TLS12, TLS13, client, connect_to};
 use support::{Daemon, METRICS, Stream, counters, until};
 
-const USERS: &str = "[[users]]\nname = \"main\"\ntoken = \"unsafepassword\"\nrights = [\"read\", \"write\", \"manage\"]\n";
+const USERS: &str =
+    "[[users]]\nname = \"main\"\ntoken = \"unsafepassword\"\nrights = [\"read\", \"write\", \"manage\"]\n";
 
 /// One listener of each kind.
 fn start(authority: &Authority, more: &str) -> Daemon {

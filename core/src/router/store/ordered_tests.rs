@@ -106,7 +106,8 @@ fn an_entry_is_taken_if_it_is_newer_and_says_something_new() {
     s.expire_tombstones(at(500));
     assert_eq!(s.merge(&value("n", b"one", 100, 200)), Ok(Applied::Done), "there was none");
     assert_eq!(walk(&s), [("n".into(), Some(b"one".to_vec()), 100, 200, 3)], "both times as given");
-    for older in [value("n", b"two", 100, 300), value("n", b"two", 99, 300), value("n", b"a", 99, 300), removal("n", 0)] {
+    for older in [value("n", b"two", 100, 300), value("n", b"two", 99, 300), value("n", b"a", 99, 300), removal("n", 0)]
+    {
         assert_eq!(s.merge(&older), Ok(Applied::Older));
     }
     assert_eq!(s.merge(&Entry { origin: u32::MAX, ..value("n", b"two", 100, 0) }), Ok(Applied::Older));
