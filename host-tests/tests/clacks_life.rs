@@ -426,3 +426,103 @@ fn housekeeping_as_monitors_see_it() {
         assert_eq!(h.keys(c), ["read"], "a key that is asked for stays");
     });
 }
+
+#[test]
+fn a_line_may_take_its_time() {
+    // no timer of section 10 ends it but that of the pings, which cannot stand inside it
+    each(|h| {
+        let c = h.client(User::Main);
+        h.tell_bytes(c, b"STORE slow=");
+        for _ in 0..100 {
+            h.wait(1_000);
+            h.tell_bytes(c, b"0123456789");
+        }
+        h.tell_bytes(c, b"\n");
+        h.wires()[c].lines.retain(|l| l != b"NOP");
+        assert_eq!(h.value(c, "slow").map(|v| v.len()), Some(1000));
+    });
+}
+
+/// One field of the row that has this display name.
+fn field(h: &mut dyn Host, c: usize, name: &str, field: &str) -> String {
+    let rows = h.ask(c, "CLIENTLIST");
+    let row = rows.iter().find(|r| r.contains(&format!(";CLIENTINFO={name};"))).unwrap_or_else(|| panic!("{rows:?}"));
+    let fields = row.strip_prefix("CLIENT ").unwrap().split_terminator(';');
+    let found = fields.filter_map(|f| f.split_once('=')).find(|f| f.0 == field);
+    found.unwrap_or_else(|| panic!("no {field} in {row}")).1.to_string()
+}
+
+#[test]
+fn the_list_of_clients_says_how_they_are() {
+    each(|h| {
+        let boss = h.client(User::Main);
+        let c = h.client(User::Main);
+        h.tell(c, "CLACKS worker");
+        let now = |h: &mut dyn Host| 1_795_190_000.0 + h.now().millis() as f64 / 1000.0;
+        let last: f64 = field(h, boss, "worker", "LASTPING").parse().unwrap();
+        assert!((now(h) - last).abs() < 0.1, "at first that of the accept: {last}");
+        h.wait(7_000);
+        h.tell(c, "STORE a=1");
+        let last: f64 = field(h, boss, "worker", "LASTPING").parse().unwrap();
+        assert!((now(h) - last - 7.0).abs() < 0.1, "only PING counts: {last}");
+        h.tell(c, "PING");
+        let last: f64 = field(h, boss, "worker", "LASTPING").parse().unwrap();
+        assert!((now(h) - last).abs() < 0.1, "{last}");
+        h.tell(c, "NOPING");
+        assert_eq!(field(h, boss, "worker", "LASTPING"), "0");
+        h.tell(c, "MONITOR");
+        assert_eq!(field(h, boss, "worker", "MONITOR"), "1");
+        h.tell(c, "UNMONITOR");
+        h.told(c);
+        assert_eq!(field(h, boss, "worker", "MONITOR"), "0");
+        // half a line, and what it does not read
+        h.tell_bytes(c, b"STORE half");
+        assert_eq!(field(h, boss, "worker", "INBUFFER_LENGTH"), "10");
+        h.tell_bytes(c, b"=1\nLISTEN x\n");
+        assert_eq!(field(h, boss, "worker", "INBUFFER_LENGTH"), "0");
+        assert_eq!(field(h, boss, "worker", "WRITEFAILTIME"), "0");
+        h.wires()[c].reads = false;
+        h.tell(boss, "SET x=0123456789");
+        h.wait(1_000);
+        assert_eq!(field(h, boss, "worker", "OUTBUFFER_LENGTH"), "18");
+        let since: f64 = field(h, boss, "worker", "WRITEFAILTIME").parse().unwrap();
+        assert!((now(h) - since - 1.0).abs() < 0.2, "{since}");
+        h.read_on(c);
+        assert_eq!(field(h, boss, "worker", "OUTBUFFER_LENGTH"), "0");
+        assert_eq!(field(h, boss, "worker", "WRITEFAILTIME"), "0");
+        // somebody who is not logged in, one at a Unix socket, a link
+        let d = h.visitor();
+        h.tell(d, "CLACKS stranger");
+        assert!(field(h, boss, "stranger", "CID").starts_with("127.0.0.1:"));
+        let unix = h.open(Default::default()).unwrap();
+        h.tell(unix, "CLACKS unix");
+        assert!(field(h, boss, "unix", "CID").starts_with("unixdomainsocket:"));
+        let (link, _) = h.linked();
+        h.tell(link, "CLACKS link");
+        assert_eq!(field(h, boss, "link", "INTERCLACKS"), "1");
+        let pinged: f64 = field(h, boss, "link", "LASTINTERCLACKSPING").parse().unwrap();
+        assert!((now(h) - pinged).abs() < 0.1, "{pinged}");
+        assert_eq!(field(h, boss, "worker", "LASTINTERCLACKSPING"), "0");
+    });
+}
+
+#[test]
+fn the_link_to_the_master_is_listed_and_can_be_ended() {
+    use chappe_host_tests::clacks::host::Opening;
+    each(|h| {
+        let boss = h.client(User::Main);
+        let master = h.to_master();
+        h.tell(master, "CLACKS master");
+        assert_eq!(field(h, boss, "master", "INTERCLACKS"), "1");
+        let cid = field(h, boss, "master", "CID");
+        assert!(cid.starts_with("10.0.0.1:49888"), "{cid}");
+        h.tell(boss, &format!("CLIENTDISCONNECT {cid}"));
+        assert_eq!(h.told(master), ["", "QUIT"]);
+        h.wait(3_000);
+        assert!(!h.is_open(master));
+        let unix = h.open(Opening { to_master: true, peer: None }).unwrap();
+        h.tell(unix, "CLACKS at a socket");
+        let cid = field(h, boss, "at a socket", "CID");
+        assert!(cid.starts_with("unixdomainsocket:"), "{cid}");
+    });
+}

@@ -744,6 +744,78 @@ fn d10_a_change_of_what_came_from_a_clock_ahead_crosses() {
 }
 
 #[test]
+fn closing_all_crosses_only_if_that_is_wanted() {
+    each_pair(|master, slave| {
+        for (line, crosses) in [("OVERHEAD C 1", false), ("OVERHEAD GC 1", true)] {
+            let (mut net, m, s) = two(master, slave);
+            net.tell(1, s, "NOPING");
+            net.link(1, 0);
+            net.tell(0, m, line);
+            net.wait(4_000);
+            assert!(!net.hosts[0].is_open(m), "{line}");
+            assert_eq!(net.hosts[1].is_open(s), !crosses, "{line}");
+            if crosses {
+                assert_eq!(net.told(1, s), ["", "QUIT"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_cleared_store_comes_back_from_who_was_away() {
+    // section 12.3: no marks are left
+    each_pair(|master, slave| {
+        let (mut net, m, s) = two(master, slave);
+        let link = net.link(1, 0);
+        net.tell(0, m, "STORE a=1");
+        net.cut(link);
+        net.tell(0, m, "CLEARCACHE");
+        net.wait(100);
+        net.link(1, 0);
+        assert_eq!(net.store(0, m), pairs(&[("a", "1")]));
+        assert_eq!(net.store(1, s), pairs(&[("a", "1")]));
+    });
+}
+
+#[test]
+fn deletions_survive_a_separation_that_is_shorter_than_their_marks() {
+    let times = Times { deleted: 10_000, clean: 1_000, ..Times::DEFAULT };
+    for master in Kind::ALL {
+        for slave in Kind::ALL {
+            for (away, stays) in [(5_000, false), (15_000, true)] {
+                println!("--- the master is {master:?}, the slave {slave:?}");
+                let mut net = Net::new(vec![master.with(times), slave.with(times)]);
+                let (m, s) = (net.client(0, User::Main), net.client(1, User::Main));
+                let link = net.link(1, 0);
+                net.tell(0, m, "STORE a=1");
+                net.wait(50);
+                net.cut(link);
+                net.tell(1, s, "REMOVE a");
+                net.wait(away);
+                net.link(1, 0);
+                let want = if stays { pairs(&[("a", "1")]) } else { vec![] };
+                assert_eq!(net.store(0, m), want, "after {away} ms");
+                assert_eq!(net.store(1, s), want, "after {away} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_that_nobody_ever_read_goes_with_the_next_cleaning() {
+    // section 12.3: one that arrives with access time 0 is stale already
+    let times = Times { stale: 3_600_000, clean: 1_000, ..Times::DEFAULT };
+    each_with(times, |h| {
+        let (link, _) = h.linked();
+        let main = h.client(User::Main);
+        h.tell(link, "KEYSYNC 4000000000 0 U unread=v");
+        h.tell(link, "KEYSYNC 4000000000 4000000000 U read=v");
+        h.wait(3_000);
+        assert_eq!(h.keys(main), ["read"]);
+    });
+}
+
+#[test]
 fn d2_a_link_that_listens_hears_it_once() {
     each(|h| {
         let c = h.client(User::Main);
@@ -894,8 +966,8 @@ fn converges(seed: u64, kinds: fn(usize) -> Kind) {
         net.told(h, clients[h]);
     }
     let want = net.store(0, clients[0]);
-    for h in 1..4 {
-        assert_eq!(net.store(h, clients[h]), want, "seed {seed}: server {h} and the root");
+    for (h, c) in clients.iter().enumerate() {
+        assert_eq!(net.store(h, *c), want, "seed {seed}: server {h} and the root");
     }
 }
 
