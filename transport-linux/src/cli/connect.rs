@@ -79,7 +79,7 @@ impl Global {
     pub(crate) fn msgq(&self) -> Option<PathBuf> {
         match self.bus() {
             Bus::Msgq(path) => Some(path.unwrap_or_else(usual_path)),
-            Bus::Native(_) => None,
+            Bus::Native(_) | Bus::Clacks(_) => None,
         }
     }
 
