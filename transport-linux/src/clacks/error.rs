@@ -87,6 +87,11 @@ pub(super) enum Fault {
 }
 
 impl Unsayable {
+    /// Whether it is a value that the [cache front end](super::cache) could write.
+    pub fn is_value_with_line_end(&self) -> bool {
+        matches!(self.fault, Fault::LineEnd(..)) && self.what.starts_with("the value of ")
+    }
+
     /// What should have been found out before.
     pub(super) fn whole() -> Self {
         Unsayable { what: "the line".into(), fault: Fault::Unknown }
