@@ -779,17 +779,64 @@ fn signs_of_life_come_by_themselves_or_not_at_all() {
 }
 
 #[test]
-fn a_server_that_says_nothing_any_more_is_left() {
-    let server = Script::new(&["hello\nwait 600", "hello\nS: NOTIFY again"]);
-    let mut bus = server.connect_with(Options { silence: Some(Duration::from_millis(300)), ..options() });
+fn a_server_that_says_nothing_any_more_is_asked_and_then_left() {
+    let server = Script::new(&[
+        "hello
+        C: FLUSH <1>
+        S: FLUSHED <1>
+        C: FLUSH <2>
+        S: NOP
+        C: FLUSH <3>
+        C: (ended)",
+        "hello
+        S: NOTIFY again",
+    ]);
+    let mut bus = server.connect_with(Options { silence: Some(Duration::from_millis(400)), ..options() });
+    let began = Instant::now();
     assert_eq!(next(&mut bus), info("PageCamel 36"));
+    // elsewhere for long, and nothing came meanwhile: it is asked first
+    std::thread::sleep(Duration::from_millis(1000));
     let ended = next(&mut bus);
     assert!(
-        matches!(&ended, Event::Disconnected { why: Why::Lost(text), .. } if text.contains("said nothing for 300ms"))
+        matches!(&ended, Event::Disconnected { why: Why::Lost(text), .. } if text.contains("said nothing for 400ms")),
+        "{ended:?}"
     );
+    assert!(began.elapsed() > Duration::from_millis(1500));
     while next(&mut bus) != notify("again") {}
     drop(bus);
     server.done();
+}
+
+#[test]
+fn the_longest_patience_and_the_shortest_pause_are_no_trouble() {
+    let server = Script::new(&["hello\nC: RETRIEVE a\nC: FLUSH <1>\nS: RETRIEVED a=1\nS: FLUSHED <1>"]);
+    let mut bus = server.connect_with(Options {
+        timeout: Duration::MAX,
+        connecting: Duration::MAX,
+        stalled: Duration::MAX,
+        silence: Some(Duration::MAX),
+        ping: Some(Duration::MAX),
+        backoff_min: Duration::ZERO,
+        backoff_max: Duration::MAX,
+        ..options()
+    });
+    assert_eq!(bus.retrieve("a").unwrap().unwrap(), b"1");
+    bus.push().unwrap();
+    assert_eq!(bus.receive(Some(Duration::MAX)).unwrap(), Some(info("PageCamel 36")));
+    drop(bus);
+    server.done();
+}
+
+#[test]
+fn names_that_are_listened_to_are_bounded() {
+    let server = Script::new(&["greet"]);
+    let mut bus = server.connect_with(Options { buffer: usize::MAX, ..options() });
+    for n in 0..65_536 {
+        bus.listen(n.to_string()).unwrap();
+    }
+    assert!(matches!(bus.listen("one more"), Err(Error::TooMany(65_536))));
+    bus.listen("7").unwrap();
+    std::mem::forget(server);
 }
 
 #[test]

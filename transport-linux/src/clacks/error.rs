@@ -58,6 +58,8 @@ pub enum Error {
     NotSent(Unsayable),
     /// Not said, because so many octets wait already and the server takes none.
     Full(usize),
+    /// Not said, because so many names are listened to already.
+    TooMany(usize),
     /// The answer is longer than this session takes; it was thrown away.
     TooMuch,
     /// The operating system's poll failed.
@@ -131,6 +133,9 @@ impl fmt::Display for Error {
             }
             Error::NotSent(why) => write!(f, "not sent: {why}"),
             Error::Full(octets) => write!(f, "not sent: {octets} bytes wait already, and the server takes none"),
+            Error::TooMany(names) => {
+                write!(f, "not sent: {names} names are listened to, and there is room for no more")
+            }
             Error::TooMuch => f.write_str("the answer is longer than this session takes"),
             Error::Poll(error) => write!(f, "poll failed: {error}"),
         }

@@ -202,8 +202,9 @@ impl Heard {
         Some(result)
     }
 
+    /// Whether an answer is waited for that has not come.
     pub(super) fn is_asked(&self) -> bool {
-        self.asked.is_some()
+        self.asked.as_ref().is_some_and(|asked| asked.result.is_none())
     }
 
     /// The question is over without an answer. Whether it may have been denied.

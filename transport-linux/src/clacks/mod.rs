@@ -137,7 +137,8 @@ pub struct Options {
     pub patient: bool,
     /// How often to give a sign of life. `None`: never, and the server is told so.
     pub ping: Option<Duration>,
-    /// After how long without any line the server counts as gone: it says one about every minute.
+    /// After how long without any line the server counts as gone. It says one about every minute;
+    /// after half of this time it is asked for one.
     pub silence: Option<Duration>,
     /// After how long the server counts as gone that takes nothing of what is said.
     pub stalled: Duration,
@@ -161,6 +162,23 @@ pub struct Options {
     /// The same in octets; also those of a list of keys or clients, which is
     /// [`Error::TooMuch`] beyond it.
     pub queue_bytes: usize,
+}
+
+impl Options {
+    /// With spans that can be added to any point in time, and pauses that are some.
+    fn sane(mut self) -> Self {
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+        const SHORTEST: Duration = Duration::from_millis(1);
+        for span in [&mut self.timeout, &mut self.connecting, &mut self.stalled] {
+            *span = (*span).min(LONGEST);
+        }
+        for span in [&mut self.ping, &mut self.silence].into_iter().flatten() {
+            *span = (*span).clamp(SHORTEST, LONGEST);
+        }
+        self.backoff_min = self.backoff_min.clamp(SHORTEST, LONGEST);
+        self.backoff_max = self.backoff_max.clamp(self.backoff_min, LONGEST);
+        self
+    }
 }
 
 /// Without the password.

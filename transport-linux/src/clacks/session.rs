@@ -59,6 +59,8 @@ pub struct Session {
     pub(super) connected_at: Instant,
     pub(super) heard_at: Instant,
     pub(super) pinged_at: Instant,
+    /// When a silent server was asked whether it is there.
+    pub(super) probed_at: Option<Instant>,
     /// When the socket was last looked at.
     pub(super) looked: Instant,
     /// The next pause.
@@ -96,6 +98,7 @@ impl Session {
     /// [`Error::NotSent`]: the name of this client.
     pub fn connect(address: ClacksAddress, options: Options) -> Result<Self, Error> {
         say::check_name(&options.name)?;
+        let options = options.sane();
         let now = Instant::now();
         let until = now + options.connecting;
         let mut session = Session {
@@ -117,6 +120,7 @@ impl Session {
             connected_at: now,
             heard_at: now,
             pinged_at: now,
+            probed_at: None,
             looked: now,
             pause: options.backoff_min,
             generation: 0,
@@ -266,11 +270,11 @@ impl Session {
     /// Hears signals to a name from here on, also on later connections. There are no patterns.
     ///
     /// # Errors
-    /// See [`Session::set`]. [`Error::Full`]: 65,536 names are listened to.
+    /// See [`Session::set`]. [`Error::TooMany`]: 65,536 names are listened to.
     pub fn listen(&mut self, name: impl AsRef<[u8]>) -> Result<(), Error> {
         let name = name.as_ref();
         if self.listening.len() >= MAX_LISTENING && !self.listening.contains(name) {
-            return Err(Error::Full(0));
+            return Err(Error::TooMany(MAX_LISTENING));
         }
         self.tell_here(&Command::Listen(name))?;
         self.listening.insert(name.to_owned());
@@ -337,6 +341,7 @@ impl Session {
     /// [`Error::TimedOut`]: the rest still waits. [`Error::Lost`]: there is no connection; what
     /// is left is kept.
     pub fn push(&mut self) -> Result<(), Error> {
+        self.alive()?;
         let timeout = self.options.timeout;
         let until = Instant::now() + timeout;
         self.write();

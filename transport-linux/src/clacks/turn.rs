@@ -16,7 +16,7 @@ use chappe_core::dialect::clacks::repr::Command;
 use mio::Token;
 
 use super::event::{Event, Why};
-use super::heard::End;
+use super::heard::{End, barrier_text};
 use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Error, say};
@@ -113,7 +113,10 @@ impl Session {
             State::Down(again) => Some(*again),
             State::Dialing(dialing) => Some(dialing.until),
             State::Up(_) => {
-                [self.blocked_until(), self.silent_at(), self.greeting_by(), self.ping_at()].into_iter().flatten().min()
+                [self.blocked_until(), self.probe_at(), self.silent_at(), self.greeting_by(), self.ping_at()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
         }
     }
@@ -122,8 +125,16 @@ impl Session {
         self.blocked.map(|since| since + self.options.stalled)
     }
 
+    /// When a silent server is asked whether it is there: after half of the time.
+    fn probe_at(&self) -> Option<Instant> {
+        self.heard.server()?;
+        self.options.silence.filter(|_| self.probed_at.is_none()).map(|s| self.heard_at + s / 2)
+    }
+
+    /// When it counts as gone. The program may have been elsewhere for long, so it has the other
+    /// half from when it was asked.
     fn silent_at(&self) -> Option<Instant> {
-        self.options.silence.map(|s| self.heard_at + s)
+        self.options.silence.zip(self.probed_at).map(|(s, asked)| asked + s / 2)
     }
 
     /// By when the server must have greeted, if it has not.
@@ -138,6 +149,11 @@ impl Session {
 
     /// Says what is due.
     fn due(&mut self) {
+        if self.is_up() && self.probe_at().is_some_and(|at| Instant::now() >= at) {
+            self.probed_at = Some(Instant::now());
+            let text = barrier_text(self.heard.barrier(self.outbox.counts().0));
+            let _ = say::say(&Command::Flush(&text), Fate::Dropped, self.options.max_line, &mut self.outbox);
+        }
         if self.is_up() && self.ping_at().is_some_and(|at| Instant::now() >= at) {
             self.pinged_at = Instant::now();
             // it has no parts that could be wrong
@@ -160,7 +176,7 @@ impl Session {
             State::Up(_) if is_over(self.blocked_until()) => {
                 self.lose(Why::Lost(format!("the server took nothing for {:?}", self.options.stalled)));
             }
-            // Only if there was nothing to be read: the program may have been elsewhere.
+            // Only if there was nothing to be read.
             State::Up(_) if is_over(self.silent_at()) && !self.readable && !self.unsorted => {
                 let silence = self.options.silence.unwrap_or_default();
                 self.lose(Why::Lost(format!("the server has said nothing for {silence:?}")));
@@ -238,6 +254,7 @@ impl Session {
         // Behind a handshake the first octets may have come with its last ones.
         (self.readable, self.writable) = (true, true);
         (self.connected_at, self.heard_at, self.pinged_at) = (now, now, now);
+        self.probed_at = None;
         self.full_since = None;
         self.input.clear();
         let mut first = Outbox::default();
@@ -344,7 +361,7 @@ impl Session {
                     let inside = if self.input.is_inside() { " within a line" } else { "" };
                     self.ended = Some(Why::Lost(format!("the server closed the connection{inside}")));
                 }
-                Ok(_) => self.heard_at = Instant::now(),
+                Ok(_) => (self.heard_at, self.probed_at) = (Instant::now(), None),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
                     self.ended = self.broken.take().map(Why::Lost);

@@ -148,7 +148,7 @@ impl From<clacks::Error> for Failure {
                 "\n  say who you are with --user and --password-file, or CHAPPE_USER and CHAPPE_TOKEN",
             ),
             Error::Denied => (Status::Refused, ""),
-            Error::Unknown(_) | Error::Told(_) | Error::TooMuch => (Status::Answered, ""),
+            Error::Unknown(_) | Error::Told(_) | Error::TooMuch | Error::TooMany(_) => (Status::Answered, ""),
             Error::TimedOut(_) => (Status::TimedOut, ""),
             Error::Lost { .. } | Error::Full(_) => (Status::Connect, ""),
             Error::NotSent(why) if why.is_value_with_line_end() => (
