@@ -195,6 +195,8 @@ impl Router<'_> {
     #[inline]
     pub(super) fn reach_name(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
+        #[cfg(feature = "clacks")]
+        self.spare_links(d.letter);
         let mut reached = Reached::default();
         if let Some(row) = self.names.find_again(d.letter.name) {
             self.reach_members(d, row, &mut reached);

@@ -61,7 +61,9 @@ impl Router<'_> {
 
     /// Whether these flags of our master's mean that it does not know us.
     pub(super) fn is_refused_by_master(&self, n: u32, flags: &[u8]) -> bool {
-        self.stations[n].clacks.place == Place::Master && Flags::of(flags).has(b'F')
+        let flags = Flags::of(flags);
+        // with G it is what somebody else has said there (weak point 2)
+        self.stations[n].clacks.place == Place::Master && flags.has(b'F') && !flags.has(b'G')
     }
 
     /// What the client is called, for people.
