@@ -9,6 +9,7 @@
 //! | `listen.rs` | listen, watch |
 //! | `values.rs` | get, set, incr, decr, del, keys, flush, declare |
 //! | `store.rs` | store: a file of values |
+//! | `import.rs` | import-clacks, import-clacks-config |
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
@@ -21,6 +22,7 @@ mod connect;
 mod exit;
 mod flags;
 mod hash_password;
+mod import;
 mod letter;
 mod listen;
 mod ls;
@@ -101,6 +103,17 @@ enum Command {
     /// Check, export, import or repair a file of values, while no daemon has it open
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Take over the values of Net::Clacks from its persistence file
+    ///
+    /// All of them or, if the file is damaged, none. Of two changes of a value the newer counts,
+    /// so that doing it twice does no harm. Files of all versions from 6 on are read.
+    ImportClacks(import::ImportClacks),
+    /// Print a configuration that does what one of Net::Clacks did
+    ///
+    /// Passwords become hashes. What has no counterpart is named in comments, with the reason.
+    /// Run it in the environment of the original: names of variables that begin with PC_ stand
+    /// for their values.
+    ImportClacksConfig(import::ImportClacksConfig),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
@@ -130,6 +143,8 @@ pub(crate) fn main() -> ExitCode {
         (Command::Completions { shell }, _) => completions(*shell),
         (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
         (Command::Store(command), _) => store::run(command, global),
+        (Command::ImportClacks(args), _) => import::values(args, global),
+        (Command::ImportClacksConfig(args), _) => import::config(args, global),
         (command, Some(path)) => msgq::run(command, &path, global),
         (Command::Send(args), None) => letter::send(args, global),
         (Command::Call(args), None) => letter::call(args, global),

@@ -50,6 +50,8 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
         | Command::Store(_)
+        | Command::ImportClacks(_)
+        | Command::ImportClacksConfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
     }
