@@ -245,6 +245,79 @@ fn a_listener_that_others_reach_needs_users() {
     assert!(text.contains("warning: clacks.ping_within_ms: 60000 is below 120000"), "{text}");
 }
 
+#[test]
+fn somebody_else_may_log_in_on_the_same_connection() {
+    let hashed = hash(b"foo", Cost { memory: 64, passes: 1 }).unwrap();
+    let users = format!("{USERS}[[users]]\nname = \"anna\"\npassword_hash = \"{hashed}\"\nrights = [\"read\"]\n");
+    let daemon = Daemon::start(&format!("{users}{UNIX}"));
+    let mut it = daemon.clacks("wo", "write only");
+    let mut all = b"STORE x=1\r\nRETRIEVE x\r\n".to_vec();
+    all.extend(login("anna", "foo"));
+    all.extend(b"RETRIEVE x\r\nSTORE x=2\r\n");
+    all.extend(login("rw", "read and write"));
+    all.extend(b"STORE x=3\r\nRETRIEVE x\r\n");
+    it.write(&all);
+    let denied = "OVERHEAD E permission_denied";
+    for expected in [denied, "OVERHEAD O Welcome!", "RETRIEVED x=1", denied, "OVERHEAD O Welcome!", "RETRIEVED x=3"] {
+        assert_eq!(it.line(), expected);
+    }
+    it.write(&login("anna", "bar"));
+    assert_eq!(it.to_end(), ["OVERHEAD F Login failed!"]);
+}
+
+#[test]
+fn a_reload_changes_what_can_change_and_names_what_cannot() {
+    let config = |max_line: u32, ping: u32| {
+        format!(
+            "[clacks]\nmax_line = {max_line}\noutbox = 50000000\nping_within_ms = {ping}\n\
+             link_user = \"main\"\nlink_password_file = \"FOLDER/secret\"\n{USERS}{UNIX}"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "unsafepassword\n").unwrap();
+    let start = |config: &std::path::Path| {
+        let mut command = Command::new(CHAPPE);
+        command.arg("serve").arg("--config").arg(config);
+        command
+    };
+    let mut daemon =
+        Daemon::start_in(folder, &config(16_777_216, 180_000), start).unwrap_or_else(|(_, text)| panic!("{text}"));
+    let mut it = daemon.clacks("main", "unsafepassword");
+    let long = "x".repeat(20_000);
+    it.say(&format!("STORE long={long}"));
+    assert_eq!(it.ask("RETRIEVE long"), format!("RETRIEVED long={long}"));
+    daemon.write_config(&config(4096, 300));
+    daemon.signal("HUP");
+    assert_eq!(daemon.event("config.reloaded")["needs_restart"], "");
+    it.write(b"PING\r\n");
+    it.say("STORE short=1");
+    assert_eq!(it.ask("RETRIEVE short"), "RETRIEVED short=1");
+    assert_eq!(it.to_end(), ["", "TIMEOUT"], "the time counts for who is there, too");
+    let mut it = daemon.clacks("main", "unsafepassword");
+    it.say(&format!("STORE long={long}x"));
+    assert!(it.to_end()[0].starts_with("OVERHEAD E "));
+    daemon.write_config(&config(20_000_000, 180_000));
+    daemon.signal("HUP");
+    assert_eq!(daemon.event("config.reloaded")["needs_restart"], "clacks.max_line");
+    // What is wrong changes nothing, and is named.
+    daemon.write_config(&config(1, 1));
+    daemon.signal("HUP");
+    let refused = daemon.event("config.refused")["detail"].as_str().unwrap().to_owned();
+    assert!(refused.contains("clacks.max_line"), "{refused}");
+    assert_eq!(daemon.clacks("main", "unsafepassword").ask("RETRIEVE short"), "RETRIEVED short=1");
+}
+
+#[test]
+fn systemd_may_open_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clacks");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let daemon = Daemon::start_in(folder, UNIX, |config| support::activated(listener.into(), config))
+        .unwrap_or_else(|(status, text)| panic!("{status}: {text}"));
+    assert_eq!(daemon.addresses("clacks"), [path.to_str().unwrap()]);
+    daemon.clacks("any", "one").sync();
+}
+
 // ---- with stations of other dialects ----
 
 #[test]

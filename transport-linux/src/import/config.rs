@@ -455,7 +455,7 @@ impl fmt::Display for Grant {
             Grant::To(Right::Read) => "read",
             Grant::To(Right::Write) => "write",
             Grant::To(Right::Manage) => "manage",
-            Grant::Link => "link",
+            Grant::Link | Grant::To(Right::Link) => "link",
         })
     }
 }
