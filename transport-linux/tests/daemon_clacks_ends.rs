@@ -174,12 +174,14 @@ fn sigterm_tells_every_client_even_one_that_reads_late() {
     let mut daemon = start(&authority, "");
     let mut all = clients(&daemon, &authority);
     let mut unknown = Client::unix(daemon.clacks_path()).greeted();
+    all[0].1.say("OVERHEAD UGM we close");
+    all[0].1.sync();
     daemon.signal("TERM");
     std::thread::sleep(Duration::from_millis(1500));
     for (name, it) in &mut all {
-        assert_eq!(it.to_end(), ["", "QUIT"], "{name}");
+        assert_eq!(it.to_end(), ["OVERHEAD GM we close", "", "QUIT"], "{name}");
     }
-    assert_eq!(unknown.to_end(), ["", "QUIT"]);
+    assert_eq!(unknown.to_end(), ["", "QUIT"], "who has not logged in is told nothing else");
     assert!(daemon.wait().success());
 }
 
