@@ -15,9 +15,11 @@
 //! | `bench/` | bench |
 //! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
+//! | `clacks/` | monitor; send, listen, values, ls and flush, on a Clacks server |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
 mod bench;
+mod clacks;
 mod connect;
 mod exit;
 mod flags;
@@ -36,10 +38,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chappe_linux::daemon::{self, CheckArgs, ServeArgs};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use connect::Global;
+use connect::{Foreign, Global};
 use exit::Failure;
 
 /// One message bus from a microcontroller to a cluster.
@@ -83,7 +86,8 @@ enum Command {
     Del(values::Del),
     /// List shared values
     Keys(values::Keys),
-    /// Wait until all values that were changed before are on the node's disk
+    /// Wait until all values that were changed before are on the node's disk; on a Clacks server: until
+    /// it has answered
     Flush,
     /// List stations, names, members, flags, values or counters
     Ls(ls::Ls),
@@ -96,6 +100,8 @@ enum Command {
     Declare(values::Declare),
     /// Print who comes and goes, and which flags change
     Watch(listen::WatchArgs),
+    /// Print what every connection of a Clacks server says, one line each
+    Monitor(clacks::Monitor),
     /// Load a running daemon as its users would, and measure
     Bench(bench::Bench),
     /// Read a password and print its hash, for `password_hash` in the configuration
@@ -133,9 +139,11 @@ enum Command {
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    cli.global.token_is_typed = is_typed(&matches, "token");
     let global = &cli.global;
-    let result = match (&cli.command, global.msgq()) {
+    let result = match (&cli.command, global.foreign()) {
         // These two have reasons and statuses of their own.
         (Command::Serve(args), _) => return daemon::serve(args.clone()),
         (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
@@ -145,7 +153,9 @@ pub(crate) fn main() -> ExitCode {
         (Command::Store(command), _) => store::run(command, global),
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
-        (command, Some(path)) => msgq::run(command, &path, global),
+        (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
+        _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
+        (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
         (Command::Send(args), None) => letter::send(args, global),
         (Command::Call(args), None) => letter::call(args, global),
         (Command::Listen(args), None) => listen::listen(args, global),
@@ -162,6 +172,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Declare(args), None) => values::declare(args, global),
         (Command::Watch(args), None) => listen::watch(args, global),
         (Command::Bench(args), None) => bench::run(args, global),
+        (Command::Monitor(_), None) => clacks::only_here(global),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -170,6 +181,12 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(status as u8)
         }
     }
+}
+
+/// Whether an option stands on the command line, wherever that is.
+fn is_typed(matches: &ArgMatches, option: &str) -> bool {
+    matches.value_source(option) == Some(ValueSource::CommandLine)
+        || matches.subcommand().is_some_and(|(_, below)| is_typed(below, option))
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {
