@@ -55,7 +55,7 @@ fn the_right_token_lets_in_and_a_wrong_one_is_told_so_on_every_way() {
             let mut client = connect().greeted();
             client.write(&login(user, password));
             client.say("STORE intruder=1");
-            assert_eq!(client.to_end(), ["OVERHEAD F Login failed!"], "{user}");
+            assert_eq!(client.until_end(), ["OVERHEAD F Login failed!"], "{user}");
             wrong += 1;
         }
         // Before anybody has logged in nothing is heard, and nothing kept for later.
@@ -69,7 +69,7 @@ fn the_right_token_lets_in_and_a_wrong_one_is_told_so_on_every_way() {
         assert_eq!(early.ask("RETRIEVE intruder"), "NOTRETRIEVED intruder");
         // A wrong token ends a session that is going on, too.
         early.write(&login("main", "guess"));
-        assert_eq!(early.to_end(), ["OVERHEAD F Login failed!"]);
+        assert_eq!(early.until_end(), ["OVERHEAD F Login failed!"]);
         wrong += 1;
     }
     assert_eq!(count("chappe_closed_bad_credentials_total"), wrong);
@@ -132,7 +132,7 @@ fn what_is_said_behind_the_login_is_carried_out_in_order() {
                 for part in all.chunks(piece) {
                     it.write(part);
                 }
-                let heard = it.to_end();
+                let heard = it.until_end();
                 let retrieved = format!("RETRIEVED p199={user} 199");
                 assert_eq!(heard[2..], ["OVERHEAD O Welcome!", &retrieved, "FLUSHED done"], "{user}, {piece}");
             }
@@ -141,7 +141,7 @@ fn what_is_said_behind_the_login_is_carried_out_in_order() {
     assert!(count("chappe_passwords_right_total") + count("chappe_passwords_remembered_total") == 6);
     let mut wrong = Client::unix(daemon.clacks_path()).greeted();
     wrong.write(&[login("anna", "bar"), b"STORE p1=intruder\r\n".to_vec()].concat());
-    assert_eq!(wrong.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(wrong.until_end(), ["OVERHEAD F Login failed!"]);
     assert_eq!(daemon.clacks("ro", "read only").ask("RETRIEVE p1"), "RETRIEVED p1=anna 1");
     assert_eq!(count("chappe_passwords_wrong_total"), 1);
     assert_eq!(daemon.event("sign_in.wrong")["user"], "anna");
@@ -153,7 +153,7 @@ fn who_does_not_log_in_in_time_is_closed_without_a_line() {
     let begin = Instant::now();
     let mut idle = Client::unix(daemon.clacks_path()).greeted();
     idle.say("CLACKS slow");
-    assert_eq!(idle.to_end(), [""; 0]);
+    assert_eq!(idle.until_end(), [""; 0]);
     assert!(begin.elapsed() >= Duration::from_millis(290));
     assert_eq!(daemon.event("connection.closed")["reason"], "not_introduced");
 }
@@ -210,7 +210,7 @@ fn without_users_the_rights_are_those_of_the_listener() {
     daemon.event("config.reloaded");
     let mut nobody = Client::unix(daemon.clacks_path()).greeted();
     nobody.write(&login("whoever", "whatever"));
-    assert_eq!(nobody.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(nobody.until_end(), ["OVERHEAD F Login failed!"]);
     let mut rw = daemon.clacks("rw", "read and write");
     rw.say("STORE x=1");
     assert_eq!(anybody.ask("RETRIEVE x"), "RETRIEVED x=1", "who was in stays so");
@@ -218,7 +218,7 @@ fn without_users_the_rights_are_those_of_the_listener() {
     let closed = Daemon::start(&config(""));
     let mut nobody = Client::unix(closed.clacks_path()).greeted();
     nobody.write(&login("whoever", "whatever"));
-    assert_eq!(nobody.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(nobody.until_end(), ["OVERHEAD F Login failed!"]);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn somebody_else_may_log_in_on_the_same_connection() {
         assert_eq!(it.line(), expected);
     }
     it.write(&login("anna", "bar"));
-    assert_eq!(it.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(it.until_end(), ["OVERHEAD F Login failed!"]);
 }
 
 #[test]
@@ -292,10 +292,10 @@ fn a_reload_changes_what_can_change_and_names_what_cannot() {
     it.write(b"PING\r\n");
     it.say("STORE short=1");
     assert_eq!(it.ask("RETRIEVE short"), "RETRIEVED short=1");
-    assert_eq!(it.to_end(), ["", "TIMEOUT"], "the time counts for who is there, too");
+    assert_eq!(it.until_end(), ["", "TIMEOUT"], "the time counts for who is there, too");
     let mut it = daemon.clacks("main", "unsafepassword");
     it.say(&format!("STORE long={long}x"));
-    assert!(it.to_end()[0].starts_with("OVERHEAD E "));
+    assert!(it.until_end()[0].starts_with("OVERHEAD E "));
     daemon.write_config(&config(20_000_000, 180_000));
     daemon.signal("HUP");
     assert_eq!(daemon.event("config.reloaded")["needs_restart"], "clacks.max_line");
@@ -421,7 +421,7 @@ fn the_list_of_clients_shows_addresses_and_stations_of_all_dialects() {
     let id = id.strip_prefix("CLIENT CID=").unwrap().split(';').next().unwrap();
     main.say(&format!("CLIENTDISCONNECT {id}"));
     let mut tcp = tcp;
-    assert_eq!(tcp.to_end(), ["", "QUIT"]);
+    assert_eq!(tcp.until_end(), ["", "QUIT"]);
 }
 
 // ---- without a word of configuration ----
@@ -455,10 +455,10 @@ fn without_configuration_there_is_a_socket_and_a_hint_that_works() {
     listener.listen("hello::world");
     let mut by_hand = Client::unix(&path);
     by_hand.write(said.as_bytes());
-    assert_eq!(by_hand.to_end()[2..], ["OVERHEAD O Welcome!"]);
+    assert_eq!(by_hand.until_end()[2..], ["OVERHEAD O Welcome!"]);
     assert_eq!(listener.line(), "SET hello::world=good morning");
     support::signal(child.id(), "TERM");
-    assert_eq!(listener.to_end(), ["", "QUIT"]);
+    assert_eq!(listener.until_end(), ["", "QUIT"]);
     assert!(support::wait(&mut child).success());
     assert!(!path.exists());
 }

@@ -82,18 +82,18 @@ fn half_lines_and_lines_without_end_are_ended() {
     assert_eq!(listener.line(), format!("SET l={longest}"));
     let mut long = daemon.clacks("main", "unsafepassword");
     long.say(&format!("SET l={longest}x"));
-    let told = long.to_end();
+    let told = long.until_end();
     assert!(!told.is_empty() && told.iter().all(|line| line.starts_with("OVERHEAD E ")), "{told:?}");
     assert!(listener.has_nothing());
     // Before the login a line has to be short, and no more than that is kept.
     let mut stranger = Client::unix(daemon.clacks_path()).greeted();
     let _ = stranger.try_write(&vec![b'x'; 1 << 20]);
-    stranger.to_end();
+    stranger.until_end();
     // A line that is not ended in time.
     let begin = Instant::now();
     let mut half = daemon.clacks("main", "unsafepassword");
     half.write(b"STORE half=1");
-    assert_eq!(half.to_end(), ["", "TIMEOUT"]);
+    assert_eq!(half.until_end(), ["", "TIMEOUT"]);
     assert!(begin.elapsed() >= Duration::from_millis(390));
     good.sync();
     until("they are gone", || count("chappe_connections") == 2);
