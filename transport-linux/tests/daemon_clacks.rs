@@ -424,6 +424,82 @@ fn the_list_of_clients_shows_addresses_and_stations_of_all_dialects() {
     assert_eq!(tcp.until_end(), ["", "QUIT"]);
 }
 
+// ---- linked servers ----
+
+#[test]
+fn a_server_links_itself_to_the_daemon_and_both_know_all() {
+    let authority = Authority::new();
+    let link = "[[users]]\nname = \"link\"\ntoken = \"of two servers\"\nrights = [\"read\", \"write\", \"manage\", \"link\"]\n";
+    let config = format!(
+        "[clacks]\nlink_user = \"link\"\nlink_password_file = \"FOLDER/secret\"\nlink_ping_within_ms = 1500\n\
+         {USERS}{link}{UNIX}{NATIVE}{}",
+        tls(&authority)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "of two servers\n").unwrap();
+    let start = |config: &std::path::Path| {
+        let mut command = Command::new(CHAPPE);
+        command.arg("serve").arg("--config").arg(config);
+        command
+    };
+    let mut daemon = Daemon::start_in(folder, &config, start).unwrap_or_else(|(_, text)| panic!("{text}"));
+    let mut main = daemon.clacks("main", "unsafepassword");
+    for n in 0..3000 {
+        main.say(&format!("STORE k{n:04}={n}"));
+    }
+    main.say("REMOVE k0001");
+    main.sync();
+    let mut station = native(&daemon);
+    station.hello("station");
+    station.join("both");
+    // What a slave says is said without waiting; what comes is the whole store, in one piece.
+    let mut slave = Client::mute(connect_to(&daemon, "clackss", &client(&authority.root, &TLS13)).unwrap());
+    slave.write(b"CLACKS PageCamel 36 in interclacks client mode\r\n");
+    slave.write(&login("link", "of two servers"));
+    slave.say("OVERHEAD I 1");
+    let mut slave = slave.greeted();
+    assert_eq!(slave.line(), "OVERHEAD O Welcome!");
+    assert_eq!(slave.line(), "CLACKS PageCamel 36 in interclacks master mode");
+    assert_eq!(slave.line(), "OVERHEAD M Authentication required");
+    assert_eq!(slave.line(), String::from_utf8(login("link", "of two servers")).unwrap().trim_end());
+    assert_eq!(slave.line(), "OVERHEAD L 1");
+    assert!(slave.line().starts_with("OVERHEAD T "));
+    for n in 0..3000 {
+        let line = slave.line();
+        let end = if n == 1 { " 0 D k0001=REMOVED".to_owned() } else { format!(" U k{n:04}={n}") };
+        assert!(line.starts_with("KEYSYNC ") && line.ends_with(&end), "{n}: {line}");
+    }
+    assert_eq!((slave.line().as_str(), slave.line().as_str()), ("OVERHEAD L 0", "PING"));
+    slave.say("OVERHEAD O Welcome!");
+    // Both ways from here on, whatever is spoken.
+    slave.say("KEYSYNC 4000000000 4000000000 U k0002=newer");
+    slave.say("SET both=from there");
+    assert_eq!(station.hear(), b"from there");
+    assert_eq!(main.ask("RETRIEVE k0002"), "RETRIEVED k0002=newer");
+    main.say("SETANDSTORE both=from here");
+    assert_eq!(slave.line(), "SETANDSTORE both=from here");
+    assert_eq!(station.hear(), b"from here");
+    station.send("both", b"from a station");
+    assert_eq!(slave.line(), "SET both=from a station");
+    let output = Command::new(CHAPPE)
+        .args(["--connect", &format!("unix://{}", daemon.address("unix")), "--json", "status"])
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["status"]["clacks_links"], 1, "{status}");
+    // It pings every third of the time, and wants to be pinged.
+    let begin = Instant::now();
+    assert_eq!(slave.line(), "PING");
+    assert!(begin.elapsed() < Duration::from_millis(800));
+    let lines = slave.until_end();
+    assert_eq!(lines[lines.len() - 2..], ["", "TIMEOUT"]);
+    assert_eq!(daemon.event("connection.closed")["reason"], "silent");
+    // Who has the right is no link for that: a daemon has to know who it is on one.
+    let daemon = Daemon::start(&format!("{link}{UNIX}"));
+    let answer = daemon.clacks("link", "of two servers").ask("OVERHEAD I 1");
+    assert!(answer.starts_with("OVERHEAD E "), "{answer}");
+}
+
 // ---- without a word of configuration ----
 
 #[test]
