@@ -5,18 +5,163 @@
 //! dialect say, word for word, and what stations of others do that it has words for. Nothing
 //! goes back to where it came from, and the network is a tree, so nothing comes twice (D11).
 //! Does not own which change is newer: that is the store's (D10).
+//!
+//! That it is a tree is found out where it can be: each master tells its slaves which server all
+//! links lead up to, in the part of its greeting that is free. Who is told that it is itself has
+//! closed a ring. Servers that say nothing of the kind (the original) hide one.
 
 use super::super::store::{Applied, Entry};
-use super::super::{Counter, Rights, Router};
-use super::{List, Pause, Place, stamp, time};
+use super::super::{Counter, Reason, Rights, Router};
+use super::{List, MASTER_SAID, Pause, Place, stamp, time};
+use crate::dialect::clacks::overhead::Flags;
 use crate::dialect::clacks::repr::{Command, KeySync, Line, Overhead};
-use crate::dialect::clacks::{AS_MASTER, emit, name};
+use crate::dialect::clacks::{AS_MASTER, GREETING, emit, name};
 use crate::dialect::{Dialect, Wording};
+use crate::id::StationId;
 use crate::limits::MAX_NAME;
 use crate::model::{Code, Letter, Raw, Store, StoreOp};
 use crate::router::policy::Class;
+use crate::router::stations::Life;
+use crate::time::{Duration, Instant};
+use core::fmt::Write;
+
+/// What stands before the number of the uppermost server in a master's greeting.
+const ROOT: &str = " (root ";
+
+/// How much longer than a silence the sending of a whole store may take.
+const SENDING: u32 = 10;
+
+/// How far the link to the master has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Stage {
+    /// It has not said who it is.
+    Opening,
+    /// It has; nothing is known of its values.
+    Known,
+    /// It is sending its values.
+    Receiving,
+    /// It has sent all of them.
+    Synced,
+}
 
 impl Router<'_> {
+    /// How far the link to the master has come; `None`: this station is none, or not any more.
+    pub fn link_stage(&self, id: StationId) -> Option<Stage> {
+        let n = self.stations.find(id).filter(|n| self.stations[*n].lives())?;
+        let st = &self.stations[n];
+        match st.clacks.place {
+            Place::Master if st.life == Life::New => Some(Stage::Opening),
+            Place::Master if self.clacks.lock == n => Some(Stage::Receiving),
+            Place::Master if self.clacks.synced == n => Some(Stage::Synced),
+            Place::Master => Some(Stage::Known),
+            Place::Client | Place::Link => None,
+        }
+    }
+
+    /// What the last master, or this one, has called an error, for people; empty: nothing.
+    pub fn master_said(&self) -> &str {
+        &self.clacks.master_said
+    }
+
+    /// What the status says of the master: a short text (what is longer is cut), and since when
+    /// that holds or, in the future, when the next attempt is. Empty: there is none.
+    pub fn tell_master(&mut self, text: &str, at: Option<Instant>) {
+        self.clacks.master.clear();
+        keep_words(&mut self.clacks.master, text.as_bytes());
+        self.clacks.master_at = at;
+    }
+
+    /// How many links there are, that to the master included.
+    pub fn links(&self) -> usize {
+        self.clacks.links.len()
+    }
+
+    /// A row of the status: its name, its number, and a text. `None`: the row is not there.
+    pub(in crate::router) fn link_status(&self, row: usize) -> Option<(&'static str, u64, &str)> {
+        let at = self.clacks.master_at.filter(|_| !self.clacks.master.is_empty());
+        match (row, at) {
+            (0, _) if self.clacks.links.is_empty() && self.clacks.master.is_empty() => None,
+            (0, _) => Some(("links", self.clacks.links.len() as u64, "")),
+            (1, _) if self.clacks.master.is_empty() => None,
+            (1, _) => Some(("master", 0, &self.clacks.master)),
+            (2, Some(at)) if at <= self.now => Some(("master_since_ms", self.now.since(at).millis() as u64, "")),
+            (2, Some(at)) => Some(("master_again_ms", at.since(self.now).millis() as u64, "")),
+            _ => None,
+        }
+    }
+
+    /// Whether the other end of a link means that it does not know us, or does not let us link.
+    pub(super) fn is_refused_by_link(&mut self, n: u32, o: &Overhead<'_>) -> bool {
+        let st = &self.stations[n];
+        let (is_master, is_new) = (st.clacks.place == Place::Master, st.life == Life::New);
+        let flags = Flags::of(o.flags);
+        if st.clacks.place == Place::Client || flags.has(b'A') || !(flags.has(b'F') || flags.has(b'E')) {
+            return false;
+        }
+        if is_master {
+            self.clacks.master_said.clear();
+            keep_words(&mut self.clacks.master_said, o.text);
+        }
+        // all that we want before it says who it is, is to be its link
+        flags.has(b'F') && !flags.has(b'G') || is_master && is_new && o.text == b"permission_denied"
+    }
+
+    /// The server that all links here lead up to; 0: unknown.
+    fn root(&self) -> u64 {
+        if self.clacks.root == 0 { self.settings.clacks.link_id } else { self.clacks.root }
+    }
+
+    /// What this node calls itself to its slaves. What is behind `CLACKS ` is free (section
+    /// 4.1), so that a server that has no idea of roots is not disturbed.
+    fn as_master(&self) -> heapless::String<80, u8> {
+        let mut text = heapless::String::new();
+        // all of them fit
+        if self.root() != 0 {
+            let _ = write!(text, "{ROOT}{:016x})", self.root());
+        }
+        let _ = text.push_str(AS_MASTER);
+        text
+    }
+
+    /// Our master may say where all links lead up to: if that is here, they are no tree.
+    pub(super) fn hear_root(&mut self, n: u32, name: &[u8]) {
+        if self.stations[n].clacks.place != Place::Master {
+            return;
+        }
+        let at = name.windows(ROOT.len()).position(|w| w == ROOT.as_bytes());
+        let digits = at.and_then(|at| name.get(at + ROOT.len()..at + ROOT.len() + 16));
+        let root = digits.and_then(|d| u64::from_str_radix(core::str::from_utf8(d).ok()?, 16).ok());
+        let Some(root) = root.filter(|root| *root != 0) else { return };
+        if root == self.settings.clacks.link_id {
+            return self.doom(n, Reason::LinkLoop);
+        }
+        self.set_root(root);
+    }
+
+    /// Those below hear of it, so that a ring is found wherever it was closed.
+    fn set_root(&mut self, root: u64) {
+        if core::mem::replace(&mut self.clacks.root, root) == root || self.settings.clacks.link_id == 0 {
+            return;
+        }
+        let mut text = heapless::String::<{ 80 + GREETING.len() }, u8>::new();
+        let _ = text.push_str(GREETING);
+        let _ = text.push_str(&self.as_master());
+        for i in 0..self.clacks.links.len() {
+            let to = self.clacks.links[i];
+            if self.stations[to].lives() && self.stations[to].clacks.place == Place::Link {
+                self.say_line(to, &Line::Clacks(text.as_bytes()));
+            }
+        }
+    }
+
+    /// When a master that sends its store has to go: it has sent no value for too long, or goes
+    /// on for ever. Meanwhile nobody else of this dialect is heard.
+    pub(super) fn unlocked_by(&self, silence: Duration) -> Instant {
+        let longest = Duration::from_millis(silence.millis().saturating_mul(SENDING));
+        (self.clacks.lock_heard + silence).min(self.clacks.lock_since + longest)
+    }
+
     /// Station `n` wants to be a link (section 12.2).
     pub(super) fn become_link(&mut self, n: u32) {
         if self.stations[n].clacks.place != Place::Client {
@@ -36,7 +181,7 @@ impl Router<'_> {
         st.clacks.place = Place::Link;
         st.clacks.no_ping = false;
         st.clacks.pinged = now;
-        let len = emit::greeting(AS_MASTER, self.encode);
+        let len = emit::greeting(&self.as_master(), self.encode);
         self.say_owed(n, len);
         let len = emit::login(set.link_user.as_bytes(), set.link_password, self.encode);
         self.say_owed(n, len);
@@ -55,7 +200,10 @@ impl Router<'_> {
             self.clacks.links.swap_remove(at);
         }
         let st = &mut self.stations[n];
-        if st.clacks.place == Place::Link {
+        if st.clacks.place == Place::Master {
+            self.clacks.synced = 0;
+            self.set_root(0);
+        } else if st.clacks.place == Place::Link {
             st.clacks.place = Place::Client;
             st.clacks.offset = 0;
             if matches!(st.clacks.list, Some(List::Store | List::Reply)) {
@@ -71,7 +219,11 @@ impl Router<'_> {
             // never the number of one that an earlier life of this node has seen
             let now = (self.stamp_now().micros() / 1_000_000) as u32;
             self.clacks.sync = self.clacks.sync.wrapping_add(1).max(now).max(1);
+            if self.clacks.lock != n {
+                (self.clacks.lock_since, self.clacks.lock_heard) = (self.now, self.now);
+            }
             self.clacks.lock = n;
+            self.arm(n);
             for other in 1..=self.stations.made() {
                 let st = &self.stations[other];
                 if other != n && st.lives() && st.session.dialect() == Dialect::Clacks {
@@ -81,7 +233,9 @@ impl Router<'_> {
             return;
         }
         self.unlock();
+        self.clacks.synced = n;
         self.begin_list(n, List::Reply);
+        self.arm(n);
     }
 
     fn unlock(&mut self) {
@@ -103,6 +257,9 @@ impl Router<'_> {
         if is_link {
             // as good as a PING
             self.stations[n].heard = self.now;
+            if self.clacks.lock == n {
+                self.clacks.lock_heard = self.now;
+            }
         }
         let mut spare = heapless::String::<MAX_NAME, u8>::new();
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
@@ -184,7 +341,7 @@ impl Router<'_> {
         let key = name::from_bus(s.name, &mut spare);
         let mut digits = crate::router::lists::Digits::new();
         // twenty digits are the most
-        let _ = core::fmt::Write::write_fmt(&mut digits, format_args!("{}", s.amount));
+        let _ = write!(digits, "{}", s.amount);
         let len = match s.op {
             StoreOp::Set => emit::stored(key, s.value, s.announce, self.encode),
             StoreOp::Remove => emit::command(&Command::Remove(key), self.encode),
@@ -216,5 +373,17 @@ pub(super) fn entry_line<'e>(entry: &Entry<'e>, here: &'e [u8]) -> KeySync<'e> {
         deleted: entry.deleted,
         name: here,
         value: entry.value,
+    }
+}
+
+/// As much of a peer's words as there is room for, without what a terminal would obey.
+fn keep_words(into: &mut heapless::String<MASTER_SAID, u8>, words: &[u8]) {
+    for chunk in words.utf8_chunks() {
+        let odd = chunk.invalid().iter().map(|_| '?');
+        for c in chunk.valid().chars().chain(odd) {
+            if into.push(if c.is_control() { '?' } else { c }).is_err() {
+                return;
+            }
+        }
     }
 }
