@@ -67,6 +67,10 @@ start() {
     PROTO=msgq ADDR=unix:$tmp/msgq
     chappeconf "msgq://$tmp/msgq" >"$tmp/chappe.toml"
     srv "$chappe" serve --config "$tmp/chappe.toml" ;;
+  chappe-clacks)
+    PROTO=clacks ADDR=unix:$tmp/clacks
+    chappeconf "clacks://$tmp/clacks" >"$tmp/chappe.toml"
+    srv "$chappe" serve --config "$tmp/chappe.toml" ;;
   nats)
     PROTO=nats ADDR=tcp:127.0.0.1:$((PORTS + 4))
     srv nats-server -a 127.0.0.1 -p $((PORTS + 4)) ;;
@@ -147,6 +151,8 @@ args() { # the options of a workload
   M1 | M1s) echo "--w w1 --size 100" ;;
   M2 | M2s) echo "--w w2 --subs 48 --size 100" ;;
   M3 | M3s) echo "--w w3 --size 100" ;;
+  C1 | C1s) echo "--w w1" ;;
+  C4 | C4s) echo "--w w4" ;;
   W6) echo "--w w6 --cap-mb $CAP_MB --window 1024" ;;
   *) echo "unknown workload $1" >&2; exit 2 ;;
   esac

@@ -61,6 +61,8 @@ impl Router<'_> {
         self.store.get().check()?;
         #[cfg(feature = "durable")]
         self.barriers.check(&self.stations)?;
+        #[cfg(feature = "clacks")]
+        self.check_clacks()?;
         for w in 1..=self.watches.made() {
             if self.watches.get(w).is_some_and(|w| !self.stations[w.station].is_linked()) {
                 return Err("watches: the watcher is gone");

@@ -14,6 +14,8 @@ enum Peer {
     Chappe,
     Sketch,
     Floor,
+    Redis,
+    Memcached,
 }
 
 enum Measure {
@@ -74,6 +76,27 @@ const MSGQ_ROWS: &[Row] = &[
     },
     Row { what: "M1 messages lost", measure: Plain(("M1", Chappe, "lost")), target: Most(0.0) },
     Row { what: "M2 messages lost", measure: Plain(("M2", Chappe, "lost")), target: Most(0.0) },
+];
+
+/// Targets of the dialect `clacks`, on Unix sockets.
+const CLACKS_ROWS: &[Row] = &[
+    Row {
+        what: "C1 1→1 pipelined, 32 B: CPU per SET, times the sketch's",
+        measure: Ratio(("C1", Chappe, "sched_us"), ("C1", Sketch, "sched_us")),
+        target: Most(2.0),
+    },
+    Row {
+        what: "C4 store and retrieve by turns, 32 B: CPU per operation, times Redis's",
+        measure: Ratio(("C4", Chappe, "sched_us"), ("C4", Redis, "sched_us")),
+        target: Most(1.0),
+    },
+    Row {
+        what: "C4 the same, times memcached's",
+        measure: Ratio(("C4", Chappe, "sched_us"), ("C4", Memcached, "sched_us")),
+        target: Most(1.0),
+    },
+    Row { what: "C1 messages per second", measure: Plain(("C1", Chappe, "rate")), target: Least(1_000_000.0) },
+    Row { what: "C1 messages lost", measure: Plain(("C1", Chappe, "lost")), target: Most(0.0) },
 ];
 
 const ROWS: &[Row] = &[
@@ -199,8 +222,10 @@ fn values(row: &Row, socket: &str, runs: &Runs) -> (Vec<f64>, Vec<f64>) {
         let peer = match p {
             Chappe => format!("chappe-{socket}"),
             Floor => format!("floor-{socket}"),
+            Redis => "redis-unix".into(),
+            Memcached => "memcached-unix".into(),
             Sketch if socket == "tcp" => "mini-text".into(),
-            Sketch if socket == "msgq" => "mini-text-unix".into(),
+            Sketch if socket == "msgq" || socket == "clacks" => "mini-text-unix".into(),
             Sketch => format!("mini-text-{socket}"),
         };
         runs.get(&(w.into(), peer, k.into())).map_or(&[], |v| v)
@@ -216,14 +241,19 @@ fn values(row: &Row, socket: &str, runs: &Runs) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
-/// Prints the table for the peers on `socket` (`tcp`, `unix`, or `msgq`, which has targets of its own); returns whether nothing failed
-/// and nothing was missing.
+/// Prints the table for the peers on `socket` (`tcp`, `unix`, or `msgq` or `clacks`, which have
+/// targets of their own); returns whether nothing failed and nothing was missing.
 pub fn print(files: &[String], socket: &str) -> bool {
     let runs = read(files);
     let mut good = true;
     println!("| what ({socket}) | n | median (least … most) | of | target | |");
     println!("|---|---|---|---|---|---|");
-    for row in if socket == "msgq" { MSGQ_ROWS } else { ROWS } {
+    let rows = match socket {
+        "msgq" => MSGQ_ROWS,
+        "clacks" => CLACKS_ROWS,
+        _ => ROWS,
+    };
+    for row in rows {
         let (v, of) = values(row, socket, &runs);
         let m = median(&v);
         let verdict = row.target.judge(m);

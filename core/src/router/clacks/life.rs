@@ -54,12 +54,10 @@ impl Router<'_> {
         if st.session.dialect() != Dialect::Clacks {
             return None;
         }
-        match st.clacks.place {
-            // what waits for it is more than nothing
-            Place::Client if !st.out.is_empty() => None,
-            Place::Client => Some(st.clacks.spoken + NOP_AFTER),
-            Place::Link | Place::Master => Some(st.clacks.pinged + self.link_ping_every()),
-        }
+        Some(match st.clacks.place {
+            Place::Client => st.clacks.spoken + NOP_AFTER,
+            Place::Link | Place::Master => st.clacks.pinged + self.link_ping_every(),
+        })
     }
 
     /// Tells it, if it is time.
@@ -69,9 +67,12 @@ impl Router<'_> {
         }
         let st = &mut self.stations[n];
         if st.clacks.place == Place::Client {
-            // said now, not when its transport takes it
             st.clacks.spoken = self.now;
-            return self.say_line(n, &Line::Nop);
+            // what waits for it is more than nothing
+            if st.out.is_empty() {
+                self.say_line(n, &Line::Nop);
+            }
+            return;
         }
         st.clacks.pinged = self.now;
         self.say_line(n, &Line::Command(Command::Ping));

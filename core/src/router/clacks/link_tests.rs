@@ -20,9 +20,7 @@ impl Gate for Known {
     fn check(&self, user: &str, token: &[u8]) -> Option<Grant> {
         match (user, token) {
             ("link", b"word") => Some(Grant { rights: Rights::ALL, restricted: false, number: 1 }),
-            ("other", b"word") => {
-                Some(Grant { rights: Rights::READ | Rights::WRITE, restricted: false, number: 2 })
-            }
+            ("other", b"word") => Some(Grant { rights: Rights::READ | Rights::WRITE, restricted: false, number: 2 }),
             _ => None,
         }
     }
@@ -178,6 +176,7 @@ fn a_node_is_not_its_own_master() {
     let mut nodes = Nodes::new(1);
     nodes.link(0, 0);
     nodes.drive();
+    nodes.wait(2000);
     assert!(nodes.closed.contains(&(0, Reason::LinkLoop)), "{:?}", nodes.closed);
 }
 
@@ -189,6 +188,7 @@ fn a_ring_is_found_where_it_is_closed() {
             nodes.link(slave, (slave + 1) % 3);
             nodes.drive();
         }
+        nodes.wait(2000);
         let loops = nodes.closed.iter().filter(|(_, why)| *why == Reason::LinkLoop);
         assert_eq!(loops.collect::<Vec<_>>(), [&(order[2], Reason::LinkLoop)], "{order:?}");
         // all at once: somebody finds out
@@ -197,6 +197,7 @@ fn a_ring_is_found_where_it_is_closed() {
             nodes.link(slave, (slave + 1) % 3);
         }
         nodes.drive();
+        nodes.wait(2000);
         assert!(nodes.closed.iter().any(|(_, why)| *why == Reason::LinkLoop), "{order:?}");
     }
 }

@@ -216,9 +216,7 @@ impl Router<'_> {
     /// Our master begins to send its store, or has sent it and wants ours.
     pub(super) fn lock(&mut self, n: u32, on: bool) {
         if on {
-            // never the number of one that an earlier life of this node has seen
-            let now = (self.stamp_now().micros() / 1_000_000) as u32;
-            self.clacks.sync = self.clacks.sync.wrapping_add(1).max(now).max(1);
+            self.new_sync();
             if self.clacks.lock != n {
                 (self.clacks.lock_since, self.clacks.lock_heard) = (self.now, self.now);
             }
@@ -236,6 +234,13 @@ impl Router<'_> {
         self.clacks.synced = n;
         self.begin_list(n, List::Reply);
         self.arm(n);
+    }
+
+    /// What the master says from here on is told from what it said before.
+    pub(super) fn new_sync(&mut self) {
+        // never the number of one that an earlier life of this node has seen
+        let now = (self.stamp_now().micros() / 1_000_000) as u32;
+        self.clacks.sync = self.clacks.sync.wrapping_add(1).max(now).max(1);
     }
 
     fn unlock(&mut self) {
@@ -362,6 +367,22 @@ impl Router<'_> {
             let letter = Letter { name, verb: "SET", body: sum, ..Letter::default() };
             self.letter_crosses(n, &letter, Raw::None);
         }
+    }
+    /// Every invariant; what is broken, otherwise.
+    pub(in crate::router) fn check_clacks(&self) -> Result<(), &'static str> {
+        let is_linked = |n: &u32| self.stations[*n].is_linked() && self.stations[*n].clacks.place != Place::Client;
+        let monitors = |n: &u32| self.stations[*n].is_linked() && self.stations[*n].clacks.monitors;
+        let count = |is: &dyn Fn(&u32) -> bool| (1..=self.stations.made()).filter(|n| is(n)).count();
+        if !self.clacks.links.iter().all(is_linked) || count(&is_linked) != self.clacks.links.len() {
+            return Err("clacks: links are not those stations that are");
+        }
+        if !self.clacks.monitors.iter().all(monitors) || count(&monitors) != self.clacks.monitors.len() {
+            return Err("clacks: monitors are not those stations that are");
+        }
+        if self.clacks.lock != 0 && !is_linked(&self.clacks.lock) {
+            return Err("clacks: locked by nobody");
+        }
+        Ok(())
     }
 }
 

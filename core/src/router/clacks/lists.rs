@@ -19,6 +19,12 @@ impl Router<'_> {
     /// Begins a list for station `n`.
     pub(super) fn begin_list(&mut self, n: u32, list: List) {
         let own = &mut self.stations[n].clacks;
+        let is_link = matches!(own.list, Some(List::Store | List::Reply));
+        if is_link && matches!(list, List::Keys | List::Clients) {
+            // a link hears all the time, so it may want a list within the other
+            self.pause(n, Pause::LIST);
+            return self.hear_again(n);
+        }
         own.list = Some(list);
         own.cursor.clear();
         match list {

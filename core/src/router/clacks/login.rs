@@ -33,9 +33,11 @@ impl Router<'_> {
         let len = if new.role == Role::Master {
             // everything is sent over a link from its first moment on (section 12.4)
             if self.clacks.links.push(n).is_err() {
+                self.stations[n].clacks.place = Place::Client;
                 return self.doom(n, Reason::NoMemory);
             }
             self.clacks.master_said.clear();
+            self.new_sync();
             let set = self.settings.clacks;
             emit::slave(set.link_user.as_bytes(), set.link_password, self.encode)
         } else {

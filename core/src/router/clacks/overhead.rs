@@ -26,7 +26,9 @@ impl Router<'_> {
             return self.doom(n, Reason::LinkRefused);
         }
         for step in &o.plan(self.speaker(n)) {
-            if !self.may(n, step.need()) {
+            // who may speak for certain names only may not speak to everybody
+            let to_all = matches!(step, Step::Forward { .. }) && self.stations[n].grant.restricted;
+            if to_all || !self.may(n, step.need()) {
                 return self.deny_line(n);
             }
             match *step {

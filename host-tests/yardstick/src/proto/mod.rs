@@ -5,6 +5,7 @@
 //! `README.md` for which workload calls what.
 
 mod chappe;
+mod clacks;
 mod dbus;
 mod memcached;
 pub mod mini;
@@ -102,6 +103,11 @@ pub trait Proto: Sync {
         lacks("keys and values")
     }
 
+    /// What a frame of this kind counts.
+    fn replies(&self, _: Kind) -> u64 {
+        1
+    }
+
     /// Cut the first frame off a stream of bytes.
     fn frame(&self, inp: &[u8]) -> Parse;
 
@@ -128,7 +134,7 @@ pub trait Proto: Sync {
                         c.len = len;
                         c.kind = kind;
                     }
-                    c.n[kind as usize] += 1;
+                    c.n[kind as usize] += self.replies(kind);
                     at += len;
                 }
             }
@@ -143,6 +149,7 @@ pub fn by_name(name: &str, size: usize) -> Option<Box<dyn Proto>> {
         "chappe" => Box::new(chappe::Chappe),
         "nats" => Box::new(nats::Nats),
         "resp" => Box::new(resp::Resp),
+        "clacks" => Box::new(clacks::Clacks),
         "msgq" => Box::new(msgq::Msgq::default()),
         "mqtt" => Box::new(mqtt::Mqtt),
         "memcached" => Box::new(memcached::Memcached),
