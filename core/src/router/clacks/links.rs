@@ -114,7 +114,7 @@ impl Router<'_> {
 
     /// What this node calls itself to its slaves. What is behind `CLACKS ` is free (section
     /// 4.1), so that a server that has no idea of roots is not disturbed.
-    fn as_master(&self) -> heapless::String<80, u8> {
+    fn masters_greeting(&self) -> heapless::String<80, u8> {
         let mut text = heapless::String::new();
         // all of them fit
         if self.root() != 0 {
@@ -146,7 +146,7 @@ impl Router<'_> {
         }
         let mut text = heapless::String::<{ 80 + GREETING.len() }, u8>::new();
         let _ = text.push_str(GREETING);
-        let _ = text.push_str(&self.as_master());
+        let _ = text.push_str(&self.masters_greeting());
         for i in 0..self.clacks.links.len() {
             let to = self.clacks.links[i];
             if self.stations[to].lives() && self.stations[to].clacks.place == Place::Link {
@@ -181,7 +181,7 @@ impl Router<'_> {
         st.clacks.place = Place::Link;
         st.clacks.no_ping = false;
         st.clacks.pinged = now;
-        let len = emit::greeting(&self.as_master(), self.encode);
+        let len = emit::greeting(&self.masters_greeting(), self.encode);
         self.say_owed(n, len);
         let len = emit::login(set.link_user.as_bytes(), set.link_password, self.encode);
         self.say_owed(n, len);
