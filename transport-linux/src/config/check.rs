@@ -10,7 +10,7 @@ use chappe_core::name;
 use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
-use super::{Config, ConfigError, Endpoint, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store, Tls};
+use super::{Config, ConfigError, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store, Tls};
 use crate::password::Hashed;
 
 /// Shortest secret: what is shorter can be tried out.
@@ -26,6 +26,7 @@ impl Config {
         }
         self.limits.check(at)?;
         self.msgq.check(at)?;
+        self.check_clacks(at)?;
         self.store.check(at)?;
         if self.limits.buffers < u64::from(self.msgq.outbox) {
             let text =
@@ -76,9 +77,7 @@ impl Config {
                 }
             }
             listener.check_tls(i, at)?;
-            let (Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::Udp(place)) = &listener.address else {
-                continue;
-            };
+            let Some(place) = listener.address.place() else { continue };
             let addresses =
                 place.resolve().map_err(|e| at(&key("address"), format!("`{}` has no address: {e}", place.host)))?;
             let closed = listener.tls.as_ref().is_some_and(Tls::is_closed);

@@ -1,13 +1,15 @@
 //! Where the daemon listens, as a person writes it.
 //!
-//! Owns: the syntax of listener addresses, and which sockets `unix://auto` and `msgq://auto`
-//! mean. Does not own: opening them, which is `daemon::listener`.
+//! Owns: the syntax of listener addresses, and which sockets `unix://auto`, `msgq://auto` and
+//! `clacks://auto` mean. Does not own: opening them, which is `daemon::listener`.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use chappe_core::dialect::clacks::PORT as CLACKS_PORT;
 
 /// The port of a `tcp://` or `udp://` address that names none: Messi's own default.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -44,6 +46,21 @@ pub enum Endpoint {
     Msgq(PathBuf),
     /// The same at the place where they look, see [`usual_msgq_sockets`].
     MsgqAuto,
+    /// A Unix stream socket for programs of Net::Clacks, at this path.
+    Clacks(PathBuf),
+    /// The same at a usual place, see [`usual_clacks_sockets`].
+    ClacksAuto,
+    /// A TCP listener without TLS for such programs.
+    ClacksTcp(HostPort),
+    /// The same with TLS from the first byte on, as they expect it over TCP.
+    ClacksTls(HostPort),
+    /// A serial line over which one such program speaks.
+    ClacksSerial {
+        /// The device.
+        path: PathBuf,
+        /// Bits per second; a pseudo terminal does not care.
+        speed: u32,
+    },
     /// A serial line or any other terminal device: one station speaks over it.
     Serial {
         /// The device.
@@ -65,13 +82,37 @@ pub struct HostPort {
 impl Endpoint {
     /// Whether it is a Unix socket, and so a file with an owner and permissions.
     pub fn is_file(&self) -> bool {
-        matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto) || self.path().is_some()
+        matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto) || self.path().is_some()
+    }
+
+    /// Whether the dialect of Net::Clacks is spoken there.
+    pub fn is_clacks(&self) -> bool {
+        matches!(
+            self,
+            Endpoint::Clacks(_)
+                | Endpoint::ClacksAuto
+                | Endpoint::ClacksTcp(_)
+                | Endpoint::ClacksTls(_)
+                | Endpoint::ClacksSerial { .. }
+        )
+    }
+
+    /// Host and port, if it has them.
+    pub fn place(&self) -> Option<&HostPort> {
+        match self {
+            Endpoint::Tcp(place)
+            | Endpoint::Tls(place)
+            | Endpoint::Udp(place)
+            | Endpoint::ClacksTcp(place)
+            | Endpoint::ClacksTls(place) => Some(place),
+            _ => None,
+        }
     }
 
     /// The path of a Unix socket, if it is given.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Endpoint::Unix(path) | Endpoint::Msgq(path) => Some(path),
+            Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => Some(path),
             _ => None,
         }
     }
@@ -108,6 +149,11 @@ impl fmt::Display for Endpoint {
             Endpoint::UnixAuto => f.write_str("unix://auto"),
             Endpoint::Msgq(path) => write!(f, "msgq://{}", path.display()),
             Endpoint::MsgqAuto => f.write_str("msgq://auto"),
+            Endpoint::Clacks(path) => write!(f, "clacks://{}", path.display()),
+            Endpoint::ClacksAuto => f.write_str("clacks://auto"),
+            Endpoint::ClacksTcp(at) => write!(f, "clacks://{at}"),
+            Endpoint::ClacksTls(at) => write!(f, "clackss://{at}"),
+            Endpoint::ClacksSerial { path, speed } => write!(f, "clacks+serial://{}?speed={speed}", path.display()),
             Endpoint::Serial { path, speed } => write!(f, "serial://{}?speed={speed}", path.display()),
         }
     }
@@ -118,11 +164,13 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // One slash is how the command line's `--connect msgq:/PATH` is written.
-        let short = text.split_once(':').filter(|(scheme, rest)| *scheme == "msgq" && !rest.starts_with("//"));
+        let is_short = |scheme, rest: &str| matches!(scheme, "msgq" | "clacks") && !rest.starts_with("//");
+        let short = text.split_once(':').filter(|(scheme, rest)| is_short(*scheme, rest));
         let (scheme, rest) = text.split_once("://").or(short).ok_or_else(|| {
             format!(
                 "`{text}` is no address: write tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, \
-                 unix://auto, msgq:///PATH, msgq://auto or serial:///DEVICE"
+                 unix://auto, msgq:///PATH, msgq://auto, clacks:///PATH, clacks://auto, clacks://HOST:PORT, \
+                 clackss://HOST:PORT, serial:///DEVICE or clacks+serial:///DEVICE"
             )
         })?;
         match scheme {
@@ -133,25 +181,56 @@ impl FromStr for Endpoint {
             "unix" => Ok(Endpoint::Unix(absolute(rest, "unix:///run/chappe/chappe.sock, or unix://auto")?)),
             "msgq" if rest == "auto" => Ok(Endpoint::MsgqAuto),
             "msgq" => Ok(Endpoint::Msgq(absolute(rest, "msgq:///run/chappe/msgq.sock, or msgq://auto")?)),
-            "serial" => {
-                let (path, speed) = match rest.split_once('?') {
-                    None => (rest, DEFAULT_SPEED),
-                    Some((path, option)) => {
-                        let speed = option
-                            .strip_prefix("speed=")
-                            .and_then(|s| s.parse().ok())
-                            .ok_or_else(|| format!("`{option}`: write ?speed=NUMBER, in bits per second"))?;
-                        (path, speed)
-                    }
-                };
-                if !crate::sys::is_line_speed(speed) {
-                    return Err(format!("{speed} is no speed of a serial line; 115200 is a usual one"));
-                }
-                Ok(Endpoint::Serial { path: absolute(path, "serial:///dev/ttyACM0")?, speed })
+            "clacks" if rest == "auto" => Ok(Endpoint::ClacksAuto),
+            "clacks" if rest.starts_with('/') => {
+                Ok(Endpoint::Clacks(absolute(rest, "clacks:///run/chappe/clacks.sock, or clacks://auto")?))
             }
-            _ => Err(format!("`{scheme}://` is not known: write tcp, tls, udp, unix, msgq or serial")),
+            "clacks" => {
+                // The usual port is that of TLS: who leaves the port out should get TLS.
+                let at = host_port(rest, 0)?;
+                if at.port == 0 && !rest.ends_with(":0") {
+                    return Err(format!(
+                        "`{rest}`: the port is missing; clacks:// over TCP has no usual one (clackss:// has {CLACKS_PORT}); \
+                         a path begins with /"
+                    ));
+                }
+                Ok(Endpoint::ClacksTcp(at))
+            }
+            "clackss" if rest.starts_with('/') => {
+                Err(format!("`{rest}`: the host is missing; a Unix socket, without TLS, is written clacks:///PATH"))
+            }
+            "clackss" => Ok(Endpoint::ClacksTls(host_port(rest, CLACKS_PORT)?)),
+            "clacks+serial" => {
+                let (path, speed) = serial_line(rest, "clacks+serial:///dev/ttyACM0")?;
+                Ok(Endpoint::ClacksSerial { path, speed })
+            }
+            "serial" => {
+                let (path, speed) = serial_line(rest, "serial:///dev/ttyACM0")?;
+                Ok(Endpoint::Serial { path, speed })
+            }
+            _ => Err(format!(
+                "`{scheme}://` is not known: write tcp, tls, udp, unix, msgq, clacks, clackss, serial or clacks+serial"
+            )),
         }
     }
+}
+
+/// A device and its speed.
+fn serial_line(rest: &str, example: &str) -> Result<(PathBuf, u32), String> {
+    let (path, speed) = match rest.split_once('?') {
+        None => (rest, DEFAULT_SPEED),
+        Some((path, option)) => {
+            let speed = option
+                .strip_prefix("speed=")
+                .and_then(|s| s.parse().ok())
+                .ok_or_else(|| format!("`{option}`: write ?speed=NUMBER, in bits per second"))?;
+            (path, speed)
+        }
+    };
+    if !crate::sys::is_line_speed(speed) {
+        return Err(format!("{speed} is no speed of a serial line; 115200 is a usual one"));
+    }
+    Ok((absolute(path, example)?, speed))
 }
 
 fn absolute(path: &str, example: &str) -> Result<PathBuf, String> {
@@ -221,6 +300,14 @@ pub fn usual_msgq_sockets() -> Vec<PathBuf> {
     all
 }
 
+/// Where `clacks://auto` looks, best first: `/run/chappe/clacks.sock`,
+/// `$XDG_RUNTIME_DIR/chappe-clacks.sock`, `/tmp/chappe-UID/clacks.sock`. Programs of Net::Clacks
+/// know no usual place: they are told the path. The daemon takes the first whose folder it may
+/// write to.
+pub fn usual_clacks_sockets() -> Vec<PathBuf> {
+    house("clacks.sock", "chappe-clacks.sock")
+}
+
 /// The path in `BIND10_MSGQ_SOCKET_FILE`. A relative one means the same as to a client that
 /// was started in the same folder.
 pub fn named_by_bind10() -> Option<PathBuf> {
@@ -256,6 +343,14 @@ mod tests {
             ("msgq:///run/x.sock", "msgq:///run/x.sock"),
             ("msgq:/run/x.sock", "msgq:///run/x.sock"),
             ("msgq://auto", "msgq://auto"),
+            ("clacks:///run/x.sock", "clacks:///run/x.sock"),
+            ("clacks:/run/x.sock", "clacks:///run/x.sock"),
+            ("clacks://auto", "clacks://auto"),
+            ("clacks://127.0.0.1:9", "clacks://127.0.0.1:9"),
+            ("clacks://[::1]:0", "clacks://[::1]:0"),
+            ("clackss://h", "clackss://h:49888"),
+            ("clackss://h:5", "clackss://h:5"),
+            ("clacks+serial:///dev/ttyS0", "clacks+serial:///dev/ttyS0?speed=115200"),
             ("serial:///dev/ttyS0", "serial:///dev/ttyS0?speed=115200"),
             ("serial:///dev/ttyS0?speed=9600", "serial:///dev/ttyS0?speed=9600"),
         ] {
@@ -282,6 +377,13 @@ mod tests {
             ("msgq://run/x", "absolute"),
             ("msgq:run/x", "absolute"),
             ("msgq:", "absolute"),
+            ("clacks:run/x", "a path begins with /"),
+            ("clacks://", "host is missing"),
+            ("clacks:///", "absolute"),
+            ("clacks://h", "port is missing"),
+            ("clackss:///run/x", "host is missing"),
+            ("clacks+serial://dev/ttyS0", "absolute"),
+            ("clacks+serial:///dev/ttyS0?speed=17", "no speed"),
             ("serial:///dev/ttyS0?speed=17", "no speed"),
             ("serial:///dev/ttyS0?parity=odd", "?speed="),
         ] {

@@ -5,6 +5,7 @@
 //! crate's `Cargo.toml`; a test here proves that it says what [`Config::default`] is.
 
 mod check;
+mod clacks;
 mod endpoint;
 mod peer;
 mod place;
@@ -19,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub(crate) use check::trim_token;
+pub use clacks::{Clacks, Master, MasterAddress};
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
-    named_by_bind10, usual_msgq_sockets, usual_sockets,
+    named_by_bind10, usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
 };
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
@@ -49,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is particular to programs of BIND 10.
     pub msgq: Msgq,
+    /// What is particular to programs of Net::Clacks.
+    pub clacks: Clacks,
     /// What is logged, where and how.
     pub log: Log,
     /// The counters' page.
@@ -68,6 +72,7 @@ impl Default for Config {
             allow_open: false,
             limits: Limits::default(),
             msgq: Msgq::default(),
+            clacks: Clacks::default(),
             log: Log::default(),
             metrics: Metrics::default(),
             store: Store::default(),
@@ -85,6 +90,11 @@ impl Default for Config {
                     anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
                     mode: Some(Mode(0o660)),
                     ..Listener::at(Endpoint::MsgqAuto)
+                },
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
+                    mode: Some(Mode(0o660)),
+                    ..Listener::at(Endpoint::ClacksAuto)
                 },
             ],
             users: Vec::new(),
@@ -302,6 +312,8 @@ pub enum Right {
     Write,
     /// Declare names, send to everyone.
     Manage,
+    /// Be another server that is linked with this one.
+    Link,
 }
 
 /// Importance of what is logged.
@@ -334,6 +346,10 @@ pub enum LogFormat {
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    pub(crate) fn new(text: &str) -> Self {
+        Secret(Zeroizing::new(text.to_owned()))
+    }
+
     /// For comparing, and for nothing else.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -457,6 +473,7 @@ impl Config {
         for (i, listener) in config.listeners.iter_mut().enumerate() {
             listener.read_tls(i, &at)?;
         }
+        config.clacks.read_files(&at)?;
         Ok(config)
     }
 
@@ -514,8 +531,11 @@ mod tests {
                 assert!(table.contains_key(key), "chappe.toml lacks {key}");
                 continue;
             };
-            for inner in section.keys() {
-                assert!(table[key].as_table().unwrap().contains_key(inner), "chappe.toml lacks {key}.{inner}");
+            for (inner, value) in section {
+                let said = table[key].get(inner).unwrap_or_else(|| panic!("chappe.toml lacks {key}.{inner}"));
+                for innermost in value.as_table().into_iter().flat_map(toml::Table::keys) {
+                    assert!(said.get(innermost).is_some(), "chappe.toml lacks {key}.{inner}.{innermost}");
+                }
             }
         }
     }
@@ -567,7 +587,7 @@ mod tests {
 
     #[test]
     fn a_path_that_no_socket_can_have_is_named() {
-        for scheme in ["unix", "msgq"] {
+        for scheme in ["unix", "msgq", "clacks"] {
             let text = |n| format!("[[listeners]]\naddress = \"{scheme}:///{}\"\n", "x".repeat(n - 1));
             assert!(parse(None, &text(MAX_SOCKET_PATH)).is_ok());
             let error = parse(None, &text(MAX_SOCKET_PATH + 1)).unwrap_err();

@@ -68,9 +68,15 @@ impl Tls {
 
 impl Config {
     /// What is worth a warning about the files that it names.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn tls_notes(&self) -> impl Iterator<Item = &str> {
         let offers = self.listeners.iter().filter_map(|l| l.tls.as_ref()?.offer.as_ref());
         offers.flat_map(|offer| offer.notes.iter().map(String::as_str))
+    }
+
+    /// What is worth a warning, about whatever it is: the event that it is logged as, and what.
+    pub(crate) fn notes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let tls = self.tls_notes().map(|note| ("tls.note", note.to_owned()));
+        tls.chain(self.clacks.notes().map(|note| ("clacks.note", note)))
     }
 }
 
@@ -82,10 +88,14 @@ impl Listener {
             (Endpoint::Udp(_), Some(_)) => {
                 Err(at(&key("tls"), "datagrams cannot be encrypted here: take it away, or listen at tls://".into()))
             }
-            (Endpoint::Serial { .. }, Some(_)) => {
+            (Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. }, Some(_)) => {
                 Err(at(&key("tls"), "a serial line speaks no TLS: take it away".into()))
             }
-            (Endpoint::Tls(_), None) => {
+            (Endpoint::Clacks(_) | Endpoint::ClacksAuto, Some(_)) => {
+                let text = "no program of Net::Clacks speaks TLS over a Unix socket: take it away";
+                Err(at(&key("tls"), text.into()))
+            }
+            (Endpoint::Tls(_) | Endpoint::ClacksTls(_), None) => {
                 let text = "a certificate is missing: add tls = { certificate = \"/PATH.pem\", key = \"/PATH.pem\" }";
                 Err(at(&key("address"), text.into()))
             }

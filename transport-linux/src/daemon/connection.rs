@@ -111,7 +111,7 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// Nothing has been read from it.
     pub(super) is_new: bool,
-    /// Not to be read before it is known who it is: see `event_loop/sign_ins.rs`.
+    /// Not to be read for now: see `event_loop/held.rs`.
     pub(super) waits: bool,
     pub(super) kind: Kind,
     pub(super) who: Who,

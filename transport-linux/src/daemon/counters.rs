@@ -34,6 +34,7 @@ counters! {
     datagrams_too_long "datagrams, in or out, longer than a frame or a datagram may be",
     datagrams_lost "datagrams that the system did not take",
     datagrams_early "datagrams of sources whose password was being looked at, dropped",
+    held_too_much "stations closed for want of memory for what they said while they had to wait",
     tls_handshakes "TLS handshakes that got through",
     tls_failed "TLS handshakes that failed: no common version, no good certificate, garbage",
     tls_missing "connections without TLS to listeners that want it",

@@ -93,6 +93,7 @@ pub(super) fn rights(list: &[Right]) -> Rights {
             Right::Read => Rights::READ,
             Right::Write => Rights::WRITE,
             Right::Manage => Rights::MANAGE,
+            Right::Link => Rights::LINK,
         }
     })
 }
@@ -263,6 +264,10 @@ impl Gate for Users {
         Verdict::Later
     }
 
+    fn is_open(&self) -> bool {
+        self.len() == 0
+    }
+
     fn allows(&self, grant: Grant, _: Rights, asked: &str) -> bool {
         let known = self.known.borrow();
         let now = known.get(usize::from(grant.number)).and_then(|one| one.now.as_ref());
@@ -297,6 +302,24 @@ mod tests {
         for (asked, yes) in [("x::1", true), ("x::*", true), ("y", true), ("x", false), ("*", false), ("z", false)] {
             assert_eq!(users.allows(grant, Rights::READ, asked), yes, "{asked}");
         }
+    }
+
+    #[test]
+    fn it_is_open_only_while_it_knows_nobody_at_all() {
+        let users = users("");
+        assert!(users.is_open());
+        for text in ["[[users]]\nname='a'\ntoken='token-of-a'", "[[users]]\nname='a'\npeer_users=[1]"] {
+            users.take(users.prepare(&Config::parse(None, text, |_| {}).unwrap()).unwrap());
+            assert!(!users.is_open(), "{text}");
+        }
+        users.take(users.prepare(&Config::default()).unwrap());
+        assert!(users.is_open());
+    }
+
+    #[test]
+    fn linked_servers_have_a_right_of_their_own() {
+        let users = users("[[users]]\nname='east'\ntoken='token-of-east'\nrights=['read','write','manage','link']");
+        assert_eq!(users.check("east", b"token-of-east").unwrap().rights, Rights::ALL);
     }
 
     #[test]

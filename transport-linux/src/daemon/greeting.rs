@@ -31,6 +31,9 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
     for path in listeners.iter().filter_map(|l| l.address.strip_prefix("msgq://")) {
         out.push_str(&bind10(path, named_by_bind10().is_some_and(|named| named.as_os_str() == path)));
     }
+    for path in listeners.iter().filter_map(|l| l.address.strip_prefix("clacks:///")) {
+        out.push_str(&clacks(path));
+    }
     let _ = write!(
         out,
         "Ctrl-C ends it. Settings: none, as there is no {DEFAULT_FILE}; `{program} check-config`\n\
@@ -48,6 +51,15 @@ fn bind10(path: &str, is_named: bool) -> String {
     } else {
         format!("Programs of BIND 10 find it if they are started with\n    {BIND10_VARIABLE}={path}\n")
     }
+}
+
+/// How programs of Net::Clacks get to their socket; `path`: without its first slash.
+fn clacks(path: &str) -> String {
+    format!(
+        "Programs of Net::Clacks are told the socket /{path}\n\
+         and, as there are no users here, any user and password. By hand:\n\
+         \x20   {{ printf 'OVERHEAD A YQ==:Yg==\\nSET hello::world=good morning\\nQUIT\\n'; sleep 1; }} | nc -U /{path}\n"
+    )
 }
 
 /// What a command must be told to find the daemon, if it is not where commands look.
@@ -68,6 +80,13 @@ fn connect(listeners: &[Listener]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_typed_by_hand_logs_in() {
+        assert!(clacks("run/x").contains("| nc -U /run/x\n"));
+        let token = chappe_core::dialect::clacks::token::Credentials::read(b"YQ==:Yg==");
+        assert!(token.is_some_and(|t| t.user().is_some()));
+    }
 
     #[test]
     fn programs_of_bind_10_are_told_only_what_they_do_not_know() {

@@ -21,8 +21,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::gate::rights;
 use crate::config::{
-    BIND10_VARIABLE, Config, Endpoint, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10, usual_msgq_sockets,
-    usual_sockets,
+    BIND10_VARIABLE, Config, Endpoint, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10,
+    usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
 };
 use crate::sys;
 
@@ -165,6 +165,11 @@ impl std::fmt::Display for Problem {
 fn dialect(address: &Endpoint) -> Dialect {
     match address {
         Endpoint::Msgq(_) | Endpoint::MsgqAuto => Dialect::Msgq,
+        Endpoint::Clacks(_)
+        | Endpoint::ClacksAuto
+        | Endpoint::ClacksTcp(_)
+        | Endpoint::ClacksTls(_)
+        | Endpoint::ClacksSerial { .. } => Dialect::Clacks,
         Endpoint::Tcp(_)
         | Endpoint::Tls(_)
         | Endpoint::Udp(_)
@@ -184,6 +189,7 @@ pub(super) fn tls(wanted: Option<&Wanted>) -> (Option<Arc<ServerConfig>>, bool) 
 fn with_tls(address: String) -> String {
     match address.split_once("://") {
         Some(("tcp" | "unix", rest)) => format!("tls://{rest}"),
+        Some(("clacks", rest)) => format!("clackss://{rest}"),
         _ => address,
     }
 }
@@ -195,13 +201,14 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
         _ => e.to_string().into(),
     };
     match &wanted.address {
-        Endpoint::Tcp(place) | Endpoint::Tls(place) => {
+        Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::ClacksTcp(place) | Endpoint::ClacksTls(place) => {
+            let scheme = if wanted.address.is_clacks() { "clacks" } else { "tcp" };
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
                 let socket = bind_tcp(address, config.limits.backlog).map_err(say)?;
                 let socket = TcpListener::from_std(socket);
                 let address = socket.local_addr().map_err(say)?;
-                all.push((Door::Tcp(socket), format!("tcp://{address}"), address.ip().is_loopback()));
+                all.push((Door::Tcp(socket), format!("{scheme}://{address}"), address.ip().is_loopback()));
             }
             Ok(all)
         }
@@ -214,11 +221,12 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
             }
             Ok(all)
         }
-        Endpoint::Unix(path) | Endpoint::Msgq(path) => {
+        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => {
             let (socket, file) = bind_unix(path, wanted, config.limits.backlog)?;
             Ok(vec![(Door::Unix(socket, Some(file)), wanted.address.to_string(), true)])
         }
         Endpoint::UnixAuto => open_first(&usual_sockets(), wanted, config.limits.backlog),
+        Endpoint::ClacksAuto => open_first(&usual_clacks_sockets(), wanted, config.limits.backlog),
         // Who names a place means it: in another one nobody would look.
         Endpoint::MsgqAuto => match named_by_bind10() {
             Some(path) => {
@@ -233,7 +241,7 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
             }
             None => open_first(&usual_msgq_sockets(), wanted, config.limits.backlog),
         },
-        Endpoint::Serial { path, speed } => {
+        Endpoint::Serial { path, speed } | Endpoint::ClacksSerial { path, speed } => {
             let source = Door::Serial { path: path.clone(), speed: *speed };
             Ok(vec![(source, wanted.address.to_string(), true)])
         }
@@ -262,6 +270,7 @@ fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<O
 fn scheme(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Msgq => "msgq",
+        Dialect::Clacks => "clacks",
         _ => "unix",
     }
 }
@@ -405,10 +414,14 @@ fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
         let dialect = match entry {
             Some(i) => dialect(&config.listeners[i].address),
             None if is_same(&Endpoint::MsgqAuto, &address) => Dialect::Msgq,
+            None if is_same(&Endpoint::ClacksAuto, &address) => Dialect::Clacks,
             None => Dialect::Messi,
         };
-        if let (Dialect::Msgq, Some(path)) = (dialect, address.strip_prefix("unix://")) {
-            address = format!("{}://{path}", scheme(dialect));
+        match (dialect, address.split_once("://")) {
+            (Dialect::Msgq | Dialect::Clacks, Some(("unix", rest))) | (Dialect::Clacks, Some(("tcp", rest))) => {
+                address = format!("{}://{rest}", scheme(dialect));
+            }
+            _ => {}
         }
         let rights = match entry {
             Some(i) => config.anonymous_rights(i, is_local),
@@ -460,11 +473,12 @@ fn is_same(wanted: &Endpoint, address: &str) -> bool {
     match wanted {
         Endpoint::UnixAuto => usual_sockets().iter().any(|p| is_at(p)),
         Endpoint::MsgqAuto => usual_msgq_sockets().iter().any(|p| is_at(p)),
-        Endpoint::Unix(path) | Endpoint::Msgq(path) => is_at(path),
-        Endpoint::Tcp(place) | Endpoint::Tls(place) => {
+        Endpoint::ClacksAuto => usual_clacks_sockets().iter().any(|p| is_at(p)),
+        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => is_at(path),
+        Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::ClacksTcp(place) | Endpoint::ClacksTls(place) => {
             place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address))
         }
         Endpoint::Udp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
-        Endpoint::Serial { .. } => false,
+        Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. } => false,
     }
 }

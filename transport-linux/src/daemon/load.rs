@@ -90,6 +90,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("limits.value_rows", new.value_rows != old.value_rows),
         ("limits.max_value", new.max_value != old.max_value),
         ("msgq.max_body", now.msgq.max_frame() > longest_frame(started)),
+        ("clacks.max_line", now.clacks.max_line as usize > longest_frame(started)),
     ];
     changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
 }
@@ -154,12 +155,24 @@ mod tests {
         assert_eq!(needs_restart(&started, &now), "");
         now.limits.outbox *= 2;
         now.msgq = crate::config::Msgq { max_body: 65_536, outbox: 8 << 20, stalled_after_ms: 50, allow_stop: true };
+        now.clacks = crate::config::Clacks {
+            max_line: 4096,
+            ping_within_ms: 600_000,
+            stale_after_ms: 1,
+            allow_shutdown: true,
+            link_user: "east".into(),
+            ..started.clacks.clone()
+        };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
         now.listeners.pop();
         now.limits.buffers *= 2;
         now.msgq.max_body = started.msgq.max_body + 1;
-        assert_eq!(needs_restart(&started, &now), "listeners, limits.buffers, msgq.max_body");
+        now.clacks.max_line = started.clacks.max_line + 1;
+        let named = "listeners, limits.buffers, clacks.max_line";
+        assert_eq!(needs_restart(&started, &now), named, "the longest line makes room for a longer body");
+        now.msgq.max_body = started.clacks.max_line;
+        assert!(needs_restart(&started, &now).contains("msgq.max_body"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Longest frame, of any dialect, that a daemon started with `config` can ever take: the size
 /// of its frame buffers.
 pub(super) fn longest_frame(config: &Config) -> usize {
-    MAX_FRAME.max(config.msgq.max_frame())
+    MAX_FRAME.max(config.msgq.max_frame()).max(config.clacks.max_line as usize)
 }
 
 /// Names at once: four for each station.
@@ -233,6 +233,8 @@ mod tests {
     #[test]
     fn buffers_hold_the_longest_frame_of_each_dialect() {
         let mut config = Config::default();
+        assert_eq!(longest_frame(&config), 16 << 20);
+        config.clacks.max_line = 4096;
         config.msgq.max_body = 65_536;
         assert_eq!(longest_frame(&config), MAX_FRAME);
         config.msgq.max_body = 5_000_000;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`); drain and reload (`control`) |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); drain and reload (`control`) |
 //! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
@@ -96,7 +96,7 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
                 None => format!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
             };
             tell(&format!("{first}\n{}", config.print()));
-            config.notes().for_each(|note| complain(NAME, &format!("warning: {note}")));
+            config.notes().for_each(|(_, note)| complain(NAME, &format!("warning: {note}")));
             ExitCode::SUCCESS
         }
         Err(e) => {

@@ -1,7 +1,8 @@
 //! What is said to those who are not let in: whole frames, made once.
 //!
 //! A connection that is refused has said nothing yet, so they are in today's framing of the
-//! native dialect; in MSGQ there are no words for it.
+//! native dialect, or lines of Clacks, of which the first has to be the greeting or its clients
+//! would not read on; in MSGQ there are no words for it.
 
 use std::sync::OnceLock;
 
@@ -18,6 +19,9 @@ pub(super) fn full(dialect: Dialect) -> &'static [u8] {
         Dialect::Messi => {
             FRAME.get_or_init(|| closing(Code::Full, "the node has no place for another station; try again later"))
         }
+        Dialect::Clacks => {
+            b"CLACKS PageCamel 36\r\nOVERHEAD E full the node has no place for another station; try again later\r\n\r\nQUIT\r\n"
+        }
         _ => &[],
     }
 }
@@ -29,6 +33,9 @@ pub(super) fn out_of_descriptors(dialect: Dialect) -> &'static [u8] {
         Dialect::Messi => FRAME.get_or_init(|| {
             closing(Code::Full, "the node has no file descriptor for another station; try again later")
         }),
+        Dialect::Clacks => {
+            b"CLACKS PageCamel 36\r\nOVERHEAD E full the node has no file descriptor for another station; try again later\r\n\r\nQUIT\r\n"
+        }
         _ => &[],
     }
 }
@@ -39,6 +46,9 @@ pub(super) fn wants_tls(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::Messi => {
             FRAME.get_or_init(|| closing(Code::BadRequest, "this listener speaks TLS: write tls:// for it"))
+        }
+        Dialect::Clacks => {
+            b"CLACKS PageCamel 36\r\nOVERHEAD E bad_request this listener speaks TLS: write clackss:// for it\r\n\r\nQUIT\r\n"
         }
         _ => &[],
     }
@@ -56,10 +66,16 @@ fn closing(code: Code, text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chappe_core::dialect::clacks::GREETING;
 
     #[test]
     fn refusals_are_frames_that_clients_understand() {
         assert!(full(Dialect::Msgq).is_empty() && out_of_descriptors(Dialect::Msgq).is_empty());
+        for lines in [full(Dialect::Clacks), out_of_descriptors(Dialect::Clacks), wants_tls(Dialect::Clacks)] {
+            assert!(
+                lines.starts_with(format!("CLACKS {GREETING}\r\n").as_bytes()) && lines.ends_with(b"\r\n\r\nQUIT\r\n")
+            );
+        }
         for frame in [full(Dialect::Messi), out_of_descriptors(Dialect::Messi)] {
             assert_eq!(frame[0], kind::SERVER_TO_CLIENT);
             assert_eq!(usize::from(frame[3]), frame.len() - 4);

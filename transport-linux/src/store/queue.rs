@@ -109,6 +109,12 @@ impl Queue {
         Ok(Room { queue: self, state })
     }
 
+    /// Room for a change that was made after [`Queue::room`] has said that there is some: what
+    /// has become of the disk meanwhile does not matter, it is written when that works.
+    pub(super) fn room_as_said(&self) -> Room<'_> {
+        Room { queue: self, state: self.lock() }
+    }
+
     /// Somebody waits for all that has changed so far. Returns its number.
     pub(super) fn mark(&self) -> u64 {
         let mut state = self.lock();
@@ -170,6 +176,20 @@ impl Room<'_> {
             self.piece(octets).append(forgotten);
             self.came(octets);
         }
+    }
+
+    /// A value went without a tombstone, and maybe tombstones: their names are in `forgotten` as
+    /// records. That is a change that somebody may wait for.
+    pub(super) fn forget_value(&mut self, forgotten: &mut Vec<u8>) {
+        self.state.changed += 1;
+        self.forget(forgotten);
+    }
+
+    /// Everything went. What waits from before is passed over when this is written.
+    pub(super) fn clear(&mut self) {
+        record::push_clear(self.piece(record::HEADER));
+        self.state.changed += 1;
+        self.came(record::HEADER);
     }
 
     /// A row is as this from now on.

@@ -11,7 +11,7 @@
 //! | 8 | 8 | when it was changed, microseconds since 1970 |
 //! | 16 | 8 | when it was last read or changed; of a tombstone, when it was made |
 //! | 24 | 4 | the node that changed it |
-//! | 28 | 1 | kind: 0 value, 1 tombstone, 2 (never in a file) forget the tombstone |
+//! | 28 | 1 | kind: 0 value, 1 tombstone; never in a file: 2 forget this row, 3 forget all rows |
 //! | 29 | 1 | length of the name |
 //! | 30 | 2 | zero |
 //! | 32 | 4 | length of the value |
@@ -28,6 +28,7 @@ pub(super) const HEADER: usize = 36;
 const VALUE: u8 = 0;
 const TOMBSTONE: u8 = 1;
 const FORGET: u8 = 2;
+const CLEAR: u8 = 3;
 
 /// Appends a row. Its check sum is still to come: [`seal`].
 pub(super) fn push(out: &mut Vec<u8>, row: &Stored<'_>) {
@@ -40,9 +41,14 @@ pub(super) fn size(row: &Stored<'_>) -> usize {
     HEADER + row.name.len() + row.value.map_or(0, <[u8]>::len)
 }
 
-/// Appends the order to forget a tombstone.
+/// Appends the order to forget a row.
 pub(super) fn push_forget(out: &mut Vec<u8>, name: &[u8]) {
     write(out, FORGET, name, &[], (Stamp::default(), Stamp::default(), 0));
+}
+
+/// Appends the order to forget all rows. It has the length of a [`HEADER`].
+pub(super) fn push_clear(out: &mut Vec<u8>) {
+    write(out, CLEAR, &[], &[], (Stamp::default(), Stamp::default(), 0));
 }
 
 fn write(out: &mut Vec<u8>, kind: u8, name: &[u8], value: &[u8], times: (Stamp, Stamp, u32)) {
@@ -74,19 +80,26 @@ pub(super) fn name(bytes: &[u8]) -> &[u8] {
     &bytes[HEADER..HEADER + usize::from(bytes[29])]
 }
 
+/// Whether the record that begins here, whose length is known to be good, is [`push_clear`]'s.
+pub(super) fn is_clear(bytes: &[u8]) -> bool {
+    bytes[28] == CLEAR
+}
+
 /// What is to be done with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry<'r> {
     /// Keep it.
     Keep(Stored<'r>),
-    /// Forget the tombstone of this name.
+    /// Forget the row of this name.
     Forget(&'r str),
+    /// Forget all rows.
+    Clear,
 }
 
 /// Octets of the record that begins here, if it is one and its header is whole.
 pub(super) fn len(bytes: &[u8]) -> Option<usize> {
     let head = bytes.get(..HEADER)?;
-    let is_one = head[..4] == MARK && head[28] <= FORGET && head[30..32] == [0, 0];
+    let is_one = head[..4] == MARK && head[28] <= CLEAR && head[30..32] == [0, 0];
     is_one.then(|| HEADER + usize::from(head[29]) + u32_at(head, 32) as usize)
 }
 
@@ -94,6 +107,9 @@ pub(super) fn len(bytes: &[u8]) -> Option<usize> {
 pub(super) fn read(record: &[u8]) -> Option<Entry<'_>> {
     let len = len(record)?;
     let head = &record[..HEADER];
+    if head[28] == CLEAR {
+        return (len == HEADER).then_some(Entry::Clear);
+    }
     let (name, value) = record.get(HEADER..len)?.split_at_checked(usize::from(head[29]))?;
     let name = std::str::from_utf8(name).ok().filter(|name| chappe_core::name::is_valid(name))?;
     if head[28] == FORGET {
@@ -202,6 +218,13 @@ mod tests {
         let mut forget = Vec::new();
         push_forget(&mut forget, b"gone");
         assert_eq!(read(&forget), Some(Entry::Forget("gone")));
+        let mut clear = Vec::new();
+        push_clear(&mut clear);
+        assert_eq!((read(&clear), clear.len()), (Some(Entry::Clear), HEADER));
+        for order in [&mut forget, &mut clear] {
+            seal(order);
+            assert_eq!(read_sealed(order), None, "never in a file");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! long it is and whether it is whole. A database file also holds rows as they were before
 //! their last changes; of several with one name the newest counts, as always. So what is found
 //! is as new as the file, but something that was removed longer ago than removals are
-//! remembered may be back.
+//! remembered, or forgotten with everything else (`CLEARCACHE`), may be back.
 
 use chappe_core::router::store::Stored;
 

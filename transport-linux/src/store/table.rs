@@ -96,18 +96,29 @@ impl Table {
     }
 
     /// Writes a batch of records, one behind the other in each of its pieces, and returns when
-    /// it is on disk, all of it or nothing. Of several records with one name the last counts.
+    /// it is on disk, all of it or nothing. Of several records with one name the last counts,
+    /// and what comes before the order to forget all rows is not even looked at.
     pub(super) fn write(&self, batch: &mut [Vec<u8>]) -> Result<Written, Problem> {
         // Where each record is: its piece, and the place in there.
         let mut places: Vec<(u32, u32)> = Vec::new();
+        let mut is_cleared = false;
         for (p, piece) in batch.iter_mut().enumerate() {
             let mut at = 0;
             while at < piece.len() {
                 let len = record::len(&piece[at..]).filter(|len| at + len <= piece.len()).ok_or_else(bug)?;
-                record::seal(&mut piece[at..at + len]);
-                places.push((p as u32, at as u32));
+                if record::is_clear(&piece[at..]) {
+                    places.clear();
+                    is_cleared = true;
+                } else {
+                    places.push((p as u32, at as u32));
+                }
                 at += len;
             }
+        }
+        for (p, at) in &places {
+            let record = &mut batch[*p as usize][*at as usize..];
+            let len = record::len(record).unwrap_or(0);
+            record::seal(&mut record[..len]);
         }
         let batch = &*batch;
         let begins = |(p, at): (u32, u32)| &batch[p as usize][at as usize..];
@@ -118,6 +129,10 @@ impl Table {
         let mut written = Written { rows: 0, bytes: 0 };
         guard(|| {
             self.change(|txn| {
+                if is_cleared {
+                    // its pages are free at once: no row of it is looked at
+                    txn.delete_table(VALUES)?;
+                }
                 let mut table = txn.open_table(VALUES)?;
                 for i in (0..places.len()).filter(last) {
                     let record = begins(places[i]);
@@ -125,7 +140,7 @@ impl Table {
                     match record::read(record) {
                         Some(Entry::Keep(row)) => _ = table.insert(row.name, record)?,
                         Some(Entry::Forget(name)) => _ = table.remove(name)?,
-                        None => return Err(std::io::Error::other(bug().to_string()).into()),
+                        Some(Entry::Clear) | None => return Err(std::io::Error::other(bug().to_string()).into()),
                     }
                     written.rows += 1;
                     written.bytes += record.len() as u64;

@@ -1,5 +1,6 @@
 //! Signals, and questions from other threads: drain, reload, the counters' page.
 
+use chappe_core::dialect::Dialect;
 use chappe_core::router::Counter;
 use chappe_core::router::store::Keeping;
 use chappe_core::time::{Duration, Instant};
@@ -34,8 +35,9 @@ impl EventLoop<'_> {
     /// A station with the right to do so has asked for the end.
     pub(super) fn take_stop(&mut self, now: Instant) {
         if let Some(id) = self.router.stop_asked() {
+            let event = if self.about(id).0 == Dialect::Clacks { "clacks.stop" } else { "msgq.stop" };
             let name = self.router.station_name(id);
-            info!(event = "msgq.stop", station = id.number(), name, "a station asks the daemon to stop");
+            info!(event, station = id.number(), name, "a station asks the daemon to stop");
             if self.leave_by.is_none() {
                 self.stop(now);
             }

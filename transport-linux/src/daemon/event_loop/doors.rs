@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use chappe_core::dialect::Dialect;
+use chappe_core::dialect::clacks::Role;
 use chappe_core::id::StationId;
 use chappe_core::router::{Grant, Newcomer, Transport};
 use chappe_core::time::{Duration, Instant};
@@ -53,6 +54,15 @@ enum Refused {
 pub(super) enum From {
     Network(SocketAddr),
     Here,
+}
+
+impl From {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            From::Network(address) => Some(*address),
+            From::Here => None,
+        }
+    }
 }
 
 impl std::fmt::Display for From {
@@ -136,7 +146,7 @@ impl EventLoop<'_> {
         if let Some(config) = self.listeners[usize::from(i)].tls.clone() {
             return self.begin_handshake(now, connection, grant, from, &config);
         }
-        let id = match self.admit(now, i, Transport::Stream, grant) {
+        let id = match self.admit(now, i, Transport::Stream, grant, from.address()) {
             Some(id) => id,
             None => {
                 self.refused_full(now, &from);
@@ -192,13 +202,21 @@ impl EventLoop<'_> {
         who.user().and_then(|number| self.users.name(number)).unwrap_or_default()
     }
 
-    pub(super) fn admit(&mut self, now: Instant, i: u16, transport: Transport, grant: Grant) -> Option<StationId> {
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        i: u16,
+        transport: Transport,
+        grant: Grant,
+        peer: Option<SocketAddr>,
+    ) -> Option<StationId> {
         if !self.has_room() {
             return None;
         }
         let max_frame = if transport == Transport::Datagram { DATAGRAM as u32 } else { 0 };
         let dialect = self.listeners[usize::from(i)].dialect;
-        let id = self.router.admit(now, Newcomer { dialect, transport, grant, max_frame }).ok()?;
+        let id =
+            self.router.admit(now, Newcomer { dialect, transport, grant, max_frame, peer, role: Role::Client }).ok()?;
         if dialect == Dialect::Msgq && self.host.is_empty() {
             let (_, host) = self.router.station_name(id).split_once('@').unwrap_or_default();
             self.host = host.to_owned();
@@ -298,7 +316,7 @@ impl EventLoop<'_> {
     fn new_source(&mut self, now: Instant, i: u16, from: SocketAddr) -> Option<StationId> {
         let grant = self.strangers(i);
         let has_room = self.peers.datagrams() < self.limits.datagram_stations as usize;
-        let id = if has_room { self.admit(now, i, Transport::Datagram, grant) } else { None };
+        let id = if has_room { self.admit(now, i, Transport::Datagram, grant, Some(from)) } else { None };
         let Some(id) = id else {
             self.counts.datagrams_refused += 1;
             // No answer: its size would be free for a forged source to ask for.

@@ -153,7 +153,7 @@ impl EventLoop<'_> {
         if let Some(owner) = owner {
             connection.who = connection.who.with_user(owner.number);
         }
-        let Some(id) = self.admit(now, i, Transport::Stream, grant) else {
+        let Some(id) = self.admit(now, i, Transport::Stream, grant, from.address()) else {
             self.refused_full(now, &from);
             return connection.refuse(words::full(dialect), &mut self.scratch);
         };

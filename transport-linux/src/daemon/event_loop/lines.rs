@@ -36,7 +36,7 @@ impl EventLoop<'_> {
         let i = self.lines[n].listener;
         self.lines[n].works();
         let grant = self.strangers(i);
-        let Some(id) = self.admit(now, i, Transport::Stream, grant) else {
+        let Some(id) = self.admit(now, i, Transport::Stream, grant, None) else {
             self.refused_full(now, &From::Here);
             let dialect = self.listeners[usize::from(i)].dialect;
             if let State::Idle(connection) = &mut self.lines[n].state {

@@ -2,8 +2,8 @@
 //! written, re-arm the one timer.
 //!
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
-//! `handshakes` where it speaks TLS; who says a password is in `sign_ins`; serial lines are in
-//! `lines`, drain and reload in `control`. A turn is:
+//! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
+//! `held`; serial lines are in `lines`, drain and reload in `control`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -20,6 +20,7 @@
 mod control;
 mod doors;
 mod handshakes;
+mod held;
 mod lines;
 mod sign_ins;
 
@@ -31,7 +32,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use chappe_core::dialect::Dialect;
+use chappe_core::dialect::{self, Dialect};
 use chappe_core::id::StationId;
 use chappe_core::router::{Action, Reason, Router, Settings};
 use chappe_core::time::{Duration, Instant};
@@ -53,7 +54,7 @@ use super::secure::{Desk, HANDSHAKE_RECORD, Trouble};
 use super::serial::Line;
 use super::sign_in::SignIns;
 use super::verifier::Verifier;
-use crate::config::{Config, ConfigError, Limits};
+use crate::config::{Config, ConfigError, Limits, Secret};
 use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
 use doors::DoorState;
@@ -134,8 +135,9 @@ pub(super) struct EventLoop<'s> {
     /// Once somebody has said a password.
     sign_ins: Option<SignIns>,
     verifier: Option<Verifier>,
-    /// What stations had said behind a password that is being looked at.
+    /// What stations had said that are not heard for now, and how much of that there is.
     held: HashMap<StationId, Box<[u8]>>,
+    held_bytes: usize,
     /// What each listener is doing.
     door_states: Vec<DoorState>,
     /// When those that rest try again.
@@ -162,6 +164,7 @@ pub(super) struct EventLoop<'s> {
     refused_log: Instant,
     tls_log: Instant,
     sign_in_log: Instant,
+    held_log: Instant,
     now: Instant,
 }
 
@@ -171,7 +174,7 @@ type Loaded = Result<Config, ConfigError>;
 /// the frame buffers were made for.
 pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: usize) {
     let ms = Duration::from_millis;
-    let (limits, msgq) = (&config.limits, &config.msgq);
+    let (limits, msgq, clacks) = (&config.limits, &config.msgq, &config.clacks);
     settings.max_frame = limits.max_frame as usize;
     settings.outbox = limits.outbox as usize;
     settings.silence = ms(limits.silence_ms);
@@ -196,6 +199,26 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
     settings.msgq.outbox = msgq.outbox as usize;
     settings.msgq.stalled_after = ms(msgq.stalled_after_ms);
     settings.msgq.stop = msgq.allow_stop;
+    settings.clacks = dialect::clacks::Settings {
+        max_line: (clacks.max_line as usize).min(longest),
+        outbox: clacks.outbox as usize,
+        login_within: ms(clacks.login_within_ms),
+        ping_within: ms(clacks.ping_within_ms),
+        link_ping_within: ms(clacks.link_ping_within_ms),
+        stalled_after: ms(clacks.stalled_after_ms),
+        link_stalled_after: ms(clacks.link_stalled_after_ms),
+        linger: ms(clacks.linger_ms),
+        stale_after: ms(clacks.stale_after_ms),
+        clean_every: ms(clacks.clean_every_ms),
+        shutdown: clacks.allow_shutdown,
+        ..settings.clacks
+    };
+    let password = clacks.link_password.as_ref().map_or("", Secret::reveal);
+    if (settings.clacks.link_user, settings.clacks.link_password) != (&clacks.link_user, password.as_bytes()) {
+        // Links that there are go on with the old ones in use; a change is some octets for good.
+        settings.clacks.link_user = clacks.link_user.clone().leak();
+        settings.clacks.link_password = password.to_owned().leak().as_bytes();
+    }
 }
 
 impl<'s> EventLoop<'s> {
@@ -262,6 +285,7 @@ impl<'s> EventLoop<'s> {
             sign_ins: None,
             verifier: None,
             held: HashMap::new(),
+            held_bytes: 0,
             door_states,
             rest_until: None,
             gathered: 0,
@@ -277,6 +301,7 @@ impl<'s> EventLoop<'s> {
             refused_log: Instant::ZERO,
             tls_log: Instant::ZERO,
             sign_in_log: Instant::ZERO,
+            held_log: Instant::ZERO,
             now,
         })
     }
@@ -352,8 +377,9 @@ impl<'s> EventLoop<'s> {
             connection.ended = true;
         }
         if connection.waits {
-            // It is not read, so it has to be found out otherwise that it is broken.
-            if event.is_error() {
+            // It is not read, so it has to be found out otherwise that it is broken. What counts
+            // of what it has said is heard all the same.
+            if event.is_error() && self.router.is_unverified(id) {
                 self.lose(now, id, "the connection broke");
             }
             return;
@@ -465,6 +491,9 @@ impl<'s> EventLoop<'s> {
             if at >= n {
                 return;
             }
+            if self.router.is_paused(id) {
+                return self.hold(now, id, at, n);
+            }
             self.flush(now);
         }
     }
@@ -476,6 +505,7 @@ impl<'s> EventLoop<'s> {
             match action {
                 Action::Write(id) => self.write(now, id),
                 Action::Close(id, reason) => self.close(now, id, reason),
+                Action::Resume(id) => self.resume(id),
             }
         }
     }
@@ -488,6 +518,13 @@ impl<'s> EventLoop<'s> {
             Some(&mut Peer::Datagram(listener, to)) => return self.write_datagrams(now, id, listener, to),
             None => return self.router.closed(now, id),
         };
+        if connection.waits && !self.router.is_paused(id) {
+            // Its last words: what it says from here on is thrown away, and its end noticed.
+            connection.waits = false;
+            if !std::mem::replace(&mut connection.queued, true) {
+                self.ready.push(id);
+            }
+        }
         let mut pieces = heapless::Vec::<IoSlice<'_>, PIECES>::new();
         let mut is_whole = true;
         for piece in self.router.output(id) {
@@ -549,6 +586,7 @@ impl<'s> EventLoop<'s> {
         }
         self.router.closed(now, id);
         self.forget_sign_in(id);
+        self.forget_held(id);
         // Watchers hear of each name it leaves: when many go at once, that is written now
         // and then instead of all at the end of the turn.
         self.gathered += self.gather / PARTINGS;
@@ -590,6 +628,7 @@ impl<'s> EventLoop<'s> {
             }
         }
         self.forget_sign_in(id);
+        self.forget_held(id);
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
             Some(Peer::Stream(connection)) => connection.close(&mut self.scratch),
@@ -660,15 +699,15 @@ fn second() -> Duration {
     Duration::from_secs(1)
 }
 
-/// What is worth a warning about the files that a configuration names.
+/// What is worth a warning about a configuration.
 pub(super) fn log_notes(config: &Config) {
-    for note in config.notes() {
-        warn!(event = "tls.note", "{note}");
+    for (event, note) in config.notes() {
+        warn!(event, "{note}");
     }
 }
 
 /// A turn may bring an outbox to half its limit at the most, if all that comes goes to one
 /// station, twice as long as it came.
 fn gather(config: &Config) -> usize {
-    config.limits.outbox.min(config.msgq.outbox) as usize / 4
+    config.limits.outbox.min(config.msgq.outbox).min(config.clacks.outbox) as usize / 4
 }

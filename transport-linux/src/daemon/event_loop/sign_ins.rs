@@ -1,9 +1,8 @@
 //! Stations that have said a password, from there until it is known whether it is right.
 //!
-//! Owns: that such a station is not read meanwhile, what it had said behind its hello, and
-//! what is counted and logged. Does not own whose turn it is (`daemon/sign_in.rs`), nor the
+//! Owns: what is counted and logged. Does not own whose turn it is (`daemon/sign_in.rs`), nor the
 //! thread that looks at passwords (`daemon/verifier.rs`), nor what the router says to the
-//! station then. No log line has anything in it that a station gave as name or password.
+//! station then, nor what that had said behind its hello (`held.rs`). No log line has anything in it that a station gave as name or password.
 
 use std::sync::Arc;
 
@@ -114,47 +113,13 @@ impl EventLoop<'_> {
             }
         };
         self.router.verified(now, id, verdict);
-        let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
-        if std::mem::take(&mut connection.waits) && !connection.queued {
-            connection.queued = true;
-            self.ready.push(id);
-        }
-    }
-
-    /// What a station has said behind its hello waits with it; it is not read any more.
-    #[cold]
-    pub(super) fn hold(&mut self, now: Instant, id: StationId, at: usize, n: usize) {
-        match self.peers.get(id) {
-            Some(Peer::Stream(connection)) => {
-                // The event that it has broken may have come with the last that it said.
-                if connection.ended
-                    && let Some(e) = connection.take_error()
-                {
-                    return self.lose(now, id, &e.to_string());
-                }
-                connection.waits = true;
-                if at < n {
-                    self.held.insert(id, self.buffer[at..n].into());
-                }
-            }
-            Some(Peer::Datagram(..)) if at < n => self.counts.datagrams_early += 1,
-            _ => {}
-        }
-    }
-
-    /// What a station had said while it waited is in the buffer now. `None`: it had not.
-    #[cold]
-    pub(super) fn take_held(&mut self, id: StationId) -> Option<usize> {
-        let bytes = self.held.remove(&id)?;
-        self.buffer[..bytes.len()].copy_from_slice(&bytes);
-        Some(bytes.len())
+        self.resume(id);
     }
 
     /// A station is gone.
     pub(super) fn forget_sign_in(&mut self, id: StationId) {
         if let Some(sign_ins) = &mut self.sign_ins {
             sign_ins.forget(id);
-            self.held.remove(&id);
         }
     }
 
