@@ -44,7 +44,10 @@ pub(super) const ADDRESSES: usize = 4;
 pub(super) enum State {
     Waiting,
     /// The number tells its answer from that of an attempt that was given up.
-    LookingUp { number: u64, until: Instant },
+    LookingUp {
+        number: u64,
+        until: Instant,
+    },
     Connecting(Dial),
     Shaking(Dial),
     Station(Station),
@@ -259,13 +262,11 @@ impl Master {
     /// For the status: a text, and since when or from when.
     pub(super) fn about(&self) -> (String, Option<Instant>) {
         let address = &self.address;
+        let before = self.told.as_ref().map(|why| format!(" ({})", why.reason)).unwrap_or_default();
         match &self.state {
-            State::Waiting => {
-                let why = self.told.as_ref().map_or("not tried yet", |why| why.reason);
-                (format!("not linked ({why}): {address}"), Some(self.next))
-            }
+            State::Waiting => (format!("not linked{before}: {address}"), Some(self.next)),
             State::LookingUp { .. } | State::Connecting(_) | State::Shaking(_) => {
-                (format!("connecting: {address}"), Some(self.attempt))
+                (format!("connecting{before}: {address}"), Some(self.attempt))
             }
             State::Station(station) => {
                 let stage = match station.stage {
@@ -274,7 +275,8 @@ impl Master {
                     LinkStage::Receiving => "linked, receiving its values",
                     LinkStage::Synced => "linked, in step",
                 };
-                (format!("{stage}: {address}"), Some(station.since))
+                let before = if station.stage == LinkStage::Opening { before } else { String::new() };
+                (format!("{stage}{before}: {address}"), Some(station.since))
             }
         }
     }
@@ -315,7 +317,9 @@ mod tests {
 
     #[test]
     fn a_link_that_was_in_step_is_back_by_the_attempt_and_another_by_its_end() {
-        for (stage, least) in [(LinkStage::Synced, 31_000), (LinkStage::Receiving, 130_000), (LinkStage::Opening, 130_000)] {
+        for (stage, least) in
+            [(LinkStage::Synced, 31_000), (LinkStage::Receiving, 130_000), (LinkStage::Opening, 130_000)]
+        {
             let mut master = master(30_000);
             master.begin(at(1000));
             let id = StationId::new(5).unwrap();

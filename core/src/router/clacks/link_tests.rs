@@ -227,7 +227,9 @@ fn who_may_not_link_is_told_apart() {
         let up = nodes.admit(0, Role::Master);
         nodes.hear(0, up, said);
         nodes.wait(2000);
-        (nodes.closed.first().map(|(_, why)| *why), String::from(nodes.all[0].master_said()))
+        let why = nodes.closed.first().map(|(_, why)| *why);
+        assert_eq!(nodes.all[0].master_end(), why);
+        (why, String::from(nodes.all[0].master_said()))
     };
     let refused = Some(Reason::LinkRefused);
     assert_eq!(ends(b"CLACKS x\r\nOVERHEAD F Login failed!\r\n"), (refused, "Login failed!".into()));

@@ -64,6 +64,12 @@ impl Router<'_> {
         &self.clacks.master_said
     }
 
+    /// Why the last link to a master has ended. It may have been told so, and may then have ended
+    /// the connection before the node did.
+    pub fn master_end(&self) -> Option<Reason> {
+        self.clacks.master_end
+    }
+
     /// What the status says of the master: a short text (what is longer is cut), and since when
     /// that holds or, in the future, when the next attempt is. Empty: there is none.
     pub fn tell_master(&mut self, text: &str, at: Option<Instant>) {
@@ -201,6 +207,9 @@ impl Router<'_> {
         }
         let st = &mut self.stations[n];
         if st.clacks.place == Place::Master {
+            if let Life::Closing(why) = st.life {
+                self.clacks.master_end = Some(why);
+            }
             self.clacks.synced = 0;
             self.set_root(0);
         } else if st.clacks.place == Place::Link {

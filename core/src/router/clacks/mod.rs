@@ -159,6 +159,8 @@ pub(crate) struct Node {
     root: u64,
     /// What the master last called an error, for people.
     master_said: heapless::String<MASTER_SAID, u8>,
+    /// Why the last link to a master has ended.
+    master_end: Option<super::Reason>,
     /// What the shell says of the master, for the status: a text, and since when or from when.
     master: heapless::String<MASTER_SAID, u8>,
     master_at: Option<Instant>,
@@ -182,6 +184,7 @@ impl Node {
             synced: 0,
             root: 0,
             master_said: heapless::String::new(),
+            master_end: None,
             master: heapless::String::new(),
             master_at: None,
             sweep: None,

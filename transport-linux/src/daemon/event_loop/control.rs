@@ -57,8 +57,9 @@ impl EventLoop<'_> {
                 listener.source = Door::Closed;
             }
         }
-        // Nobody who is not in yet comes in any more.
+        // Nobody who is not in yet comes in any more, and nobody is called.
         self.handshakes.clear();
+        self.master_due(now);
     }
 
     /// The last that is done: what was changed and is not on disk yet is written. Returns how
@@ -123,6 +124,7 @@ impl EventLoop<'_> {
             }
         }
         self.go_on_with_sign_ins(self.now);
+        self.take_look_ups(self.now);
         while let Some(reply) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
             let _ = reply.try_send(self.snapshot());
         }
@@ -132,6 +134,7 @@ impl EventLoop<'_> {
     /// nothing.
     fn take_config(&mut self, config: Config) -> Result<String, String> {
         let users = self.users.prepare(&config)?;
+        let master = self.prepare_master(&config)?;
         let started = self.source.started();
         let mut settings = self.settings;
         apply(&mut settings, &config, longest_frame(started));
@@ -158,6 +161,7 @@ impl EventLoop<'_> {
         let rest = load::needs_restart(started, &config);
         self.limits = Limits { stations, ..config.limits };
         self.reload_sign_ins();
+        self.take_master(self.now, master);
         Ok(rest)
     }
 
@@ -193,6 +197,12 @@ impl EventLoop<'_> {
                 works,
             ));
         }
+        let links = self.router.links() as u64;
+        rows.push(row("links", "linked servers, the master included", "gauge", links));
+        let (up, in_step) = self.master_is();
+        rows.push(row("link_up", "1 while this node is linked to its master", "gauge", u64::from(up)));
+        let help = "1 while this node is linked to its master and has all of its values";
+        rows.push(row("link_synced", help, "gauge", u64::from(in_step)));
         let open = self.handshakes.len() as u64;
         rows.push(row("tls_handshakes_open", "TLS handshakes that are under way", "gauge", open));
         let waiting = self.sign_ins.as_ref().map_or(0, SignIns::len) as u64;

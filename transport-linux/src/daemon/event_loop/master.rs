@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use chappe_core::dialect::Dialect;
 use chappe_core::dialect::clacks::Role;
+use chappe_core::id::StationId;
 use chappe_core::router::{Grant, LinkStage, Newcomer, Reason, Rights, Transport};
 use chappe_core::time::Instant;
 use mio::Token;
@@ -221,6 +222,9 @@ impl EventLoop<'_> {
             master.state = State::Connecting(dial);
             return;
         }
+        if dial.connection.is_to_itself() {
+            return self.address_failed(now, dial.others, &io::ErrorKind::ConnectionRefused.into());
+        }
         let registry = self.poll.registry();
         let Some(trust) = &master.trust else {
             let _ = dial.connection.unblock(registry, MASTER);
@@ -230,9 +234,9 @@ impl EventLoop<'_> {
             MasterAddress::Tls(at) | MasterAddress::Tcp(at) => at.host.as_str(),
             MasterAddress::Unix(_) => "localhost",
         };
-        let secure = trust.for_host(host).and_then(|(config, name)| {
-            Secure::client(&config, name).map_err(|e| Problem::from(&e))
-        });
+        let secure = trust
+            .for_host(host)
+            .and_then(|(config, name)| Secure::client(&config, name).map_err(|e| Problem::from(&e)));
         let mut connection = match secure {
             Ok(secure) => dial.connection.with(secure),
             Err(problem) => return self.dial_failed(now, Why::failed("tls", problem)),
@@ -360,7 +364,7 @@ impl EventLoop<'_> {
     }
 
     /// The router, or the transport, has lost a station: if it was the master's, that is told.
-    pub(super) fn master_gone(&mut self, now: Instant, id: chappe_core::id::StationId, reason: Reason, detail: &str) {
+    pub(super) fn master_gone(&mut self, now: Instant, id: StationId, reason: Reason, detail: &str) {
         let Some(station) = self.master.as_ref().and_then(Master::station).filter(|s| s.id == id) else { return };
         if self.leave_by.is_some() {
             if let Some(master) = &mut self.master {
@@ -368,8 +372,9 @@ impl EventLoop<'_> {
             }
             return;
         }
+        let reason = self.router.master_end().unwrap_or(reason);
         let mut why = Why::closed(reason, self.router.master_said());
-        if !detail.is_empty() {
+        if reason == Reason::Lost && !detail.is_empty() {
             why.text = format!("{}: {detail}", why.text);
         }
         self.link_lost(now, station.stage != LinkStage::Opening, why);
@@ -418,6 +423,12 @@ impl EventLoop<'_> {
         }
     }
 
+    /// Whether it is linked, and whether all of its values are here.
+    pub(super) fn master_is(&self) -> (bool, bool) {
+        let stage = self.master.as_ref().and_then(Master::station).map(|station| station.stage);
+        (stage.is_some_and(|stage| stage != LinkStage::Opening), stage == Some(LinkStage::Synced))
+    }
+
     /// What a configuration says about the master, read again and not yet gone by.
     pub(super) fn prepare_master(&self, config: &Config) -> Result<Option<Master>, String> {
         Master::new(&config.clacks.master, self.now)
@@ -425,15 +436,6 @@ impl EventLoop<'_> {
 
     /// It is gone by from here on. A link to the same place stays.
     pub(super) fn take_master(&mut self, now: Instant, fresh: Option<Master>) {
-        if let (Some(master), Some(fresh)) = (&self.master, &fresh)
-            && master.address == fresh.address
-        {
-            // Neither is none, as was just seen.
-            if let (Some(master), Some(fresh)) = (&mut self.master, Some(fresh)) {
-                let _ = fresh;
-                let _ = master;
-            }
-        }
         let same = matches!((&self.master, &fresh), (Some(a), Some(b)) if a.address == b.address);
         match (&mut self.master, fresh) {
             (Some(master), Some(fresh)) if same => master.take(fresh),
