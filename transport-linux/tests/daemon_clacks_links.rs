@@ -57,7 +57,7 @@ fn values_and_deletions_go_both_ways() {
     assert_eq!((count("chappe_link_ups_total"), count("chappe_link_downs_total")), (1, 0));
     let shown = links::status(&slave);
     assert!(shown.contains("linked, in step: clacks:///") && shown.contains("master_since"), "{shown}");
-    assert!(links::status(&master).lines().any(|l| l.starts_with("links ") && l.ends_with(" 1")));
+    assert!(links::status(&master).lines().any(|l| l.starts_with("clacks_links ") && l.ends_with(" 1")));
 }
 
 #[test]

@@ -282,13 +282,13 @@ fn absurd_times_do_not_outlive_the_next_change() {
     }
     master.say("STORE end=1");
     comes(&mut down, "end", Some("1"));
-    for i in 0..times.len() {
+    for (i, time) in times.iter().enumerate() {
         for key in [format!("k{i}"), format!("d{i}"), format!("m{i}")] {
             down.say(&format!("STORE {key}=mine"));
-            assert_eq!(value(&mut down, &key), format!("RETRIEVED {key}=mine"), "{}", times[i]);
+            assert_eq!(value(&mut down, &key), format!("RETRIEVED {key}=mine"), "{time}");
             assert_eq!(news(&mut master), format!("STORE {key}=mine"));
             down.say(&format!("REMOVE {key}"));
-            assert_eq!(value(&mut down, &key), format!("NOTRETRIEVED {key}"), "{}", times[i]);
+            assert_eq!(value(&mut down, &key), format!("NOTRETRIEVED {key}"), "{time}");
             assert_eq!(news(&mut master), format!("REMOVE {key}"));
         }
     }

@@ -59,6 +59,16 @@ impl Dialect {
         }
     }
 
+    /// Longest frame of somebody of whom nothing is known yet: nobody unknown gets more memory
+    /// than that.
+    pub(crate) const fn max_hello(self) -> usize {
+        match self {
+            #[cfg(feature = "clacks")]
+            Dialect::Clacks => clacks::MAX_LINE_BEFORE_LOGIN,
+            _ => 512,
+        }
+    }
+
     /// What its clients do and expect, where dialects differ.
     pub(crate) const fn ways(self) -> Ways {
         match self {

@@ -17,9 +17,6 @@ use crate::time::{Duration, Instant};
 /// What a station calls itself.
 pub(super) type StationName = heapless::String<MAX_STATION_NAME, u8>;
 
-/// Longest frame before hello: nobody unknown gets more memory than that.
-const MAX_HELLO: usize = 512;
-
 impl Router<'_> {
     /// Bytes have come from a station: whole frames among them are handled now, a beginning
     /// of one is kept. Returns how many octets were taken: all of them, unless what they, or
@@ -60,7 +57,7 @@ impl Router<'_> {
             return self.step_over(n, input);
         }
         let longest = self.settings.max_frame_in(st.session.dialect());
-        let limit = if st.life == Life::New { longest.min(MAX_HELLO) } else { longest };
+        let limit = if st.life == Life::New { longest.min(st.session.dialect().max_hello()) } else { longest };
         match st.session.cut(input, limit) {
             Ok(Cut::More) => {}
             Ok(Cut::Frame { size }) => {
@@ -178,7 +175,9 @@ impl Router<'_> {
             }
         }
         let st = &mut self.stations[n];
-        if st.half_since.is_none() {
+        // how long the longest may take is nobody's to say: only that there is more of it
+        let goes_on = !st.session.dialect().ways().frames && st.life != Life::New;
+        if st.half_since.is_none() || goes_on {
             st.half_since = Some(self.now);
             self.arm(n);
         }

@@ -221,13 +221,9 @@ impl Router<'_> {
             3 => ("max_frame", self.settings.max_frame as u64),
             4 => ("max_value", self.max_value() as u64),
             5 => ("outbox", self.settings.outbox as u64),
-            #[cfg(feature = "msgq")]
-            6 => ("msgq_max_body", self.settings.msgq.max_body as u64),
-            #[cfg(feature = "msgq")]
-            7 => ("msgq_outbox", self.settings.msgq.outbox as u64),
-            _ => {
-                let row = at as usize - if cfg!(feature = "msgq") { 8 } else { 6 };
-                match usage.get(row) {
+            _ => match self.dialect_status(at as usize - 6) {
+                Ok(row) => row,
+                Err(row) => match usage.get(row) {
                     Some(u) => {
                         let _ = write!(text, "of {}", u.limit);
                         (u.name, u.used)
@@ -236,8 +232,8 @@ impl Router<'_> {
                         Some(row) => row,
                         None => return Some((at + 1, false)),
                     },
-                }
-            }
+                },
+            },
         };
         if !name.starts_with(l.name) {
             return Some((at + 1, false));
@@ -249,16 +245,35 @@ impl Router<'_> {
 
     /// Rows behind the tables. `None`: there are no more; `Some(None)`: this one is not there.
     fn more_status(&mut self, row: usize, text: &mut Line) -> Option<Option<(&'static str, u64)>> {
-        /// Of links.
-        const ROWS: usize = if cfg!(feature = "clacks") { 3 } else { 0 };
+        /// Of the master.
+        const ROWS: usize = if cfg!(feature = "clacks") { 2 } else { 0 };
         #[cfg(feature = "clacks")]
         if row < ROWS {
-            return Some(self.link_status(row).map(|(name, count, words)| {
+            return Some(self.master_status(row).map(|(name, count, words)| {
                 let _ = text.push_str(words);
                 (name, count)
             }));
         }
         self.store_status(row - ROWS, text).map(Some)
+    }
+
+    /// What only one dialect has. An error: it is that row of those behind these.
+    fn dialect_status(&self, row: usize) -> Result<(&'static str, u64), usize> {
+        let rows: &[(&'static str, u64)] = &[
+            #[cfg(feature = "msgq")]
+            ("msgq_max_body", self.settings.msgq.max_body as u64),
+            #[cfg(feature = "msgq")]
+            ("msgq_outbox", self.settings.msgq.outbox as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_max_line", self.settings.clacks.max_line as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_outbox", self.settings.clacks.outbox as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_links", self.clacks.links() as u64),
+            #[cfg(feature = "clacks")]
+            ("clacks_monitors", self.clacks.monitors() as u64),
+        ];
+        rows.get(row).copied().ok_or_else(|| row - rows.len())
     }
 
     #[cfg(not(feature = "durable"))]

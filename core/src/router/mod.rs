@@ -369,8 +369,7 @@ impl<'s> Router<'s> {
     pub fn set_calendar(&mut self, epoch_micros: u64) {
         self.epoch = epoch_micros;
         // the store counts how long ago something was removed from what it was told last
-        let calendar = self.stamp_now();
-        self.store.get_mut().expire_tombstones(calendar);
+        self.expire_marks();
     }
 
     /// A connection has come. What it says comes by [`Router::receive`].
@@ -595,9 +594,15 @@ impl<'s> Router<'s> {
         self.barriers_due();
         #[cfg(feature = "clacks")]
         self.clacks_due();
+        self.expire_marks();
+        self.reap();
+    }
+
+    /// Drops tombstones that are older than agreed, a bounded number.
+    #[cfg(not(feature = "clacks"))]
+    fn expire_marks(&mut self) {
         let calendar = self.stamp_now();
         self.store.get_mut().expire_tombstones(calendar);
-        self.reap();
     }
 
     /// When to call [`Router::tick`] at the latest; `None`: nothing depends on time.

@@ -241,7 +241,8 @@ pub trait Store {
     /// `None`: the very first. `out` has room for a name and a value ([`MAX_NAME`] +
     /// [`Store::max_value`]); a shorter one shortens the value, which [`Entry::len`] tells, and
     /// one shorter than [`MAX_NAME`] finds nothing. Takes about as many steps as the number of
-    /// entries has binary digits, not more than a few times that. Is no access.
+    /// entries has binary digits, not more than a few times that, where the store keeps an order
+    /// ([`FixedStore`] does unless it is told not to). Is no access.
     ///
     /// Who goes on behind the name found last sees what is there all the time exactly once, in
     /// order, whatever else comes and goes.
@@ -249,9 +250,10 @@ pub trait Store {
     fn following<'o>(&self, after: Option<&str>, out: &'o mut [u8]) -> Option<Entry<'o>>;
 
     /// Takes an entry over from another node, if there is none of its name here, neither value
-    /// nor tombstone, or if it was changed strictly later than that. It says nothing new if it is
-    /// the same value or a tombstone too: then, and if it is older, it is [`Applied::Older`]. So
-    /// the origin does not count, unlike in [`Store::set`].
+    /// nor tombstone, or if it was changed later than that; of the same time, a tombstone counts
+    /// before a value, and the lesser value before the greater. It says nothing new if it is the
+    /// same value or a tombstone too: then, and if it is older, it is [`Applied::Older`]. So the
+    /// origin does not count, unlike in [`Store::set`].
     ///
     /// What is stored are the value, both times and the origin, as they are: one that says that
     /// it was not accessed for long is stale at the next [`Store::sweep`]. A tombstone, whose

@@ -279,6 +279,7 @@ impl Store {
             ("write_within_ms", self.write_within_ms.into(), 0, 86_400_000),
             // the longest value must fit, and some more
             ("queue", self.queue, 4 << 20, 1 << 32),
+            ("removals_kept_s", self.removals_kept_s.into(), 1, 31_536_000),
         ] {
             let path = [Key("store"), Key(key)];
             if value < least {

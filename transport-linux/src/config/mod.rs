@@ -211,7 +211,7 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
 }
 
-/// Values on disk.
+/// Values: on disk or not, and how long one is known to have been removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
@@ -222,11 +222,13 @@ pub struct Store {
     pub write_within_ms: u32,
     /// Bytes of changes that may wait for the disk.
     pub queue: u64,
+    /// How long it is remembered that a value was removed.
+    pub removals_kept_s: u32,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Store { path: None, write_within_ms: 100, queue: 67_108_864 }
+        Store { path: None, write_within_ms: 100, queue: 67_108_864, removals_kept_s: 86_400 }
     }
 }
 
@@ -607,6 +609,8 @@ mod tests {
             ("[log]\nfile = \"x.log\"", (2, 8), "log.file", "absolute"),
             ("[store]\npath = \"v.redb\"", (2, 8), "store.path", "absolute"),
             ("[store]\nqueue = 5", (2, 9), "store.queue", "at least"),
+            ("[store]\nremovals_kept_s = 0", (2, 19), "store.removals_kept_s", "at least 1"),
+            ("[store]\nremovals_kept_s = 31536001", (2, 19), "store.removals_kept_s", "at most 31536000"),
             ("[limits]\nvalue_rows = 0", (2, 14), "limits.value_rows", "at least"),
             ("[metrics]\nlisten = \"0.0.0.0:9\"", (2, 10), "metrics.listen", "loopback"),
             ("[[listeners]]\naddress = \"tcp://\"", (2, 11), "listeners[0].address", "host"),

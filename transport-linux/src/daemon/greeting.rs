@@ -21,13 +21,16 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
     // Programs of BIND 10 know no patterns.
     let is_native = listeners.iter().any(|l| l.dialect == Dialect::Messi);
     let (heard, said) = if is_native { ("'hello::*'", "hello::world") } else { ("hello", "hello") };
-    let _ = write!(
-        out,
-        "Try, each in another terminal:\n\
+    // Commands speak the other dialects.
+    if listeners.iter().any(|l| l.dialect != Dialect::Clacks) {
+        let _ = write!(
+            out,
+            "Try, each in another terminal:\n\
          \x20   {program} listen{to} {heard}\n\
          \x20   {program} send{to} {said} --body 'good morning'\n\
          \x20   {program} ls{to} stations\n",
-    );
+        );
+    }
     for path in listeners.iter().filter_map(|l| l.address.strip_prefix("msgq://")) {
         out.push_str(&bind10(path, named_by_bind10().is_some_and(|named| named.as_os_str() == path)));
     }
@@ -71,7 +74,10 @@ fn connect(listeners: &[Listener]) -> String {
     if listeners.iter().any(|l| usual(&l.address)) {
         return String::new();
     }
-    let mut open = listeners.iter().filter(|l| matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_)));
+    let is_for_us = |l: &&Listener| {
+        l.dialect != Dialect::Clacks && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_))
+    };
+    let mut open = listeners.iter().filter(is_for_us);
     // The native dialect can say everything.
     let first = open.clone().find(|l| l.dialect == Dialect::Messi).or_else(|| open.next());
     first.map_or_else(String::new, |l| format!(" --connect {}", l.address))

@@ -49,9 +49,6 @@ pub(crate) const MAX_VALUES: usize = 1 << 27;
 /// A block of the memory for values: most readings fit one or two with their name.
 const VALUE_BLOCK: usize = 64;
 
-/// How long a removal is remembered, in microseconds: longer than any link stays down.
-const TOMBSTONES: u64 = 24 * 3600 * 1_000_000;
-
 type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>;
 
 static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
@@ -141,7 +138,7 @@ impl ValueMemory {
                 block: VALUE_BLOCK,
                 rows,
                 max_value: wanted.max_value as usize,
-                keep: TOMBSTONES,
+                keep: u64::from(config.store.removals_kept_s) * 1_000_000,
                 seed: seed(),
             },
         })

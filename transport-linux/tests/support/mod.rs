@@ -3,6 +3,9 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
+pub mod clacks;
+pub mod held;
+pub mod links;
 pub mod msgq;
 pub mod tls;
 
@@ -129,13 +132,19 @@ impl Daemon {
 
     /// The address of the first listener of a kind (`tcp`, `unix`, `udp`, `msgq`), without the scheme.
     pub fn address(&self, scheme: &str) -> String {
+        let first = self.addresses(scheme).into_iter().next();
+        first.unwrap_or_else(|| panic!("no {scheme} listener among {:#?}", self.seen))
+    }
+
+    /// The addresses of all listeners of a kind.
+    pub fn addresses(&self, scheme: &str) -> Vec<String> {
         let scheme = format!("{scheme}://");
         let here = |line: &Value| {
             let is_listener = line["event"] == "listener.open";
             let address = line["address"].as_str().filter(|_| is_listener)?;
             address.strip_prefix(&scheme).map(str::to_owned)
         };
-        self.seen.iter().find_map(here).unwrap_or_else(|| panic!("no {scheme} listener among {:#?}", self.seen))
+        self.seen.iter().filter_map(here).collect()
     }
 
     /// A new TCP connection that has said nothing.
@@ -251,7 +260,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    fn both(&mut self) -> (&mut dyn Read, Option<Duration>) {
+    pub fn both(&mut self) -> (&mut dyn Read, Option<Duration>) {
         match self {
             Stream::Tcp(s) => (s, None),
             Stream::Unix(s) => (s, None),
@@ -260,7 +269,7 @@ impl Stream {
         }
     }
 
-    fn set_patience(&self, patience: Duration) {
+    pub fn set_patience(&self, patience: Duration) {
         let patience = Some(patience.max(Duration::from_millis(1)));
         match self {
             Stream::Tcp(s) => s.set_read_timeout(patience).unwrap(),

@@ -146,7 +146,12 @@ pub fn session(config: &ClientConfig) -> ClientConnection {
 
 /// A TCP connection to the daemon's TLS listener that has said nothing.
 pub fn tcp(daemon: &Daemon) -> TcpStream {
-    let stream = TcpStream::connect(daemon.address("tls")).unwrap();
+    tcp_to(daemon, "tls")
+}
+
+/// The same to the listener with this scheme.
+pub fn tcp_to(daemon: &Daemon, scheme: &str) -> TcpStream {
+    let stream = TcpStream::connect(daemon.address(scheme)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(super::PATIENCE)).unwrap();
     stream
@@ -154,11 +159,16 @@ pub fn tcp(daemon: &Daemon) -> TcpStream {
 
 /// A station over TLS that has said nothing; or why its handshake did not come about.
 pub fn connect(daemon: &Daemon, config: &ClientConfig) -> io::Result<Station> {
-    let mut stream = StreamOwned::new(session(config), tcp(daemon));
+    connect_to(daemon, "tls", config).map(Station::new)
+}
+
+/// The same to the listener with this scheme, whatever is spoken there.
+pub fn connect_to(daemon: &Daemon, scheme: &str, config: &ClientConfig) -> io::Result<Stream> {
+    let mut stream = StreamOwned::new(session(config), tcp_to(daemon, scheme));
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock)?;
     }
-    Ok(Station::new(Stream::Tls(Box::new(stream))))
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// As a carrier of records, hands on so many bytes at once at the most.

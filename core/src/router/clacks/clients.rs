@@ -127,7 +127,8 @@ impl Router<'_> {
             port: id.port(),
             info: info.as_bytes(),
             outbuffer: st.out.len() as u64,
-            inbuffer: st.stash.len() as u64,
+            // of who asks, that is what it asked
+            inbuffer: if s == n { 0 } else { st.stash.len() as u64 },
             interclacks: is_link,
             monitor: own.monitors,
             last_ping: when(!own.no_ping, st.heard),

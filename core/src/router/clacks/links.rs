@@ -84,15 +84,13 @@ impl Router<'_> {
     }
 
     /// A row of the status: its name, its number, and a text. `None`: the row is not there.
-    pub(in crate::router) fn link_status(&self, row: usize) -> Option<(&'static str, u64, &str)> {
+    pub(in crate::router) fn master_status(&self, row: usize) -> Option<(&'static str, u64, &str)> {
         let at = self.clacks.master_at.filter(|_| !self.clacks.master.is_empty());
         match (row, at) {
-            (0, _) if self.clacks.links.is_empty() && self.clacks.master.is_empty() => None,
-            (0, _) => Some(("links", self.clacks.links.len() as u64, "")),
-            (1, _) if self.clacks.master.is_empty() => None,
-            (1, _) => Some(("master", 0, &self.clacks.master)),
-            (2, Some(at)) if at <= self.now => Some(("master_since_ms", self.now.since(at).millis() as u64, "")),
-            (2, Some(at)) => Some(("master_again_ms", at.since(self.now).millis() as u64, "")),
+            (0, _) if self.clacks.master.is_empty() => None,
+            (0, _) => Some(("master", 0, &self.clacks.master)),
+            (1, Some(at)) if at <= self.now => Some(("master_since_ms", self.now.since(at).millis() as u64, "")),
+            (1, Some(at)) => Some(("master_again_ms", at.since(self.now).millis() as u64, "")),
             _ => None,
         }
     }

@@ -192,6 +192,16 @@ impl Node {
             stop: None,
         }
     }
+
+    /// How many links there are, that to the master included.
+    pub(super) fn links(&self) -> usize {
+        self.links.len()
+    }
+
+    /// How many stations see what others say.
+    pub(super) fn monitors(&self) -> usize {
+        self.monitors.len()
+    }
 }
 
 const TOO_LONG: &str = "a name has at most 128 octets";
@@ -204,11 +214,11 @@ impl Router<'_> {
             self.end_run();
             return self.line_before_login(n, command);
         }
-        if !self.clacks.monitors.is_empty() || *command == Command::Monitor {
+        if !self.clacks.monitors.is_empty() || matches!(command, Command::Monitor) {
             self.end_run();
             self.show(n, command, line);
         }
-        if command.crosses() && !self.clacks.links.is_empty() && !self.links_have_room(line.len()) {
+        if !self.clacks.links.is_empty() && command.crosses() && !self.links_have_room(line.len()) {
             self.end_run();
             return self.hear_again(n);
         }

@@ -15,9 +15,11 @@ use core::fmt::Write;
 impl Router<'_> {
     /// Shows a line of station `n`: once, and never a token.
     pub(super) fn show(&mut self, n: u32, command: &Command<'_>, line: &[u8]) {
-        if *command == Command::Monitor && self.may(n, command.need()) {
-            // its own word is the first that it is shown
-            self.monitor(n);
+        // whoever begins to look on is shown that first, and whoever ends it is not shown that
+        match command {
+            Command::Monitor if self.may(n, command.need()) => self.monitor(n),
+            Command::Unmonitor if self.may(n, command.need()) => self.unmonitor(n),
+            _ => {}
         }
         let hidden = match command {
             Command::Clacks(_) => true,

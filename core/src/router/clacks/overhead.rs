@@ -44,7 +44,9 @@ impl Router<'_> {
                 // monitors have seen it
                 Step::Error(_) => {}
                 Step::Link(true) => self.become_link(n),
-                Step::Link(false) => self.end_link(n),
+                Step::Link(false) if self.stations[n].clacks.place == Place::Link => self.end_link(n),
+                // it is none
+                Step::Link(false) => {}
                 Step::Forward { flags, turn_around } => self.forward_to_all(n, flags, o.text, turn_around),
             }
         }

@@ -74,10 +74,10 @@ impl Router<'_> {
     pub(super) fn bury_value(&mut self, n: u32, key: &[u8]) -> bool {
         let mut spare = Name::new();
         let Some(name) = self.permitted(n, Rights::WRITE, key, &mut spare) else { return false };
+        // a removal is as old as the last time that the store was told
+        self.expire_marks();
         let now = self.stamp_now();
         let store = self.store.get_mut();
-        // a removal is as old as the last time that the store was told
-        store.expire_tombstones(now);
         let now = store.stamp(name, now);
         match store.bury(name, now, 0) {
             Ok(_) => {
@@ -173,32 +173,34 @@ impl Router<'_> {
         wanted.then_some(self.clacks.next_sweep)
     }
 
-    /// Forgets values that nobody has asked for, a bounded number, and shows which, and which
-    /// deletion marks are gone.
+    /// Forgets values that nobody has asked for, a bounded number, and shows which.
     pub(super) fn sweep_values(&mut self) {
         if self.sweep_at().is_none_or(|at| at > self.now) {
             return;
         }
         let mut next = self.settings.clacks.clean_every.max(SWEEP_AGAIN);
-        if !self.clacks.monitors.is_empty() {
-            for told in 0.. {
-                if told == TELL {
-                    next = SWEEP_AGAIN;
-                    break;
-                }
-                let (now, mut name) = (self.stamp_now(), Name::new());
-                let mut room = [0; MAX_NAME];
-                match self.store.get_mut().expire_named(now, &mut room) {
-                    Some(gone) => _ = name.push_str(gone),
-                    None => break,
-                }
-                self.show_forgotten("CLEANDELETED=", &name);
-            }
-        }
         if self.settings.clacks.stale_after > Duration::ZERO && self.forget_stale() {
             next = SWEEP_AGAIN;
         }
         self.clacks.next_sweep = self.now + next;
+    }
+
+    /// Drops deletion marks that are older than agreed, a bounded number. Who looks on is shown
+    /// which.
+    pub(in crate::router) fn expire_marks(&mut self) {
+        let now = self.stamp_now();
+        if self.clacks.monitors.is_empty() {
+            self.store.get_mut().expire_tombstones(now);
+            return;
+        }
+        for _ in 0..TELL {
+            let (mut name, mut room) = (Name::new(), [0; MAX_NAME]);
+            match self.store.get_mut().expire_named(now, &mut room) {
+                Some(gone) => _ = name.push_str(gone),
+                None => return,
+            }
+            self.show_forgotten("CLEANDELETED=", &name);
+        }
     }
 
     /// Returns whether there is more to look at.

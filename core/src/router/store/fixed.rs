@@ -39,6 +39,9 @@ pub struct FixedStore<'s, R: ?Sized = VecView<StoredRow>, F = ()> {
     /// Of the tree that `order.rs` owns; 0: none.
     #[cfg(feature = "clacks")]
     pub(super) top: u32,
+    /// Whether there is that tree.
+    #[cfg(feature = "clacks")]
+    pub(super) is_ordered: bool,
     pub(super) heir: F,
 }
 
@@ -71,6 +74,8 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
             seen: Stamp(0),
             #[cfg(feature = "clacks")]
             top: 0,
+            #[cfg(feature = "clacks")]
+            is_ordered: true,
             heir,
         })
     }

@@ -1,8 +1,10 @@
 //! Entries as another node has them, with their times: what stays, and what is taken over.
 //!
-//! Owns: the rule of Net::Clacks for that (KEYSYNC), which is not the one of D10: only the
-//! time of the change counts, and what says nothing new is not taken, however new it is, so
-//! that two nodes that tell each other the same do not make it younger each time.
+//! Owns: the rule of Net::Clacks for that (KEYSYNC), which is not the one of D10: the time of
+//! the change counts, not who made it. Of two of the same time a removal counts before a value,
+//! and of two values the lesser one byte by byte, so that nodes that have heard both agree. What
+//! says nothing new is not taken, however new it is, so that two nodes that tell each other the
+//! same do not make it younger each time.
 
 use super::rows::State;
 use super::{Applied, Entry, FixedStore, Forget, Stamp, StoreError, StoredRow};
@@ -19,9 +21,14 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
         let found = self.find(entry.name);
         if let Some(n) = found.1 {
             let row = &self.rows[n];
-            let is_same = (row.state == State::Tombstone) == entry.deleted
-                && self.blocks.compare(row.first, row.name_len as usize, row.value_len as usize, value).is_eq();
-            if is_same || entry.changed <= row.changed {
+            let is_mark = row.state == State::Tombstone;
+            let ours = self.blocks.compare(row.first, row.name_len as usize, row.value_len as usize, value);
+            let is_same = is_mark == entry.deleted && ours.is_eq();
+            // of one time, each of two nodes has to come to the same; the page wants one that
+            // comes to stay out, which of the greater is true
+            let is_tie = entry.changed == row.changed;
+            let wins_tie = if entry.deleted { !is_mark } else { !is_mark && ours.is_gt() };
+            if is_same || entry.changed < row.changed || (is_tie && !wins_tie) {
                 return Ok(Applied::Older);
             }
         }

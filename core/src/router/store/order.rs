@@ -5,8 +5,11 @@
 //! rank than the one above it. Ranks are hashes with a seed that nobody outside knows, so the
 //! tree is about as flat as a shuffled one (some two dozen rows deep for a million),
 //! whichever names come in whichever order. It takes eight bytes of each row, and no memory
-//! and no depth of the stack while it is used. Only rows that are made or go change it.
+//! and no depth of the stack while it is used. Only rows that are made or go change it: with a
+//! million of them that costs more than all the rest of making one, so a node that never walks
+//! can do without ([`FixedStore::without_order`]).
 
+use super::rows::State;
 use super::{FixedStore, Forget, Stamp, StoredRow};
 use crate::buffer::Rows;
 use crate::limits::MAX_NAME;
@@ -51,6 +54,13 @@ const LEFT: usize = 0;
 const RIGHT: usize = 1;
 
 impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
+    /// For a node that has no use for walks in order: making a row is cheaper, and
+    /// [`Store::following`](super::Store::following) takes a step for each row that there is.
+    pub fn without_order(mut self) -> Self {
+        (self.is_ordered, self.top) = (false, 0);
+        self
+    }
+
     /// Rows of a higher rank are further up. The number of the row is in it, so that even
     /// names that have one hash would have different ranks.
     fn rank(&self, n: u32) -> u32 {
@@ -73,6 +83,9 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
 
     /// Puts row `n` in its place, which is called `name` as no other.
     pub(super) fn enlist(&mut self, n: u32, name: &[u8]) {
+        if !self.is_ordered {
+            return;
+        }
         let rank = self.rank(n);
         let (mut place, mut at): (Place, u32) = ((0, LEFT), self.top);
         while at != 0 && self.rank(at) >= rank {
@@ -123,6 +136,9 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
     /// The row with the first name behind `after`; 0: there is none.
     fn behind(&self, after: Option<&[u8]>) -> u32 {
         let (mut at, mut found) = (self.top, 0);
+        if !self.is_ordered {
+            return self.search_behind(after);
+        }
         while at != 0 {
             let is_behind = after.is_none_or(|after| self.compare(at, after).is_gt());
             let side = if is_behind { LEFT } else { RIGHT };
@@ -132,6 +148,23 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
             at = self.rows[at].sides[side];
         }
         found
+    }
+
+    /// As [`Self::behind`], where rows are in no order.
+    fn search_behind(&self, after: Option<&[u8]>) -> u32 {
+        let (mut best, mut best_name) = (0, [0; MAX_NAME]);
+        let mut best_len = 0;
+        for n in 1..=self.rows.made() {
+            let row = &self.rows[n];
+            if row.state != State::Free
+                && after.is_none_or(|after| self.compare(n, after).is_gt())
+                && (best == 0 || self.compare(n, &best_name[..best_len]).is_lt())
+            {
+                (best, best_len) = (n, (row.name_len as usize).min(MAX_NAME));
+                self.blocks.read(row.first, 0, &mut best_name[..best_len]);
+            }
+        }
+        best
     }
 
     /// See [`Store::following`](super::Store::following).
@@ -152,7 +185,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
             changed: row.changed,
             accessed: row.accessed,
             origin: row.origin,
-            deleted: row.state == super::rows::State::Tombstone,
+            deleted: row.state == State::Tombstone,
         })
     }
 
@@ -173,9 +206,12 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
 
     /// That all rows hang in one tree, in the order of their names and ranks.
     pub(super) fn check_order(&self) -> Result<(), &'static str> {
+        if !self.is_ordered {
+            return if self.top == 0 { Ok(()) } else { Err("store: there is an order that nobody keeps") };
+        }
         let mut hanging = u32::from(self.top != 0);
         for n in 1..=self.rows.made() {
-            if self.rows[n].state == super::rows::State::Free {
+            if self.rows[n].state == State::Free {
                 continue;
             }
             for below in self.rows[n].sides {
@@ -185,7 +221,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
                 hanging += 1;
                 match self.rows.get(below) {
                     None => return Err("store: the order leads out of the table"),
-                    Some(row) if row.state == super::rows::State::Free => {
+                    Some(row) if row.state == State::Free => {
                         return Err("store: a free row is in the order");
                     }
                     // above all that is below, so nothing goes in a circle, except among equals
