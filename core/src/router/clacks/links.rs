@@ -284,7 +284,7 @@ impl Router<'_> {
         }
         if self.clacks.links.iter().any(|link| *link != n) {
             match emit::key_sync(&sync, self.encode) {
-                Some(len) if len > 0 => self.to_links(n, len),
+                Some(len) if len > 0 => self.over_links(n, len),
                 _ => self.counters.one(Counter::Uncrossed),
             }
         }
@@ -298,13 +298,13 @@ impl Router<'_> {
         }
         self.end_run();
         match emit::again(b"", line, self.encode) {
-            Some(len) => self.to_links(n, len),
+            Some(len) => self.over_links(n, len),
             None => self.counters.one(Counter::Uncrossed),
         }
     }
 
     /// Hands the first `len` octets of the encode buffer to every link but `from`.
-    pub(super) fn to_links(&mut self, from: u32, len: usize) {
+    pub(super) fn over_links(&mut self, from: u32, len: usize) {
         for i in 0..self.clacks.links.len() {
             let to = self.clacks.links[i];
             if to != from && self.stations[to].lives() {
@@ -333,7 +333,7 @@ impl Router<'_> {
             return;
         }
         match Wording::Clacks.letter(self.here(), l, raw, 0, 0, self.encode) {
-            Some(len) if len > 0 => self.to_links(n, len),
+            Some(len) if len > 0 => self.over_links(n, len),
             _ => self.counters.one(Counter::Uncrossed),
         }
     }
@@ -363,7 +363,7 @@ impl Router<'_> {
             _ => return,
         };
         match len {
-            Some(len) if len > 0 => self.to_links(n, len),
+            Some(len) if len > 0 => self.over_links(n, len),
             _ => self.counters.one(Counter::Uncrossed),
         }
     }
