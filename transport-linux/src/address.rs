@@ -1,5 +1,6 @@
 //! Where a node listens, as a person writes it: `tcp://host:port`, `tls://host:port`,
-//! `unix:///path`, `tls:///path`, `udp://host:port`; and `msgq:/path`, where a bus of BIND 10 is.
+//! `unix:///path`, `tls:///path`, `udp://host:port`; `msgq:/path`, where a bus of BIND 10 is; and
+//! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is.
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
 //! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
@@ -7,6 +8,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use chappe_core::dialect::clacks;
 
 /// The port of the native dialect, which is that of Messi's own examples.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -47,7 +50,13 @@ pub enum Address {
     },
 }
 
-/// A bus to be spoken to, whichever of the two protocols it takes.
+/// Where a Clacks server listens: `clacks:///PATH` (a Unix socket), `clacks://HOST:PORT` (TCP without
+/// TLS, which servers of Net::Clacks do not have) or `clackss://HOST` (TLS, port 49888 unless it says
+/// another).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClacksAddress(Address);
+
+/// A bus to be spoken to, whichever of the three protocols it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bus {
     /// The native one: for [`client::Connection`](crate::client::Connection).
@@ -55,6 +64,8 @@ pub enum Bus {
     /// That of BIND 10, at this socket; `None`: at the usual place, see
     /// [`msgq::usual_path`](crate::msgq::usual_path). For [`msgq::Session`](crate::msgq::Session).
     Msgq(Option<PathBuf>),
+    /// That of Net::Clacks. For [`clacks::Session`](crate::clacks::Session).
+    Clacks(ClacksAddress),
 }
 
 /// What is wrong with an address, and what it should look like.
@@ -69,7 +80,7 @@ impl fmt::Display for BadAddress {
         write!(
             f,
             "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
-             or msgq:///PATH for a bus of BIND 10",
+             msgq:///PATH for a bus of BIND 10, or clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks",
             self.text, self.why
         )
     }
@@ -95,8 +106,65 @@ impl FromStr for Address {
             "tls" => host_and_port(rest, DEFAULT_TLS_PORT).map(|(host, port)| Address::Tls { host, port }).map_err(bad),
             "udp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
-            _ => Err(bad("only tcp, tls, unix, udp and msgq are known")),
+            "clacks" | "clackss" => Err(bad("what speaks to a Clacks server is not this")),
+            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks and clackss are known")),
         }
+    }
+}
+
+impl FromStr for ClacksAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let bad = |why| BadAddress { text: text.to_owned(), why };
+        let (scheme, rest) = text.split_once("://").ok_or(bad("it does not say how to connect"))?;
+        let address = match scheme {
+            "clacks" if rest.starts_with('/') && rest.trim_matches('/').is_empty() => {
+                return Err(bad("the path of the socket is missing"));
+            }
+            "clacks" if rest.starts_with('/') => Address::Unix(rest.into()),
+            "clacks" => match host_and_port(rest, 0) {
+                Err("the port is 0") if !rest.ends_with(":0") => {
+                    return Err(bad("the port is missing; only TLS has a usual one (clackss://HOST)"));
+                }
+                found => found.map(|(host, port)| Address::Tcp { host, port }).map_err(bad)?,
+            },
+            "clackss" if rest.starts_with('/') => {
+                return Err(bad("Clacks has no TLS on Unix sockets: clacks:///PATH"));
+            }
+            "clackss" => {
+                host_and_port(rest, clacks::PORT).map(|(host, port)| Address::Tls { host, port }).map_err(bad)?
+            }
+            _ => return Err(bad("a Clacks server is at clacks: or clackss:")),
+        };
+        Ok(ClacksAddress(address))
+    }
+}
+
+impl fmt::Display for ClacksAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Address::Tls { host, port } => write_host(f, "clackss", host, *port),
+            Address::Tcp { host, port } | Address::Udp { host, port } => write_host(f, "clacks", host, *port),
+            Address::Unix(path) | Address::TlsUnix(path) => write!(f, "clacks://{}", path.display()),
+        }
+    }
+}
+
+impl ClacksAddress {
+    /// A server at a Unix socket.
+    pub fn unix(path: impl Into<PathBuf>) -> ClacksAddress {
+        ClacksAddress(Address::Unix(path.into()))
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+
+    /// What carries it.
+    pub(crate) fn carrier(&self) -> &Address {
+        &self.0
     }
 }
 
@@ -104,6 +172,9 @@ impl FromStr for Bus {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
+        if text.starts_with("clacks:") || text.starts_with("clackss:") {
+            return text.parse().map(Bus::Clacks);
+        }
         let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
         let place = rest.strip_prefix("//").unwrap_or(rest);
         match place {
@@ -124,6 +195,7 @@ impl fmt::Display for Bus {
             Bus::Native(address) => address.fmt(f),
             Bus::Msgq(Some(path)) => write!(f, "msgq://{}", path.display()),
             Bus::Msgq(None) => f.write_str("msgq://auto"),
+            Bus::Clacks(address) => address.fmt(f),
         }
     }
 }
@@ -165,8 +237,12 @@ impl fmt::Display for Address {
             Address::Unix(path) => return write!(f, "unix://{}", path.display()),
             Address::TlsUnix(path) => return write!(f, "tls://{}", path.display()),
         };
-        if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
+        write_host(f, scheme, host, *port)
     }
+}
+
+fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
 }
 
 impl Address {
@@ -243,6 +319,39 @@ mod tests {
             assert!(text.parse::<Bus>().expect_err(text).to_string().contains("msgq:///PATH"));
         }
         "msgq:///tmp/x".parse::<Address>().expect_err("no address of the native protocol");
+    }
+
+    #[test]
+    fn a_clacks_server_is_told_by_its_scheme() {
+        for (text, want, is_tls) in [
+            ("clacks:///run/x y.sock", "clacks:///run/x y.sock", false),
+            ("clacks://localhost:18888", "clacks://localhost:18888", false),
+            ("clacks://[::1]:18888", "clacks://[::1]:18888", false),
+            ("clackss://node.example", "clackss://node.example:49888", true),
+            ("clackss://[::1]:7", "clackss://[::1]:7", true),
+        ] {
+            let bus: Bus = text.parse().unwrap();
+            assert_eq!(bus.to_string(), want);
+            assert_eq!(bus.to_string().parse(), Ok(bus.clone()));
+            let Bus::Clacks(address) = bus else { panic!("{bus:?}") };
+            assert_eq!((address.is_tls(), address.to_string().parse()), (is_tls, Ok(address)));
+        }
+        for (text, why) in [
+            ("clacks://", "host is missing"),
+            ("clacks:", "how to connect"),
+            ("clacks:///", "path of the socket is missing"),
+            ("clacks://localhost", "port is missing"),
+            ("clacks://localhost:0", "port is 0"),
+            ("clackss://localhost:0", "port is 0"),
+            ("clackss:///run/x.sock", "no TLS on Unix sockets"),
+            ("clacks:/run/x.sock", "how to connect"),
+            ("clackss://", "host is missing"),
+            ("clacks://h:65536", "above 65535"),
+        ] {
+            let error = text.parse::<Bus>().expect_err(text).to_string();
+            assert!(error.contains(why) && error.contains("clackss://HOST"), "{error}");
+        }
+        "clacks:///tmp/x".parse::<Address>().expect_err("no address of the native protocol");
     }
 
     #[test]

@@ -2,15 +2,18 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line; [`msgq`] is one on a bus of BIND 10. [`tls`] and [`password`] are for both
-//! ends. Everything that needs `unsafe` is in `sys`.
+//! command line; [`msgq`] is one on a bus of BIND 10, and [`clacks`] a client of Clacks servers.
+//! [`tls`] and [`password`] are for both ends; [`import`] reads what Net::Clacks has left.
+//! Everything that needs `unsafe` is in `sys`.
 
 #![deny(unsafe_code)]
 
 pub mod address;
+pub mod clacks;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod import;
 pub mod msgq;
 pub mod password;
 pub mod store;

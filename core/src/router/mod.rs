@@ -482,6 +482,8 @@ impl<'s> Router<'s> {
                 // all that waits was offered
                 self.pressed = false;
                 if self.doomed == 0 {
+                    #[cfg(feature = "clacks")]
+                    self.end_of_round();
                     return None;
                 }
                 self.reap();

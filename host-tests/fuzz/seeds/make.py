@@ -52,6 +52,7 @@ save('client', 'call-lost-with-its-connection', bytes([0, 1, 7, 255, 4, 9, 9, 2,
 save('client', 'silence', bytes([0, 1, 7, 255, 6, 1, 6, 1, 6, 1, 6, 1]))
 save('store', 'set-remove-late-set', bytes([0, 1, 9, 3]) + b'abc' + bytes([2, 1, 10, 0, 0, 1, 9, 3]) + b'old')
 save('store', 'full-then-tombstones-give-way', bytes([b for i in range(16) for b in (3, i, 5, 0)] + [0, 200, 6, 60]) + b'x' * 60)
+save('store', 'merge-twice-then-stale-then-clear', bytes([6, 1, 9, 3]) + b'abc' + bytes([6, 1, 10, 3]) + b'abd' + bytes([17, 1, 11, 0, 7, 0, 90, 3, 10, 1, 1, 1, 9, 0, 0, 7]))
 save('store', 'count', bytes([4, 1, 1, 5, 4, 1, 0, 250, 5, 1, 1, 1]))
 save('timers', 'near-and-far', bytes([3, 0, 100, 0, 8, 1, 0, 80, 2, 0, 255, 3, 3, 200, 0, 83, 3, 0]))
 save('timers', 'set-again-and-cleared', bytes([0, 0, 1, 16, 0, 1, 200, 1, 1, 16, 0, 2, 2, 0, 11, 255, 255]))

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chappe_linux::address::{Address, Bus};
+use chappe_linux::address::{Address, Bus, ClacksAddress};
+use chappe_linux::clacks;
 use chappe_linux::client::{Connection, Files, Options, Trust};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
@@ -19,27 +20,33 @@ pub(crate) struct Global {
     /// Default: the Unix socket of this machine's daemon if there is one, else
     /// tcp://127.0.0.1:7840. For `send`, `call`,
     /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
-    /// BIND10_MSGQ_SOCKET_FILE, or the usual places
+    /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
+    /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:///PATH, clacks://HOST:PORT
+    /// without TLS, or clackss://HOST with it (port 49888)
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
     connect: Option<Bus>,
-    /// Who you are; without it: anonymous. A bus of BIND 10 does not ask
+    /// Who you are; without it: anonymous. A bus of BIND 10 does not ask, a Clacks server always does
     #[arg(long, global = true, env = "CHAPPE_USER", value_name = "NAME")]
     user: Option<String>,
-    /// Your secret, a token or a password. Others see it in the list of processes: prefer --token-file or the variable
+    /// Your secret, a token or a password. Others see it in the list of processes: prefer --token-file or the variable.
+    /// For a Clacks server it is not taken from here
     #[arg(long, global = true, env = "CHAPPE_TOKEN", hide_env_values = true, value_name = "SECRET")]
     token: Option<String>,
+    /// Whether the last was typed, and not found in the variable.
+    #[arg(skip)]
+    pub(crate) token_is_typed: bool,
     /// A file with your secret, instead of --token; one newline at its end is not part of it
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, visible_alias = "password-file", global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// At tls:// addresses: believe the certificates in this PEM file (the node's own may be one)
+    /// At tls:// and clackss:// addresses: believe the certificates in this PEM file (the node's own may be one)
     /// and nobody else. Without it: those whom this machine believes
     #[arg(long, global = true, env = "CHAPPE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// At tls:// addresses: believe anybody. Who stands between then reads and changes all,
-    /// your secret too
+    /// At tls:// and clackss:// addresses: believe anybody. Who stands between then reads and
+    /// changes all, your secret too
     #[arg(long, global = true, conflicts_with = "ca")]
     insecure: bool,
-    /// At tls:// addresses: the name that the node's certificate is for, if that is not the HOST
+    /// At tls:// and clackss:// addresses: the name that the node's certificate is for, if that is not the HOST
     #[arg(long, global = true, value_name = "NAME")]
     server_name: Option<String>,
     /// At tls:// addresses: a PEM file with your certificate, for nodes that ask for one
@@ -57,12 +64,24 @@ pub(crate) struct Global {
     /// Keep trying to connect until the timeout instead of failing at once
     #[arg(long, global = true)]
     wait: bool,
+    /// On a Clacks server: write and read values and names as its cache front end does. What has line
+    /// ends is Base64 behind PAGECAMELCLACKSB64:, and blanks and `=` in names are ___
+    #[arg(long, global = true)]
+    pub(crate) encoded: bool,
     /// Print JSON, one object a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Print only what was asked for, no remarks
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+/// A bus that others made.
+pub(crate) enum Foreign {
+    /// That of BIND 10, at this socket.
+    Msgq(PathBuf),
+    /// A Clacks server.
+    Clacks(ClacksAddress),
 }
 
 impl Global {
@@ -75,10 +94,11 @@ impl Global {
         self.connect.clone().unwrap_or_else(|| Bus::Native(Address::of_this_machine()))
     }
 
-    /// The socket, if it is a bus of BIND 10.
-    pub(crate) fn msgq(&self) -> Option<PathBuf> {
+    /// Which bus it is, if it is one that others made.
+    pub(crate) fn foreign(&self) -> Option<Foreign> {
         match self.bus() {
-            Bus::Msgq(path) => Some(path.unwrap_or_else(usual_path)),
+            Bus::Msgq(path) => Some(Foreign::Msgq(path.unwrap_or_else(usual_path))),
+            Bus::Clacks(address) => Some(Foreign::Clacks(address)),
             Bus::Native(_) => None,
         }
     }
@@ -92,23 +112,55 @@ impl Global {
     pub(crate) fn address(&self) -> Result<Address, Failure> {
         match self.bus() {
             Bus::Native(address) => Ok(address),
-            bus => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
+            bus @ Bus::Msgq(_) => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
+            bus @ Bus::Clacks(_) => Err(Failure::usage(format_args!("{bus} is a Clacks server, which cannot do this"))),
         }
     }
 
+    /// The secret, if there is one.
+    fn secret(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(file) = &self.token_file else { return Ok(self.token.clone().map(String::into_bytes)) };
+        let mut secret = std::fs::read(file)
+            .map_err(|e| Failure::io(format_args!("cannot read the token from {}", file.display()), &e))?;
+        if secret.last() == Some(&b'\n') {
+            secret.pop();
+        }
+        Ok(Some(secret))
+    }
+
+    /// For a Clacks server.
+    pub(crate) fn clacks_options(&self, is_tls: bool) -> Result<clacks::Options, Failure> {
+        const HOW: &str = "say who you are with --user and --password-file, or CHAPPE_USER and CHAPPE_TOKEN";
+        self.check_timeout()?;
+        if self.token_is_typed {
+            return Err(Failure::usage(
+                "--token is not for a Clacks server: it is a password, and everybody on this machine sees what is \
+                 typed here; write --password-file FILE, or set CHAPPE_TOKEN",
+            ));
+        }
+        if self.certificate.is_some() && is_tls {
+            return Err(Failure::usage("Clacks has no certificates of clients: --certificate is not for it"));
+        }
+        let user = self.user.clone().filter(|user| !user.is_empty());
+        let user =
+            user.ok_or_else(|| Failure::usage(format_args!("a Clacks server takes nobody without a name: {HOW}")))?;
+        let password = self.secret()?;
+        let password =
+            password.ok_or_else(|| Failure::usage(format_args!("a Clacks server wants a password: {HOW}")))?;
+        Ok(clacks::Options {
+            name: self.station_name.clone(),
+            user,
+            password,
+            trust: if is_tls { self.trust()? } else { Trust::default() },
+            timeout: self.timeout,
+            connecting: self.timeout,
+            patient: self.wait,
+            ..clacks::Options::default()
+        })
+    }
+
     pub(crate) fn options(&self) -> Result<Options, Failure> {
-        let token = match (&self.token_file, &self.token) {
-            (Some(file), _) => {
-                let mut token = std::fs::read(file)
-                    .map_err(|e| Failure::io(format_args!("cannot read the token from {}", file.display()), &e))?;
-                if token.last() == Some(&b'\n') {
-                    token.pop();
-                }
-                token
-            }
-            (None, Some(token)) => token.clone().into_bytes(),
-            (None, None) => Vec::new(),
-        };
+        let token = self.secret()?.unwrap_or_default();
         self.check_timeout()?;
         let trust = match self.bus() {
             Bus::Native(address) if address.is_tls() => self.trust()?,

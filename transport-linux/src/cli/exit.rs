@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use chappe_linux::address::Address;
 use chappe_linux::client::{Code, Error, Outcome, Problem, ProblemKind, Why};
-use chappe_linux::msgq;
+use chappe_linux::{clacks, msgq};
 
 /// For `--help`: what each status means.
 pub(crate) const HELP: &str = "\
@@ -125,6 +125,56 @@ impl From<msgq::CallError> for Failure {
             CallError::Failed { .. } | CallError::NoResult(_) => Status::Answered,
         };
         Failure::Because(status, error.to_string())
+    }
+}
+
+impl From<clacks::Error> for Failure {
+    fn from(error: clacks::Error) -> Self {
+        use clacks::Error;
+        let (status, hint) = match &error {
+            Error::Connect { address, problem } => (Status::Connect, clacks_hint(address.is_tls(), problem)),
+            Error::NotClacks { address, .. } => (
+                Status::Connect,
+                match address.is_tls() {
+                    true => "\n  is it the right port?",
+                    false => {
+                        "\n  over TCP servers of Net::Clacks speak TLS: write clackss://HOST:PORT; a node of Chappe \
+                              has a socket of its own for each protocol"
+                    }
+                },
+            ),
+            Error::Refused { .. } => (
+                Status::Refused,
+                "\n  say who you are with --user and --password-file, or CHAPPE_USER and CHAPPE_TOKEN",
+            ),
+            Error::Denied => (Status::Refused, ""),
+            Error::Unknown(_) | Error::Told(_) | Error::TooMuch | Error::TooMany(_) => (Status::Answered, ""),
+            Error::TimedOut(_) => (Status::TimedOut, ""),
+            Error::Lost { .. } | Error::Full(_) => (Status::Connect, ""),
+            Error::NotSent(why) if why.is_value_with_line_end() => (
+                Status::Usage,
+                "\n  --encoded writes it as the cache front end of Net::Clacks does, and reads it again",
+            ),
+            Error::NotSent(_) => (Status::Usage, ""),
+            Error::Poll(_) => (Status::Io, ""),
+        };
+        Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+/// What to do if a Clacks server cannot be reached.
+fn clacks_hint(is_tls: bool, problem: &std::io::Error) -> &'static str {
+    match Problem::of(problem).map(Problem::kind) {
+        Some(ProblemKind::UnknownIssuer) => {
+            "\n  servers of Net::Clacks usually have self-signed certificates: get the file with it from who runs the \
+             server, and say --ca FILE; or believe anybody with --insecure"
+        }
+        Some(ProblemKind::NotTls | ProblemKind::Ended) => {
+            "\n  if the server listens there without TLS, write clacks:// instead of clackss://"
+        }
+        Some(kind) => tls_hint(kind),
+        None if problem.kind() == ErrorKind::PermissionDenied && !is_tls => NO_WAY_IN,
+        None => "\n  is a Clacks server running that listens there?",
     }
 }
 

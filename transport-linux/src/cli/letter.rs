@@ -63,8 +63,8 @@ pub(crate) struct Send {
     /// How long to keep it; default: the node's
     #[arg(long, value_name = "TIME", value_parser = parse_span, requires = "keep")]
     ttl: Option<Duration>,
-    /// Do not wait for the node's word on how many got it (a bus of BIND 10 says only that it
-    /// was taken)
+    /// Do not wait for the node's word on how many got it (a bus of BIND 10 and a Clacks server say
+    /// only that it was taken)
     #[arg(long)]
     pub(super) blindly: bool,
 }
@@ -133,6 +133,11 @@ impl What {
             })
             .collect::<Result<_, _>>()?;
         Ok(Parts { name, verb, body, encoding, params })
+    }
+
+    /// Whether a body is typed, be it empty.
+    pub(super) fn has_body(&self) -> bool {
+        self.body.is_some() || self.body_file.is_some() || self.json_body.is_some()
     }
 
     fn content(&self) -> Result<(Vec<u8>, Encoding), Failure> {

@@ -33,7 +33,7 @@ pub(super) struct Until {
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
     /// Names to join; `a::*`, `a/*` and `*` hear all signals to names below (but not on a bus of
-    /// BIND 10, where they are names like any other)
+    /// BIND 10 and a Clacks server, where they are names like any other)
     #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
     #[command(flatten)]

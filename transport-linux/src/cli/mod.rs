@@ -9,18 +9,22 @@
 //! | `listen.rs` | listen, watch |
 //! | `values.rs` | get, set, incr, decr, del, keys, flush, declare |
 //! | `store.rs` | store: a file of values |
+//! | `import.rs` | import-clacks, import-clacks-config |
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
 //! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
+//! | `clacks/` | monitor; send, listen, values, ls and flush, on a Clacks server |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
 mod bench;
+mod clacks;
 mod connect;
 mod exit;
 mod flags;
 mod hash_password;
+mod import;
 mod letter;
 mod listen;
 mod ls;
@@ -34,10 +38,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chappe_linux::daemon::{self, CheckArgs, ServeArgs};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use connect::Global;
+use connect::{Foreign, Global};
 use exit::Failure;
 
 /// One message bus from a microcontroller to a cluster.
@@ -81,7 +86,8 @@ enum Command {
     Del(values::Del),
     /// List shared values
     Keys(values::Keys),
-    /// Wait until all values that were changed before are on the node's disk
+    /// Wait until all values that were changed before are on the node's disk; on a Clacks server: until
+    /// it has answered
     Flush,
     /// List stations, names, members, flags, values or counters
     Ls(ls::Ls),
@@ -94,6 +100,8 @@ enum Command {
     Declare(values::Declare),
     /// Print who comes and goes, and which flags change
     Watch(listen::WatchArgs),
+    /// Print what every connection of a Clacks server says, one line each
+    Monitor(clacks::Monitor),
     /// Load a running daemon as its users would, and measure
     Bench(bench::Bench),
     /// Read a password and print its hash, for `password_hash` in the configuration
@@ -101,6 +109,17 @@ enum Command {
     /// Check, export, import or repair a file of values, while no daemon has it open
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Take over the values of Net::Clacks from its persistence file
+    ///
+    /// All of them or, if the file is damaged, none. Of two changes of a value the newer counts,
+    /// so that doing it twice does no harm. Files of all versions from 6 on are read.
+    ImportClacks(import::ImportClacks),
+    /// Print a configuration that does what one of Net::Clacks did
+    ///
+    /// Passwords become hashes. What has no counterpart is named in comments, with the reason.
+    /// Run it in the environment of the original: names of variables that begin with PC_ stand
+    /// for their values.
+    ImportClacksConfig(import::ImportClacksConfig),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
@@ -120,9 +139,11 @@ enum Command {
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    cli.global.token_is_typed = is_typed(&matches, "token");
     let global = &cli.global;
-    let result = match (&cli.command, global.msgq()) {
+    let result = match (&cli.command, global.foreign()) {
         // These two have reasons and statuses of their own.
         (Command::Serve(args), _) => return daemon::serve(args.clone()),
         (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
@@ -130,7 +151,11 @@ pub(crate) fn main() -> ExitCode {
         (Command::Completions { shell }, _) => completions(*shell),
         (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
         (Command::Store(command), _) => store::run(command, global),
-        (command, Some(path)) => msgq::run(command, &path, global),
+        (Command::ImportClacks(args), _) => import::values(args, global),
+        (Command::ImportClacksConfig(args), _) => import::config(args, global),
+        (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
+        _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
+        (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
         (Command::Send(args), None) => letter::send(args, global),
         (Command::Call(args), None) => letter::call(args, global),
         (Command::Listen(args), None) => listen::listen(args, global),
@@ -147,6 +172,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Declare(args), None) => values::declare(args, global),
         (Command::Watch(args), None) => listen::watch(args, global),
         (Command::Bench(args), None) => bench::run(args, global),
+        (Command::Monitor(_), None) => clacks::only_here(global),
     };
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -155,6 +181,12 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(status as u8)
         }
     }
+}
+
+/// Whether an option stands on the command line, wherever that is.
+fn is_typed(matches: &ArgMatches, option: &str) -> bool {
+    matches.value_source(option) == Some(ValueSource::CommandLine)
+        || matches.subcommand().is_some_and(|(_, below)| is_typed(below, option))
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {

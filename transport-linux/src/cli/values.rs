@@ -17,13 +17,13 @@ use super::show::{Out, ago, body_json, object, plain, printable, span, table};
 pub(crate) struct Get {
     /// Of one: its bytes as they are. Of several: a line each
     #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 /// `chappe set`.
 #[derive(Debug, Args)]
 pub(crate) struct Set {
-    name: String,
+    pub(super) name: String,
     /// The value, as text
     #[arg(required_unless_present = "body_file", allow_hyphen_values = true)]
     value: Option<String>,
@@ -32,33 +32,33 @@ pub(crate) struct Set {
     body_file: Option<PathBuf>,
     /// Send the new value to the members of the name too, verb SET
     #[arg(long)]
-    announce: bool,
+    pub(super) announce: bool,
 }
 
 /// `chappe incr` and `chappe decr`.
 #[derive(Debug, Args)]
 pub(crate) struct Add {
-    name: String,
+    pub(super) name: String,
     /// How much
     #[arg(default_value_t = 1, allow_negative_numbers = true)]
-    amount: i64,
+    pub(super) amount: i64,
     /// Send the new value to the members of the name too, verb SET
     #[arg(long)]
-    announce: bool,
+    pub(super) announce: bool,
 }
 
 /// `chappe del`.
 #[derive(Debug, Args)]
 pub(crate) struct Del {
     #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
 }
 
 /// `chappe keys`.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
     /// Only names that begin with this
-    prefix: Option<String>,
+    pub(super) prefix: Option<String>,
 }
 
 /// `chappe declare`.
@@ -99,12 +99,18 @@ pub(crate) fn get(args: &Get, global: &Global) -> Result<(), Failure> {
     none_missing(&missing)
 }
 
+impl Set {
+    pub(super) fn value(&self) -> Result<Vec<u8>, Failure> {
+        match (&self.value, &self.body_file) {
+            (Some(text), _) => Ok(text.clone().into_bytes()),
+            (None, Some(file)) => read_file(file),
+            (None, None) => Err(Failure::usage("the value is missing")),
+        }
+    }
+}
+
 pub(crate) fn set(args: &Set, global: &Global) -> Result<(), Failure> {
-    let value = match (&args.value, &args.body_file) {
-        (Some(text), _) => text.clone().into_bytes(),
-        (None, Some(file)) => read_file(file)?,
-        (None, None) => return Err(Failure::usage("the value is missing")),
-    };
+    let value = args.value()?;
     let store =
         Store { op: StoreOp::Set, name: &args.name, value: &value, announce: args.announce, ..Store::default() };
     let mut bus = global.connection()?;
@@ -192,7 +198,7 @@ pub(crate) fn done(bus: Connection, out: &mut Out) -> Result<(), Failure> {
     Ok(())
 }
 
-fn none_missing(names: &[String]) -> Result<(), Failure> {
+pub(super) fn none_missing(names: &[String]) -> Result<(), Failure> {
     if names.is_empty() {
         return Ok(());
     }

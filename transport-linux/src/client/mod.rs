@@ -47,7 +47,7 @@ mod link;
 mod memory;
 mod owned;
 mod secure;
-mod socket;
+pub(crate) mod socket;
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::tls::Trust;
 
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     carrier: Carrier,
     /// In between, if the address wants it.
     secure: Option<Box<Secure>>,
@@ -33,14 +33,14 @@ enum Carrier {
 
 /// Where a look-up says that a node may be.
 #[derive(Debug, Clone)]
-pub(super) enum Target<'a> {
+pub(crate) enum Target<'a> {
     Inet(SocketAddr),
     Path(&'a Path),
 }
 
 /// All addresses of a host. Blocks for as long as the system's resolver does, unless the
 /// host is an IP address.
-pub(super) fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
     let (host, port) = match address {
         Address::Tcp { host, port } | Address::Tls { host, port } | Address::Udp { host, port } => (host, *port),
         Address::Unix(_) | Address::TlsUnix(_) => return Ok(Vec::new()),
@@ -57,7 +57,7 @@ pub(super) fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
 
 impl Socket {
     /// Begins to connect, and registers with the poll.
-    pub(super) fn connect(
+    pub(crate) fn connect(
         address: &Address,
         target: Target<'_>,
         trust: &Trust,
@@ -104,7 +104,7 @@ impl Socket {
 
     /// Whether it is connected, and its TLS handshake through: `None` while that is not known.
     /// To be asked when there is news of it, which may be a false alarm.
-    pub(super) fn is_connected(&mut self) -> io::Result<Option<()>> {
+    pub(crate) fn is_connected(&mut self) -> io::Result<Option<()>> {
         if !self.carried && self.is_carried()?.is_none() {
             return Ok(None);
         }
@@ -142,11 +142,11 @@ impl Socket {
     }
 
     /// Whether each frame is a datagram.
-    pub(super) fn is_datagram(&self) -> bool {
+    pub(crate) fn is_datagram(&self) -> bool {
         matches!(self.carrier, Carrier::Udp(_))
     }
 
-    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match (&mut self.secure, &mut self.carrier) {
             (Some(secure), Carrier::Tcp(s)) => secure.read(s, buf),
             (Some(secure), Carrier::Unix(s)) => secure.read(s, buf),
@@ -156,7 +156,7 @@ impl Socket {
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match (&mut self.secure, &mut self.carrier) {
             (Some(secure), Carrier::Tcp(s)) => secure.write(s, bytes),
             (Some(secure), Carrier::Unix(s)) => secure.write(s, bytes),
@@ -167,12 +167,12 @@ impl Socket {
     }
 
     /// Whether something that was written is not with the operating system yet.
-    pub(super) fn owes(&self) -> bool {
+    pub(crate) fn owes(&self) -> bool {
         self.secure.as_ref().is_some_and(|s| s.owes())
     }
 
     /// Gives it that. `false`: it does not take all.
-    pub(super) fn push(&mut self) -> io::Result<bool> {
+    pub(crate) fn push(&mut self) -> io::Result<bool> {
         match (&mut self.secure, &mut self.carrier) {
             (Some(secure), Carrier::Tcp(s)) => secure.push(s),
             (Some(secure), Carrier::Unix(s)) => secure.push(s),
@@ -181,7 +181,7 @@ impl Socket {
     }
 
     /// Says that nothing more will come, where there are words for that.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         match (&mut self.secure, &mut self.carrier) {
             (Some(secure), Carrier::Tcp(s)) => secure.end(s),
             (Some(secure), Carrier::Unix(s)) => secure.end(s),

@@ -111,6 +111,8 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// Nothing has been read from it.
     pub(super) is_new: bool,
+    /// It takes nothing any more, but what it has said is still heard.
+    pub(super) cut: bool,
     /// Not to be read for now: see `event_loop/held.rs`.
     pub(super) waits: bool,
     pub(super) kind: Kind,
@@ -128,6 +130,7 @@ impl Connection {
             ended: false,
             queued: false,
             is_new: true,
+            cut: false,
             waits: false,
             kind,
             who: Who::STRANGER,

@@ -24,7 +24,7 @@ use chappe_core::time::{Duration, Instant};
 
 use super::connection::Connection;
 use crate::config::{self, MasterAddress};
-use crate::tls::{Files, Trust};
+use crate::tls::Trust;
 
 /// How long a connect to one address may take.
 pub(super) const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -131,7 +131,8 @@ pub(super) struct Master {
     pub(super) address: MasterAddress,
     /// `None`: no TLS is spoken there.
     pub(super) trust: Option<Trust>,
-    files: Files,
+    /// Whoever answers.
+    is_believed: bool,
     reconnect_after: Duration,
     pub(super) state: State,
     /// When the last attempt began, and when the next one does at the earliest.
@@ -139,8 +140,6 @@ pub(super) struct Master {
     next: Instant,
     /// Why the last one failed, if it was told and no link has come about since.
     told: Option<Why>,
-    /// Of look-ups.
-    pub(super) number: u64,
     random: RandomState,
 }
 
@@ -150,47 +149,33 @@ impl fmt::Debug for Master {
     }
 }
 
-/// Reads whom to believe.
-fn trust(address: &MasterAddress, files: &Files) -> Result<Option<Trust>, String> {
-    match address {
-        MasterAddress::Tls(_) => {
-            Trust::read(files).map(Some).map_err(|e| format!("clacks.master: whom to believe cannot be read: {e}"))
-        }
-        MasterAddress::Tcp(_) | MasterAddress::Unix(_) => Ok(None),
-    }
-}
-
 impl Master {
     /// What the configuration says; the first attempt is due at once. `None`: it names none.
-    pub(super) fn new(config: &config::Master, now: Instant) -> Result<Option<Master>, String> {
-        let Some(address) = config.address.clone() else { return Ok(None) };
-        let ca = config.ca_file.as_ref().map(|file| file.as_path().to_owned());
-        let files = Files { ca, insecure: config.insecure, ..Files::default() };
-        Ok(Some(Master {
-            trust: trust(&address, &files)?,
-            address,
-            files,
+    pub(super) fn new(config: &config::Master, now: Instant) -> Option<Master> {
+        Some(Master {
+            address: config.address.clone()?,
+            trust: config.trust.clone(),
+            is_believed: config.insecure,
             reconnect_after: Duration::from_millis(config.reconnect_after_ms),
             state: State::Waiting,
             attempt: now,
             next: now,
             told: None,
-            number: 0,
             random: RandomState::new(),
-        }))
+        })
     }
 
     /// What has been read again becomes what is gone by; a link that is there stays there.
     /// `fresh` is at the same address.
     pub(super) fn take(&mut self, fresh: Master) {
-        (self.trust, self.files, self.reconnect_after) = (fresh.trust, fresh.files, fresh.reconnect_after);
+        (self.trust, self.is_believed, self.reconnect_after) = (fresh.trust, fresh.is_believed, fresh.reconnect_after);
         // What was told may have been put right: if not, it is told again.
         self.told = None;
     }
 
     /// Whether whoever answers is believed.
     pub(super) fn is_unverified(&self) -> bool {
-        self.trust.is_some() && self.files.insecure
+        self.trust.is_some() && self.is_believed
     }
 
     /// Whether it is time for an attempt.
@@ -293,7 +278,7 @@ mod tests {
     fn master(reconnect_after_ms: u32) -> Master {
         let address = Some(MasterAddress::Unix("/run/m".into()));
         let config = config::Master { address, reconnect_after_ms, ..config::Master::default() };
-        Master::new(&config, at(1000)).unwrap().unwrap()
+        Master::new(&config, at(1000)).unwrap()
     }
 
     #[test]

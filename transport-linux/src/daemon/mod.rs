@@ -180,7 +180,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     settings.msgq.boot = memory::life();
     settings.clacks.link_id = memory::random().max(1);
     event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
-    let master = master::Master::new(&config.clacks.master, sys::now())?;
+    let master = master::Master::new(&config.clacks.master, sys::now());
     let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
     let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let mut memory = memory::Memory::reserve(&config)?;

@@ -167,10 +167,12 @@ impl Drop for NewFile {
 
 /// A new name is on disk when its folder is.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+    File::open(parent(path))?.sync_all()
+}
+
+/// The folder that a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// `path` with something behind its name.

@@ -45,7 +45,7 @@ use chappe_core::router::store::{FixedStore, Forget, Kept, Stamp, StoreError, St
 pub(crate) use durable::{Durable, Forgotten};
 pub use problem::{FileError, Problem};
 pub use queue::Counts;
-pub use tool::{Found, Summary, Take, check, export, import, repair};
+pub use tool::{Found, Summary, Take, check, export, import, rehearse, repair};
 
 use disk::{Disk, Overlay};
 use queue::Queue;

@@ -164,11 +164,7 @@ impl Table {
                 let mut table = txn.open_table(VALUES).map_err(redb::Error::from)?;
                 let mut bytes = Vec::new();
                 rows(&mut |row| {
-                    let stored = table.get(row.name).map_err(redb::Error::from)?;
-                    let is_older = stored.is_some_and(|stored| {
-                        record::read_sealed(stored.value()).is_some_and(|stored| !record::is_newer(row, &stored))
-                    });
-                    if is_older {
+                    if !counts(&table, row)? {
                         return Ok(());
                     }
                     bytes.clear();
@@ -181,6 +177,23 @@ impl Table {
             }
             txn.commit().map_err(redb::Error::from)?;
             Ok(taken)
+        })
+    }
+
+    /// How many of these rows [`Table::merge`] would take, if each has a name of its own.
+    pub(super) fn count_newer(
+        &self,
+        rows: impl FnOnce(&mut dyn FnMut(&Stored<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
+    ) -> Result<u64, Problem> {
+        guard(|| {
+            let txn = self.db()?.begin_read().map_err(redb::Error::from)?;
+            let table = txn.open_table(VALUES).map_err(redb::Error::from)?;
+            let mut newer = 0;
+            rows(&mut |row| {
+                newer += u64::from(counts(&table, row)?);
+                Ok(())
+            })?;
+            Ok(newer)
         })
     }
 
@@ -218,6 +231,13 @@ impl Drop for Table {
 pub(super) struct Written {
     pub(super) rows: u64,
     pub(super) bytes: u64,
+}
+
+/// Whether a row is newer than what is stored under its name.
+fn counts(table: &impl ReadableTable<&'static str, &'static [u8]>, row: &Stored<'_>) -> Result<bool, Problem> {
+    let stored = table.get(row.name).map_err(redb::Error::from)?;
+    let stored = stored.as_ref().and_then(|stored| record::read_sealed(stored.value()));
+    Ok(stored.is_none_or(|stored| record::is_newer(row, &stored)))
 }
 
 fn builder() -> redb::Builder {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use chappe_core::router::store::Stored;
 
-use super::disk::{Disk, Overlay, sync_folder, with_suffix};
+use super::disk::{Disk, Overlay, parent, sync_folder, with_suffix};
 use super::problem::{FileError, Problem};
 use super::table::Table;
 use super::{record, salvage};
@@ -86,6 +86,29 @@ pub fn import(file: &Path, rows: impl FnOnce(Take<'_>) -> Result<(), Problem>) -
         }
     };
     import().map_err(|p: Problem| p.of(file))
+}
+
+/// Says what [`import`] would return, and changes nothing.
+///
+/// # Errors
+/// As [`import`], as far as that can be known without writing.
+pub fn rehearse(file: &Path, rows: impl FnOnce(Take<'_>) -> Result<(), Problem>) -> Result<u64, FileError> {
+    let rehearse = || {
+        if file.try_exists()? {
+            let mut table = Table::open(Overlay::new(Disk::look(file)?)?)?;
+            table.verify()?;
+            return table.count_newer(rows);
+        }
+        // a new file needs its folder
+        std::fs::metadata(parent(file))?;
+        let mut taken = 0;
+        rows(&mut |_| {
+            taken += 1;
+            Ok(())
+        })?;
+        Ok(taken)
+    };
+    rehearse().map_err(|p: Problem| p.of(file))
 }
 
 /// Makes a damaged file whole: what can be found in it becomes the file, and the damaged one

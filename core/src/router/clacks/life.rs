@@ -118,7 +118,7 @@ impl Router<'_> {
     /// to offer again what it did not take from it.
     pub(in crate::router) fn clacks_turn(&mut self, n: u32) -> bool {
         if self.stations[n].clacks.list.is_some() {
-            self.list_on(n);
+            self.list_in_turn(n);
         }
         let st = &mut self.stations[n];
         if st.clacks.pause.0 & Pause::OVER == 0 || st.clacks.pause.is_any() {
@@ -131,9 +131,15 @@ impl Router<'_> {
         goes_on
     }
 
+    /// All that waits was offered to the shell.
+    pub(in crate::router) fn end_of_round(&mut self) {
+        self.clacks.round = self.clacks.round.wrapping_add(1);
+    }
+
     /// What is to be done at certain times, whoever is connected.
     pub(in crate::router) fn clacks_due(&mut self) {
         self.sweep_values();
+        self.lists_due();
         if let Some((at, who)) = self.clacks.stop
             && at <= self.now
         {
@@ -143,7 +149,8 @@ impl Router<'_> {
     }
 
     pub(in crate::router) fn clacks_deadline(&self) -> Option<Instant> {
-        [self.sweep_at(), self.clacks.stop.map(|(at, _)| at)].into_iter().flatten().min()
+        let lists = self.clacks.lists_wait.then_some(self.now);
+        [self.sweep_at(), self.clacks.stop.map(|(at, _)| at), lists].into_iter().flatten().min()
     }
 
     /// A station goes.

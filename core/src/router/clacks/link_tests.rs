@@ -31,7 +31,7 @@ impl Gate for Known {
 
 static KNOWN: Known = Known;
 
-type Memory = Storage<8, 32, 48, 16, 32, 8, 8, 8, 32, 512, 128, 1088, 32, 72>;
+type Memory = Storage<8, 32, 48, 16, 32, 8, 8, 8, 32, 512, 128, 1088, 700, 2000>;
 
 /// Several nodes, and the wires between them.
 struct Nodes {
@@ -206,9 +206,10 @@ fn a_ring_is_found_where_it_is_closed() {
 fn a_tree_is_none_also_after_it_has_changed() {
     let mut nodes = Nodes::new(3);
     nodes.link(1, 0);
-    nodes.link(2, 1);
+    let up = nodes.link(2, 1);
     nodes.drive();
     assert_eq!(nodes.closed, []);
+    assert_eq!(nodes.all[2].station_name(up), "PageCamel 36 in interclacks master mode", "for people");
     // the middle one loses its master: whoever was uppermost may come in below
     let [(_, up), (_, down)] = nodes.wires.remove(0);
     let now = nodes.now;
@@ -268,4 +269,29 @@ fn a_lock_ends() {
         assert_eq!(nodes.closed, [(0, Reason::Silent)]);
         assert_eq!(nodes.hear(0, client, b"FLUSH 1\r\n"), "FLUSHED 1\r\n");
     }
+}
+
+#[test]
+fn what_is_counted_in_a_sync_counts_once() {
+    let mut nodes = Nodes::new(1);
+    let client = nodes.client(0);
+    for i in 0..600 {
+        nodes.hear(0, client, std::format!("STORE k{i:03}=1\r\n").as_bytes());
+    }
+    let slave = nodes.admit(0, Role::Client);
+    nodes.hear(0, slave, LINK);
+    let now = nodes.now;
+    // one go of the list ends before the last rows
+    let said = b"OVERHEAD I 1\r\n";
+    assert_eq!(nodes.all[0].receive(now, slave, said), said.len());
+    let said = b"INCREMENT k000\r\nINCREMENT k599\r\nDECREMENT k598=3\r\n";
+    assert_eq!(nodes.all[0].receive(now, client, said), said.len());
+    let mut told = String::new();
+    for _ in 0..20 {
+        told += &nodes.turn(0, slave);
+    }
+    let adds: Vec<&str> = told.lines().filter(|line| line.contains("CREMENT")).collect();
+    assert_eq!(adds, ["INCREMENT k000"]);
+    let value = |key: &str| told.lines().find_map(|line| line.split_once(&*std::format!(" U {key}=")).map(|(_, v)| v));
+    assert_eq!((value("k000"), value("k598"), value("k599")), (Some("1"), Some("-2"), Some("2")));
 }

@@ -128,19 +128,24 @@ impl Router<'_> {
         text
     }
 
-    /// Our master may say where all links lead up to: if that is here, they are no tree.
-    pub(super) fn hear_root(&mut self, n: u32, name: &[u8]) {
+    /// Our master may say where all links lead up to: if that is here, they are no tree. Returns
+    /// the rest of what it calls itself, which is for people.
+    pub(super) fn hear_root<'f>(&mut self, n: u32, name: &'f [u8]) -> [&'f [u8]; 2] {
+        let all = [name, b""];
         if self.stations[n].clacks.place != Place::Master {
-            return;
+            return all;
         }
-        let at = name.windows(ROOT.len()).position(|w| w == ROOT.as_bytes());
-        let digits = at.and_then(|at| name.get(at + ROOT.len()..at + ROOT.len() + 16));
-        let root = digits.and_then(|d| u64::from_str_radix(core::str::from_utf8(d).ok()?, 16).ok());
-        let Some(root) = root.filter(|root| *root != 0) else { return };
+        let Some(at) = name.windows(ROOT.len()).position(|w| w == ROOT.as_bytes()) else { return all };
+        let (front, back) = (&name[..at], &name[at + ROOT.len()..]);
+        let Some((digits, back)) = back.split_at_checked(16) else { return all };
+        let root = core::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let (Some(root @ 1..), Some(back)) = (root, back.strip_prefix(b")")) else { return all };
         if root == self.settings.clacks.link_id {
-            return self.doom(n, Reason::LinkLoop);
+            self.doom(n, Reason::LinkLoop);
+        } else {
+            self.set_root(root);
         }
-        self.set_root(root);
+        [front, back]
     }
 
     /// Those below hear of it, so that a ring is found wherever it was closed.
@@ -284,7 +289,7 @@ impl Router<'_> {
         }
         if self.clacks.links.iter().any(|link| *link != n) {
             match emit::key_sync(&sync, self.encode) {
-                Some(len) if len > 0 => self.over_links(n, len),
+                Some(len) if len > 0 => self.hand_to_links(n, len),
                 _ => self.counters.one(Counter::Uncrossed),
             }
         }
@@ -298,16 +303,42 @@ impl Router<'_> {
         }
         self.end_run();
         match emit::again(b"", line, self.encode) {
-            Some(len) => self.over_links(n, len),
+            Some(len) => self.hand_to_links(n, len),
             None => self.counters.one(Counter::Uncrossed),
         }
     }
 
     /// Hands the first `len` octets of the encode buffer to every link but `from`.
-    pub(super) fn over_links(&mut self, from: u32, len: usize) {
+    pub(super) fn hand_to_links(&mut self, from: u32, len: usize) {
         for i in 0..self.clacks.links.len() {
             let to = self.clacks.links[i];
             if to != from && self.stations[to].lives() {
+                let _ = self.post(to, len, Class::Certain);
+            }
+        }
+    }
+
+    /// As [`Router::forward`], of what adds to a value: a link that is yet to be told that value
+    /// gets the sum, and must not add to it once more.
+    pub(super) fn forward_count(&mut self, n: u32, name: &str, line: &[u8]) {
+        if self.clacks.links.is_empty() {
+            return;
+        }
+        self.end_run();
+        match emit::again(b"", line, self.encode) {
+            Some(len) => self.hand_count_to_links(n, name, len),
+            None => self.counters.one(Counter::Uncrossed),
+        }
+    }
+
+    fn hand_count_to_links(&mut self, from: u32, name: &str, len: usize) {
+        let mut spare = [0; MAX_NAME];
+        let can_be_told = emit::can_be_set(name::from_bus(name, &mut spare));
+        for i in 0..self.clacks.links.len() {
+            let to = self.clacks.links[i];
+            let own = &self.stations[to].clacks;
+            let is_listed = matches!(own.list, Some(List::Store | List::Reply)) && name > own.cursor.as_str();
+            if to != from && self.stations[to].lives() && !(is_listed && can_be_told) {
                 let _ = self.post(to, len, Class::Certain);
             }
         }
@@ -333,7 +364,7 @@ impl Router<'_> {
             return;
         }
         match Wording::Clacks.letter(self.here(), l, raw, 0, 0, self.encode) {
-            Some(len) if len > 0 => self.over_links(n, len),
+            Some(len) if len > 0 => self.hand_to_links(n, len),
             _ => self.counters.one(Counter::Uncrossed),
         }
     }
@@ -363,7 +394,8 @@ impl Router<'_> {
             _ => return,
         };
         match len {
-            Some(len) if len > 0 => self.over_links(n, len),
+            Some(len) if len > 0 && s.op == StoreOp::Add => self.hand_count_to_links(n, s.name, len),
+            Some(len) if len > 0 => self.hand_to_links(n, len),
             _ => self.counters.one(Counter::Uncrossed),
         }
     }

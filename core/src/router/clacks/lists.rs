@@ -1,7 +1,8 @@
 //! Lists in one piece, however long (sections 8.4, 8.5 and 12.2 of `wire/clacks.md`).
 //!
-//! Owns: that a list is written as its reader takes it, never more than [`ROOM`] octets ahead,
-//! and that a client's next line is heard behind its end. Rows that come and go meanwhile are
+//! Owns: that a list is written as its reader takes it, never more than [`ROOM`] octets ahead, and
+//! however fast that is goes on once a round, so that the shell hears others in between; and
+//! that a client's next line is heard behind its end. Rows that come and go meanwhile are
 //! shown or not; all that are there from its beginning to its end are shown once.
 
 use super::super::Router;
@@ -42,8 +43,31 @@ impl Router<'_> {
         self.list_on(n);
     }
 
+    /// Goes on with it, unless it has had its share of this round: then when the shell comes
+    /// back from whatever else there is.
+    pub(super) fn list_in_turn(&mut self, n: u32) {
+        let round = self.clacks.round;
+        if core::mem::replace(&mut self.stations[n].clacks.listed, round) == round {
+            self.clacks.lists_wait = true;
+            return;
+        }
+        self.list_on(n);
+    }
+
+    /// The shell has come back: lists that wait go on.
+    pub(super) fn lists_due(&mut self) {
+        if !core::mem::take(&mut self.clacks.lists_wait) {
+            return;
+        }
+        for n in 1..=self.stations.made() {
+            if self.stations[n].clacks.list.is_some() {
+                self.stations.enqueue(n);
+            }
+        }
+    }
+
     /// As much more of it as there is room for.
-    pub(super) fn list_on(&mut self, n: u32) {
+    fn list_on(&mut self, n: u32) {
         for _ in 0..ROWS {
             let st = &self.stations[n];
             let Some(list) = st.clacks.list.filter(|_| st.lives()) else { return };

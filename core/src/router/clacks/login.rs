@@ -62,9 +62,9 @@ impl Router<'_> {
 
     /// What the client is called, for people.
     pub(super) fn call(&mut self, n: u32, name: &[u8]) {
-        self.hear_root(n, name);
+        let parts = self.hear_root(n, name);
         let mut text = heapless::String::<MAX_STATION_NAME, u8>::new();
-        'all: for chunk in name.utf8_chunks() {
+        'all: for chunk in parts.iter().flat_map(|part| part.utf8_chunks()) {
             let odd = chunk.invalid().iter().map(|_| '?');
             for c in chunk.valid().chars().chain(odd) {
                 let c = if c == ';' || c.is_control() { '_' } else { c };

@@ -75,6 +75,8 @@ pub(crate) struct Own {
     offset: i64,
     /// What is being listed for it, and the last row that it has.
     pub(crate) list: Option<List>,
+    /// In which round of writing it last went on.
+    listed: u32,
     cursor: heapless::String<MAX_NAME, u8>,
 }
 
@@ -93,6 +95,7 @@ impl Own {
         pinged: Instant::ZERO,
         offset: 0,
         list: None,
+        listed: 0,
         cursor: heapless::String::new(),
     };
 }
@@ -170,6 +173,10 @@ pub(crate) struct Node {
     next_sweep: Instant,
     /// When the node is to stop, and who said so.
     stop: Option<(Instant, StationId)>,
+    /// Number of the round of writing: from the first that is wanted of the shell to the last.
+    round: u32,
+    /// A list would go on, but has had its share of this round.
+    lists_wait: bool,
 }
 
 impl Node {
@@ -190,6 +197,8 @@ impl Node {
             sweep: None,
             next_sweep: Instant::ZERO,
             stop: None,
+            round: 1,
+            lists_wait: false,
         }
     }
 

@@ -66,7 +66,7 @@ impl Router<'_> {
 
     fn forward_flags(&mut self, n: u32, flags: Flags, text: &[u8]) {
         if let Some(len) = emit::forwarded(flags, text, self.encode) {
-            self.over_links(n, len);
+            self.hand_to_links(n, len);
         }
     }
 

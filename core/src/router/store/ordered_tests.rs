@@ -405,7 +405,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
     let [first, second] = &mut memories;
     let settings = StoreSettings { seed: seed as u32, ..SETTINGS };
     let mut s = FixedStore::new(first.parts(), settings).unwrap();
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         s = s.without_order();
     }
     let mut spare = Some(second);
@@ -577,7 +577,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
 #[test]
 fn agrees_with_a_plain_map() {
     let mut done = [0; 5];
-    for seed in 1..=60 {
+    for seed in 1..=35 {
         let now = against_model::<96, 1024>(seed, 1500);
         done = std::array::from_fn(|i| done[i] + now[i]);
         against_model::<20, 40>(seed, 1000);

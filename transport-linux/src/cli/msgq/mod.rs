@@ -44,12 +44,15 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         Command::Declare(_) => cannot("declare", "no mail waits on it"),
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
+        Command::Monitor(_) => super::clacks::only_here(global),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
         | Command::Store(_)
+        | Command::ImportClacks(_)
+        | Command::ImportClacksConfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
     }

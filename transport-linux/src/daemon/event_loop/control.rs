@@ -12,6 +12,7 @@ use crate::config::{Config, Limits};
 use crate::daemon::gate::rights;
 use crate::daemon::listener::{Door, tls};
 use crate::daemon::load;
+use crate::daemon::master::Master;
 use crate::daemon::memory::longest_frame;
 use crate::daemon::metrics::{Row, Snapshot};
 use crate::daemon::sign_in::SignIns;
@@ -134,7 +135,6 @@ impl EventLoop<'_> {
     /// nothing.
     fn take_config(&mut self, config: Config) -> Result<String, String> {
         let users = self.users.prepare(&config)?;
-        let master = self.prepare_master(&config)?;
         let started = self.source.started();
         let mut settings = self.settings;
         apply(&mut settings, &config, longest_frame(started));
@@ -161,7 +161,7 @@ impl EventLoop<'_> {
         let rest = load::needs_restart(started, &config);
         self.limits = Limits { stations, ..config.limits };
         self.reload_sign_ins();
-        self.take_master(self.now, master);
+        self.take_master(self.now, Master::new(&config.clacks.master, self.now));
         Ok(rest)
     }
 

@@ -23,7 +23,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::{debug, info, warn};
 
 use super::{EventLoop, READ};
-use crate::config::{Config, HostPort, MasterAddress};
+use crate::config::{HostPort, MasterAddress};
 use crate::daemon::connection::{Connection, Got, Kind};
 use crate::daemon::master::{
     ADDRESSES, CONNECT_WITHIN, Dial, HANDSHAKE_WITHIN, LOOK_UP_WITHIN, Master, State, Station, Why,
@@ -49,12 +49,14 @@ type Found = (u64, Result<Vec<SocketAddr>, String>);
 pub(super) struct LookUps {
     answer: SyncSender<Found>,
     answers: Receiver<Found>,
+    /// Of the last one. Also a master that another one has taken the place of may be answered.
+    number: u64,
 }
 
 impl LookUps {
     pub(super) fn new() -> Self {
-        let (answer, answers) = sync_channel(1);
-        LookUps { answer, answers }
+        let (answer, answers) = sync_channel(8);
+        LookUps { answer, answers, number: 0 }
     }
 }
 
@@ -80,14 +82,18 @@ impl EventLoop<'_> {
         if master.is_due(now) {
             return self.dial(now);
         }
-        let (late, what) = match &master.state {
-            State::LookingUp { until, .. } => (*until <= now, "its name was not found in time"),
-            State::Connecting(dial) => (dial.until <= now, "it did not answer in time"),
-            State::Shaking(dial) => (dial.until <= now, "its TLS handshake took too long"),
-            State::Waiting | State::Station(_) => (false, ""),
-        };
-        if late {
-            self.dial_failed(now, Why::failed("late", what));
+        match &mut master.state {
+            State::LookingUp { until, .. } if *until <= now => {
+                self.dial_failed(now, Why::failed("late", "its name was not found in time"));
+            }
+            State::Connecting(dial) if dial.until <= now => {
+                let others = std::mem::take(&mut dial.others);
+                self.address_failed(now, others, &io::Error::new(io::ErrorKind::TimedOut, "it did not answer in time"));
+            }
+            State::Shaking(dial) if dial.until <= now => {
+                self.dial_failed(now, Why::failed("late", "its TLS handshake took too long"));
+            }
+            _ => {}
         }
     }
 
@@ -110,14 +116,14 @@ impl EventLoop<'_> {
     /// Asks for addresses in a thread.
     fn look_up(&mut self, now: Instant, at: HostPort) {
         let Some(master) = &mut self.master else { return };
-        master.number += 1;
-        let number = master.number;
+        self.look_ups.number += 1;
+        let number = self.look_ups.number;
         master.state = State::LookingUp { number, until: now + LOOK_UP_WITHIN };
         let (answer, waker) = (self.look_ups.answer.clone(), self.waker.clone());
         let thread = std::thread::Builder::new().name("chappe-look-up".into()).spawn(move || {
             let found = (at.host.as_str(), at.port).to_socket_addrs();
             let found = found.map(Iterator::collect).map_err(|e| format!("the host {:?} is not known: {e}", at.host));
-            // Full: an older answer waits there, which is thrown away; this one is late as well.
+            // Full: so many answers wait that nobody listens. The attempt will be found to be late.
             let _ = answer.try_send((number, found));
             let _ = waker.wake();
         });
@@ -179,6 +185,10 @@ impl EventLoop<'_> {
 
     /// One address was no good; there may be others.
     fn address_failed(&mut self, now: Instant, mut others: Vec<SocketAddr>, why: &io::Error) {
+        if let Some(master) = &mut self.master {
+            // The one before is closed now, and not when the next one has been found.
+            master.state = State::Waiting;
+        }
         if others.is_empty() {
             let why = Why::failed("connect", format!("it cannot be reached: {why}"));
             return self.dial_failed(now, why);
@@ -429,12 +439,7 @@ impl EventLoop<'_> {
         (stage.is_some_and(|stage| stage != LinkStage::Opening), stage == Some(LinkStage::Synced))
     }
 
-    /// What a configuration says about the master, read again and not yet gone by.
-    pub(super) fn prepare_master(&self, config: &Config) -> Result<Option<Master>, String> {
-        Master::new(&config.clacks.master, self.now)
-    }
-
-    /// It is gone by from here on. A link to the same place stays.
+    /// What a configuration says that has been read again. A link to the same place stays.
     pub(super) fn take_master(&mut self, now: Instant, fresh: Option<Master>) {
         let same = matches!((&self.master, &fresh), (Some(a), Some(b)) if a.address == b.address);
         match (&mut self.master, fresh) {

@@ -540,6 +540,9 @@ impl<'s> EventLoop<'s> {
                 self.ready.push(id);
             }
         }
+        if connection.cut {
+            return self.throw_away(now, id);
+        }
         let mut pieces = heapless::Vec::<IoSlice<'_>, PIECES>::new();
         let mut is_whole = true;
         for piece in self.router.output(id) {
@@ -571,8 +574,27 @@ impl<'s> EventLoop<'s> {
                 self.router.sent(now, id, n);
                 trace!(event = "connection.blocked", station = id.number(), "it does not take all we have for it");
             }
+            Err(e) if self.about(id).0 == Dialect::Clacks => self.hear_out(now, id, &e),
             Err(e) => self.lose(now, id, &e.to_string()),
         }
+    }
+
+    /// Somebody takes nothing any more. Programs of Net::Clacks connect, say something and are
+    /// gone, before they were even greeted: what they have said counts, up to its end.
+    #[cold]
+    fn hear_out(&mut self, now: Instant, id: StationId, why: &io::Error) {
+        debug!(event = "connection.deaf", station = id.number(), detail = %why, "it is only heard from here on");
+        if let Some(Peer::Stream(connection)) = self.peers.get(id) {
+            connection.cut = true;
+        }
+        self.throw_away(now, id);
+        self.queue(id);
+    }
+
+    #[cold]
+    fn throw_away(&mut self, now: Instant, id: StationId) {
+        let all = self.router.output(id).map(|piece| piece.len()).sum();
+        self.router.sent(now, id, all);
     }
 
     fn write_datagrams(&mut self, now: Instant, id: StationId, listener: u16, to: SocketAddr) {
