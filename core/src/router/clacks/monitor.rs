@@ -17,7 +17,7 @@ impl Router<'_> {
     pub(super) fn show(&mut self, n: u32, command: &Command<'_>, line: &[u8]) {
         // whoever begins to look on is shown that first, and whoever ends it is not shown that
         match command {
-            Command::Monitor if self.may(n, command.need()) => self.monitor(n),
+            Command::Monitor if self.may(n, command.need()) && !self.clacks.monitors.is_full() => self.monitor(n),
             Command::Unmonitor if self.may(n, command.need()) => self.unmonitor(n),
             _ => {}
         }

@@ -9,7 +9,7 @@ use super::super::{Counter, Rights, Router};
 use super::List;
 #[cfg(feature = "durable")]
 use super::Pause;
-use crate::dialect::clacks::repr::Line;
+use crate::dialect::clacks::repr::{Line, Need};
 use crate::dialect::clacks::{emit, name, number, translate};
 use crate::limits::MAX_NAME;
 use crate::model::Code;
@@ -56,6 +56,11 @@ impl Router<'_> {
 
     pub(super) fn retrieve(&mut self, n: u32, key: &[u8]) {
         let mut spare = Name::new();
+        if self.may(n, Need::Read) && name::to_bus(key, &mut spare).is_none() {
+            // who asks waits for one of two answers
+            self.counters.one(Counter::ValuesMissed);
+            return self.say_line(n, &Line::NotRetrieved(key));
+        }
         let Some(name) = self.permitted(n, Rights::READ, key, &mut spare) else { return };
         let now = self.stamp_now();
         let Some(found) = self.store.get_mut().get(name, now, self.scratch) else {

@@ -63,7 +63,9 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
         | Command::HashPassword(_)
         | Command::Store(_)
         | Command::Completions { .. }
-        | Command::Man { .. } => Ok(()),
+        | Command::Man { .. }
+        | Command::ImportClacks(_)
+        | Command::ImportClacksConfig(_) => Ok(()),
     }
 }
 
