@@ -399,3 +399,103 @@ fn a_name_that_nobody_knows_and_a_port_where_nobody_is() {
         assert_eq!(client(&slave).ask("FLUSH 1"), "FLUSHED 1");
     }
 }
+
+#[test]
+fn a_password_that_takes_time_to_look_at_is_one_on_both_sides() {
+    let hash =
+        chappe_linux::password::hash(LINK.1.as_bytes(), chappe_linux::password::Cost { memory: 16 * 1024, passes: 2 })
+            .unwrap();
+    let hashed = |text: &str| text.replace("token = \"word-of-links\"", &format!("password_hash = \"{hash}\""));
+    let first = start_with(LINK.1, &hashed(&config("", "", "")));
+    let mut up = client(&first);
+    up.say("STORE before=1");
+    up.sync();
+    let text = hashed(&config("", &format!("address = \"{}\"", at(&first)), ""));
+    let mut slave = start_with(LINK.1, &text);
+    slave.event("link.synced");
+    let mut down = client(&slave);
+    assert_eq!(down.ask("RETRIEVE before"), "RETRIEVED before=1");
+    down.say("STORE after=1");
+    comes(&mut up, "after", Some("1"));
+    let mut slave = start_with("another word", &text);
+    assert_eq!(slave.event("link.refused")["reason"], "link_refused");
+}
+
+#[test]
+fn linked_daemons_end_when_they_are_told_to() {
+    for ends_first in ["slave", "master"] {
+        let mut first = master();
+        let mut second = slave(&first);
+        let (one, other) = if ends_first == "slave" { (&mut second, &mut first) } else { (&mut first, &mut second) };
+        let begun = Instant::now();
+        one.signal("TERM");
+        assert!(one.wait().success());
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(client(other).ask("FLUSH 1"), "FLUSHED 1");
+        other.signal("TERM");
+        assert!(other.wait().success());
+    }
+}
+
+/// More than any outbox, and more than one go: written as the other end takes it.
+#[test]
+fn many_values_cross_and_clients_are_served_meanwhile() {
+    let first = master();
+    let mut up = client(&first);
+    let value = "v".repeat(2000);
+    let mut lines = String::new();
+    for i in 0..20_000 {
+        lines.push_str(&format!("STORE key{i:05}={value}\r\n"));
+    }
+    up.write(lines.as_bytes());
+    up.sync();
+    let mut slave = links::slave_of(&at(&first));
+    slave.event("link.up");
+    let mut longest = Duration::ZERO;
+    let begun = Instant::now();
+    while slave.find("link.synced", Duration::from_millis(20)).is_none() {
+        let asked = Instant::now();
+        assert_eq!(up.ask("FLUSH 1"), "FLUSHED 1");
+        longest = longest.max(asked.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    let mut down = client(&slave);
+    for key in ["key00000", "key09999", "key19999"] {
+        assert_eq!(down.ask(&format!("RETRIEVE {key}")), format!("RETRIEVED {key}={value}"));
+    }
+    assert_eq!(down.keys().len(), 20_000);
+    // an empty master gets all of them back
+    let folder = kill(first);
+    let again = start_in(folder, &config("", "", "")).ok().unwrap();
+    slave.event("link.synced");
+    let mut up = client(&again);
+    comes(&mut up, "key19999", Some(&value));
+    assert_eq!(up.keys().len(), 20_000);
+}
+
+#[test]
+fn a_reload_in_the_middle_of_a_look_up_or_a_connect_counts() {
+    let first = master();
+    let door = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = format!("clackss://127.0.0.1:{}", door.local_addr().unwrap().port());
+    for before in ["clacks://no-such-host.invalid:1".to_owned(), format!("{mute}\"\ninsecure = true #")] {
+        let mut slave = start_with(LINK.1, &config("", &format!("address = \"{before}\""), ""));
+        slave.write_config(&config("", &format!("address = \"{}\"", at(&first)), ""));
+        slave.signal("HUP");
+        slave.event("link.synced");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(slave.find("link.down", Duration::ZERO).is_none());
+    }
+}
+
+#[test]
+fn who_cannot_be_believed_at_all_is_said_before_the_start() {
+    for (file, hint) in [("/nowhere.pem", "cannot be read"), ("/dev/null", "no PEM file")] {
+        let master = format!("address = \"clackss://127.0.0.1:1\"\nca_file = \"{file}\"");
+        let (status, text) =
+            start_in(links::folder(LINK.1), &config("", &master, "")).err().expect("it does not start");
+        assert_eq!(status.code(), Some(78), "{text}");
+        assert!(text.contains("clacks.master.ca_file") && text.contains(hint), "{text}");
+    }
+}
