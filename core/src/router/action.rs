@@ -64,8 +64,6 @@ reasons! {
     #[cfg(feature = "clacks")]
     LinkRefused "link_refused" Refused ClosedLinkRefused "the other server refuses this node's user, its password, or its right to link",
     #[cfg(feature = "clacks")]
-    LinkRights "link_rights" Refused ClosedLinkRights "the master is a user here who may not link",
-    #[cfg(feature = "clacks")]
     LinkLoop "link_loop" Refused ClosedLinkLoop "the master is this node itself, or one below it: links must be a tree",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
     NoMemory "no_memory" Full ClosedMemory "no memory for what it sent or was to be told",

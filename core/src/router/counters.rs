@@ -47,8 +47,6 @@ counters! {
     #[cfg(feature = "clacks")]
     ClosedLinkRefused "closed_link_refused" "Links to a server that refuses this node's user, its password, or its right to link",
     #[cfg(feature = "clacks")]
-    ClosedLinkRights "closed_link_rights" "Links to a master that is a user here who may not link",
-    #[cfg(feature = "clacks")]
     ClosedLinkLoop "closed_link_loop" "Links that led back to this node",
     ClosedSlow "closed_slow" "Stations closed because they did not read",
     ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame or for what they had to be told",

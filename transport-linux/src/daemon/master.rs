@@ -107,7 +107,6 @@ impl Why {
                 "it names a user that is not known here, or another password: both servers need the same user for links; \
                  add it to [[users]] here with the right \"link\"",
             ),
-            Reason::LinkRights => (true, "give that user the right \"link\" here (in [[users]]), for all names"),
             Reason::LinkLoop => {
                 (true, "set clacks.master.address to a server that is not below this one, or take it away")
             }
@@ -255,7 +254,7 @@ impl Master {
             }
             State::Station(station) => {
                 let stage = match station.stage {
-                    LinkStage::Opening => "logging in",
+                    LinkStage::Opening | LinkStage::Useless => "logging in",
                     LinkStage::Known => "linked",
                     LinkStage::Receiving => "linked, receiving its values",
                     LinkStage::Synced => "linked, in step",

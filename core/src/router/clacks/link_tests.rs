@@ -236,7 +236,7 @@ fn who_may_not_link_is_told_apart() {
     assert_eq!(ends(b"CLACKS x\r\nOVERHEAD F Login failed!\r\n"), (refused, "Login failed!".into()));
     assert_eq!(ends(b"CLACKS x\r\nOVERHEAD E permission_denied\r\n"), (refused, "permission_denied".into()));
     assert_eq!(ends(b"CLACKS x\r\nOVERHEAD E full \x1b[2J\xff\r\n"), (None, "full ?[2J?".into()));
-    assert_eq!(ends(b"OVERHEAD A b3RoZXI=:d29yZA==\r\n").0, Some(Reason::LinkRights));
+    assert_eq!(ends(b"OVERHEAD A b3RoZXI=:d29yZA==\r\n").0, None, "it may stay, and is of no use");
     assert_eq!(ends(b"OVERHEAD A bGluaw==:d3Jvbmc=\r\n").0, Some(Reason::Credentials));
 }
 
@@ -294,4 +294,26 @@ fn what_is_counted_in_a_sync_counts_once() {
     assert_eq!(adds, ["INCREMENT k000"]);
     let value = |key: &str| told.lines().find_map(|line| line.split_once(&*std::format!(" U {key}=")).map(|(_, v)| v));
     assert_eq!((value("k000"), value("k598"), value("k599")), (Some("1"), Some("-2"), Some("2")));
+}
+
+#[test]
+fn only_its_own_word_ends_a_link() {
+    for others in ["OVERHEAD GF x", "OVERHEAD FI 1", "OVERHEAD FG x"] {
+        for welcome in ["", "OVERHEAD O Welcome!\r\n"] {
+            let mut nodes = Nodes::new(1);
+            let up = nodes.admit(0, Role::Master);
+            nodes.hear(0, up, std::format!("{welcome}{others}\r\n").as_bytes());
+            nodes.hear(0, up, LINK);
+            nodes.hear(0, up, std::format!("{others}\r\n").as_bytes());
+            assert_eq!(nodes.all[0].link_stage(up), Some(LinkStage::Known), "{others}");
+        }
+    }
+    let mut nodes = Nodes::new(1);
+    let up = nodes.admit(0, Role::Master);
+    nodes.hear(0, up, LINK);
+    nodes.hear(0, up, b"OVERHEAD O Welcome!\r\nOVERHEAD F x\r\n");
+    assert_eq!(nodes.all[0].link_stage(up), Some(LinkStage::Known), "it has let us in before");
+    let other = nodes.admit(0, Role::Master);
+    nodes.hear(0, other, b"OVERHEAD A b3RoZXI=:d29yZA==\r\n");
+    assert_eq!(nodes.all[0].link_stage(other), Some(LinkStage::Useless));
 }

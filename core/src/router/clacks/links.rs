@@ -14,7 +14,7 @@ use super::super::store::{Applied, Entry};
 use super::super::{Counter, Reason, Rights, Router};
 use super::{List, MASTER_SAID, Pause, Place, stamp, time};
 use crate::dialect::clacks::overhead::Flags;
-use crate::dialect::clacks::repr::{Command, KeySync, Line, Overhead};
+use crate::dialect::clacks::repr::{Command, KeySync, Line, Need, Overhead};
 use crate::dialect::clacks::{AS_MASTER, GREETING, emit, name};
 use crate::dialect::{Dialect, Wording};
 use crate::id::StationId;
@@ -37,6 +37,9 @@ const SENDING: u32 = 10;
 pub enum Stage {
     /// It has not said who it is.
     Opening,
+    /// It has said to be a user who may not link: neither its values nor its lock count (section
+    /// 12.2).
+    Useless,
     /// It has; nothing is known of its values.
     Known,
     /// It is sending its values.
@@ -52,6 +55,7 @@ impl Router<'_> {
         let st = &self.stations[n];
         match st.clacks.place {
             Place::Master if st.life == Life::New => Some(Stage::Opening),
+            Place::Master if !self.may(n, Need::Interclacks) => Some(Stage::Useless),
             Place::Master if self.clacks.lock == n => Some(Stage::Receiving),
             Place::Master if self.clacks.synced == n => Some(Stage::Synced),
             Place::Master => Some(Stage::Known),
@@ -96,19 +100,23 @@ impl Router<'_> {
     }
 
     /// Whether the other end of a link means that it does not know us, or does not let us link.
+    /// It says one of the two, once; what comes behind that is somebody else's word, which an
+    /// original passes on (weak point 2).
     pub(super) fn is_refused_by_link(&mut self, n: u32, o: &Overhead<'_>) -> bool {
-        let st = &self.stations[n];
+        let st = &mut self.stations[n];
         let (is_master, is_new) = (st.clacks.place == Place::Master, st.life == Life::New);
         let flags = Flags::of(o.flags);
-        if st.clacks.place == Place::Client || flags.has(b'A') || !(flags.has(b'F') || flags.has(b'E')) {
+        if st.clacks.place == Place::Client || flags.has(b'A') || flags.has(b'G') || flags.has(b'I') {
             return false;
         }
-        if is_master {
+        let is_welcome = st.clacks.welcome;
+        st.clacks.welcome |= flags.has(b'O');
+        if is_master && (flags.has(b'E') || !is_welcome && flags.has(b'F')) {
             self.clacks.master_said.clear();
             keep_words(&mut self.clacks.master_said, o.text);
         }
-        // all that we want before it says who it is, is to be its link
-        flags.has(b'F') && !flags.has(b'G') || is_master && is_new && o.text == b"permission_denied"
+        // all that we want of it before it says who it is, is to be its link
+        !is_welcome && flags.has(b'F') || is_master && is_new && flags.has(b'E') && o.text == b"permission_denied"
     }
 
     /// The server that all links here lead up to; 0: unknown.
@@ -188,6 +196,7 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         st.heard = now;
         st.clacks.place = Place::Link;
+        st.clacks.welcome = false;
         st.clacks.no_ping = false;
         st.clacks.pinged = now;
         let len = emit::greeting(&self.masters_greeting(), self.encode);

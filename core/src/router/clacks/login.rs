@@ -110,10 +110,6 @@ impl Router<'_> {
 
     fn logged_in(&mut self, n: u32, grant: Grant) {
         let may_link = grant.rights.has(Rights::LINK) && !grant.restricted;
-        if self.stations[n].clacks.place == Place::Master && !may_link {
-            // nothing that it says would be obeyed
-            return self.doom(n, Reason::LinkRights);
-        }
         let st = &mut self.stations[n];
         st.grant = grant;
         let is_new = st.life == Life::New;

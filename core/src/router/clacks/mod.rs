@@ -58,6 +58,8 @@ pub(crate) struct Own {
     /// What anybody may do at the listener that it came from.
     base: super::Grant,
     place: Place,
+    /// It has let us in, as the other end of a link.
+    welcome: bool,
     /// It wants its silence not to count.
     no_ping: bool,
     monitors: bool,
@@ -85,6 +87,7 @@ impl Own {
         peer: None,
         base: super::Grant { rights: Rights::NONE, restricted: false, number: 0 },
         place: Place::Client,
+        welcome: false,
         no_ping: false,
         monitors: false,
         again: false,

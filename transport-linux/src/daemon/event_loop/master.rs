@@ -351,12 +351,15 @@ impl EventLoop<'_> {
     }
 
     /// Looks how far the link has come. Once a turn.
-    pub(super) fn watch_master(&mut self) {
+    pub(super) fn watch_master(&mut self, now: Instant) {
         let Some(Master { state: State::Station(station), .. }) = &self.master else { return };
         let before = *station;
         let Some(stage) = self.router.link_stage(before.id) else { return };
         if stage == before.stage {
             return;
+        }
+        if stage == LinkStage::Useless {
+            return self.drop_useless(now, before.id);
         }
         let Some(master) = &mut self.master else { return };
         master.state = State::Station(Station { stage, ..before });
@@ -371,6 +374,15 @@ impl EventLoop<'_> {
             master.works();
         }
         self.show_master();
+    }
+
+    /// It has logged in, and nothing that it says of values counts: whoever looks would take that
+    /// for a link.
+    #[cold]
+    fn drop_useless(&mut self, now: Instant, id: StationId) {
+        let advice = "give that user the right \"link\" here (in [[users]]), for all names";
+        self.link_lost(now, false, Why::refused("link_rights", "the master is a user here who may not link", advice));
+        self.lose(now, id, "the master is a user who may not link");
     }
 
     /// The router, or the transport, has lost a station: if it was the master's, that is told.

@@ -364,7 +364,7 @@ impl<'s> EventLoop<'s> {
                 self.router.tick(now);
             }
             self.take_stop(now);
-            self.watch_master();
+            self.watch_master(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
