@@ -1,4 +1,5 @@
-//! One connection's TLS: records to bytes and bytes to records.
+//! One connection's TLS: records to bytes and bytes to records, for those who connect and for
+//! the one master that this daemon connects to.
 //!
 //! Owns: the state of rustls, a record that has not come whole, and records that the kernel
 //! has not taken. Owns no descriptor and no plain bytes: what is understood goes to the
@@ -23,9 +24,11 @@ use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
-use rustls::{AlertDescription, Error, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, CommonState, Error, ServerConfig};
 
 use super::connection::{Got, Written};
 use crate::tls::identity::About;
@@ -117,7 +120,7 @@ impl fmt::Display for Trouble {
 
 /// The TLS of one connection.
 pub(super) struct Secure {
-    session: UnbufferedServerConnection,
+    session: Session,
     /// What has come and is not understood yet.
     begun: Vec<u8>,
     sealed: Sealed,
@@ -128,6 +131,51 @@ pub(super) struct Secure {
     /// What came was no TLS. rustls keeps places in what it was given, so it must not be
     /// called again without that.
     is_broken: bool,
+}
+
+/// Which end of it we are.
+enum Session {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+impl Session {
+    fn common(&self) -> &CommonState {
+        match self {
+            Session::Server(session) => session,
+            Session::Client(session) => session,
+        }
+    }
+}
+
+/// The same words for both ends.
+macro_rules! either {
+    ($session:expr, $it:ident => $what:expr) => {
+        match $session {
+            Session::Server($it) => $what,
+            Session::Client($it) => $what,
+        }
+    };
+}
+
+/// What rustls says to records.
+trait Records {
+    type Data;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Records for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(bytes)
+    }
+}
+
+impl Records for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(bytes)
+    }
 }
 
 impl fmt::Debug for Secure {
@@ -159,7 +207,7 @@ impl Sealed {
     }
 
     /// Something of rustls' own.
-    fn add(&mut self, mut message: EncodeTlsData<'_, ServerConnectionData>) {
+    fn add<Data>(&mut self, mut message: EncodeTlsData<'_, Data>) {
         let start = self.bytes.len();
         if let Err(EncodeError::InsufficientSize(more)) = message.encode(&mut []) {
             self.bytes.resize(start + more.required_size, 0);
@@ -188,19 +236,25 @@ impl Secure {
     /// A connection that has just come.
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Secure, Error> {
         let session = UnbufferedServerConnection::new(config.clone())?;
-        Ok(Secure {
-            session,
-            begun: Vec::new(),
-            sealed: Sealed::default(),
-            is_new: true,
-            over: false,
-            is_broken: false,
-        })
+        Ok(Secure::begin(Session::Server(session), true))
+    }
+
+    /// A connection to a server that has to prove to be `name`. What is said first is to be
+    /// written by [`Secure::push`].
+    pub(super) fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Secure, Error> {
+        let session = UnbufferedClientConnection::new(config.clone(), name)?;
+        let mut secure = Secure::begin(Session::Client(session), false);
+        secure.understand(&mut [], &mut [])?;
+        Ok(secure)
+    }
+
+    fn begin(session: Session, is_new: bool) -> Secure {
+        Secure { session, begun: Vec::new(), sealed: Sealed::default(), is_new, over: false, is_broken: false }
     }
 
     /// Whether nothing can be said yet.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.session.is_handshaking()
+        self.session.common().is_handshaking()
     }
 
     /// Whether there are records that the kernel has not taken.
@@ -215,14 +269,14 @@ impl Secure {
 
     /// Version and cipher, for the log.
     pub(super) fn about(&self) -> String {
-        let version = self.session.protocol_version().map_or("?".into(), |v| format!("{v:?}"));
-        let suite = self.session.negotiated_cipher_suite().map_or("?".into(), |s| format!("{:?}", s.suite()));
+        let version = self.session.common().protocol_version().map_or("?".into(), |v| format!("{v:?}"));
+        let suite = self.session.common().negotiated_cipher_suite().map_or("?".into(), |s| format!("{:?}", s.suite()));
         format!("{version} {suite}")
     }
 
     /// The certificate that the peer has shown, which rustls has found good.
     pub(super) fn certificate(&self) -> Option<About> {
-        self.session.peer_certificates()?.first().map(|der| About::of(der))
+        self.session.common().peer_certificates()?.first().map(|der| About::of(der))
     }
 
     /// Reads once, at most `room` octets, and puts what they say into `out`. What is to be
@@ -278,34 +332,8 @@ impl Secure {
 
     /// Returns how much of `bytes` is done with, and how many plain octets are in `out`.
     fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
-        let (mut used, mut n) = (0, 0);
-        loop {
-            let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut bytes[used..]);
-            let mut is_done = false;
-            match state? {
-                ConnectionState::ReadTraffic(mut traffic) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record?;
-                        discard += record.discard;
-                        let place = out.get_mut(n..n + record.payload.len());
-                        // Plain octets are never more than encrypted ones.
-                        place.ok_or(Error::General("a record grew".into()))?.copy_from_slice(record.payload);
-                        n += record.payload.len();
-                    }
-                }
-                ConnectionState::EncodeTlsData(message) => self.sealed.add(message),
-                // It stands behind what was made before it, and is written in that order.
-                ConnectionState::TransmitTlsData(message) => message.done(),
-                ConnectionState::PeerClosed => self.over = true,
-                // Nothing of this kind is offered.
-                ConnectionState::ReadEarlyData(_) => return Err(Error::General("early data".into())),
-                _ => is_done = true,
-            }
-            used += discard;
-            if is_done {
-                return Ok((used, n));
-            }
-        }
+        let Secure { session, sealed, over, .. } = self;
+        either!(session, session => understand(session, sealed, over, bytes, out))
     }
 
     /// What came was no TLS: nothing but what rustls has to say to that follows.
@@ -314,10 +342,17 @@ impl Secure {
         self.is_broken = true;
         // As long as it has something to say it looks at nothing else, so that it may be called
         // without what it was looking at.
-        while self.session.wants_write() {
-            match self.session.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(message)) => self.sealed.add(message),
-                _ => return,
+        let Secure { session, sealed, .. } = self;
+        while session.common().wants_write() {
+            let goes_on = either!(session, session => match session.process(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(message)) => {
+                    sealed.add(message);
+                    true
+                }
+                _ => false,
+            });
+            if !goes_on {
+                return;
             }
         }
     }
@@ -379,12 +414,17 @@ impl Secure {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut self.begun);
-        let len = match state.map_err(io::Error::other)? {
-            ConnectionState::WriteTraffic(mut traffic) => traffic.encrypt(plain, room).map_err(io::Error::other)?,
-            // Everything that has come was understood when it came.
-            other => return Err(io::Error::other(format!("TLS is not ready to write: {other:?}"))),
-        };
+        let begun = &mut self.begun;
+        let (discard, len) = either!(&mut self.session, session => {
+            let UnbufferedStatus { discard, state } = session.process(begun);
+            match state.map_err(io::Error::other)? {
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    (discard, traffic.encrypt(plain, room).map_err(io::Error::other)?)
+                }
+                // Everything that has come was understood when it came.
+                other => return Err(io::Error::other(format!("TLS is not ready to write: {other:?}"))),
+            }
+        });
         self.begun.drain(..discard);
         Ok(len)
     }
@@ -402,16 +442,56 @@ impl Secure {
 
     /// Says that nothing more will come, if there is room for it.
     pub(super) fn say_end(&mut self, mut file: &File) {
-        if self.push(file).is_ok_and(|(_, is_done)| is_done)
-            && !self.is_handshaking()
-            && !self.is_broken
-            && let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-                self.session.process_tls_records(&mut self.begun).state
-        {
-            let mut record = [0; 128];
-            if let Ok(n) = traffic.queue_close_notify(&mut record) {
-                let _ = file.write(&record[..n]);
+        if !self.push(file).is_ok_and(|(_, is_done)| is_done) || self.is_handshaking() || self.is_broken {
+            return;
+        }
+        let mut record = [0; 128];
+        let begun = &mut self.begun;
+        let len = either!(&mut self.session, session => match session.process(begun).state {
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(&mut record).ok(),
+            _ => None,
+        });
+        if let Some(n) = len {
+            let _ = file.write(&record[..n]);
+        }
+    }
+}
+
+/// Returns how much of `bytes` is done with, and how many plain octets are in `out`. `over`: the
+/// peer has said that nothing more will come.
+fn understand<S: Records>(
+    session: &mut S,
+    sealed: &mut Sealed,
+    over: &mut bool,
+    bytes: &mut [u8],
+    out: &mut [u8],
+) -> Result<(usize, usize), Error> {
+    let (mut used, mut n) = (0, 0);
+    loop {
+        let UnbufferedStatus { mut discard, state } = session.process(&mut bytes[used..]);
+        let mut is_done = false;
+        match state? {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    discard += record.discard;
+                    let place = out.get_mut(n..n + record.payload.len());
+                    // Plain octets are never more than encrypted ones.
+                    place.ok_or(Error::General("a record grew".into()))?.copy_from_slice(record.payload);
+                    n += record.payload.len();
+                }
             }
+            ConnectionState::EncodeTlsData(message) => sealed.add(message),
+            // It stands behind what was made before it, and is written in that order.
+            ConnectionState::TransmitTlsData(message) => message.done(),
+            ConnectionState::PeerClosed => *over = true,
+            // Nothing of this kind is offered.
+            ConnectionState::ReadEarlyData(_) => return Err(Error::General("early data".into())),
+            _ => is_done = true,
+        }
+        used += discard;
+        if is_done {
+            return Ok((used, n));
         }
     }
 }
