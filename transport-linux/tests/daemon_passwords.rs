@@ -52,6 +52,12 @@ fn from(daemon: &Daemon, address: [u8; 4]) -> Station {
     Station::new(Stream::Tcp(TcpStream::from(socket)))
 }
 
+fn resident(daemon: &Daemon) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = text.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
 /// Nothing that anybody gave as a name or a secret is in the log.
 fn is_discreet(daemon: &mut Daemon) {
     let log = format!("{:?}", daemon.seen());
@@ -252,6 +258,49 @@ fn who_leaves_before_the_answer_costs_nothing() {
     until("nobody waits", || count("chappe_passwords_waiting") == 0);
     let looked = count("chappe_passwords_wrong_total");
     assert!(looked < 5, "{looked} of them were looked at");
+}
+
+/// Who waits for the answer to a password is nobody yet, and gets no more memory than that.
+#[test]
+fn who_waits_for_an_answer_holds_little_memory() {
+    // Long, but in little memory: what is measured is the rest.
+    let long = Cost { memory: 64, passes: 16384 };
+    let authority = support::tls::Authority::new();
+    let listeners = support::tls::listeners(&authority.server().toml(""));
+    let more = "[limits]\nhello_within_ms = 60000\n";
+    let mut daemon = Daemon::start(&format!("{more}{METRICS}{}{listeners}", users(long)));
+    let count = counters(&mut daemon);
+    let mut bytes = frame(hello("anna", "guess"));
+    bytes.extend(PING.repeat(15_000));
+    let config = support::tls::client(&authority.root, &support::tls::TLS13);
+    for kind in ["tcp", "tls"] {
+        let before = resident(&daemon);
+        let mut all = Vec::new();
+        for n in 0..150 {
+            let mut station = match kind {
+                "tls" => support::tls::connect(&daemon, &config).unwrap(),
+                _ => from(&daemon, [127, 0, 6, n]),
+            };
+            station.write(&bytes).unwrap();
+            all.push(station);
+        }
+        until("they wait", || count("chappe_passwords_waiting") >= 149);
+        let each = resident(&daemon).saturating_sub(before) / 150;
+        // A record is 16 KiB, and is understood as a whole.
+        let most = if kind == "tls" { 48 * 1024 } else { 16 * 1024 };
+        assert!(each < most, "{kind}: {each} octets for each");
+        for station in &all {
+            let stream = match &station.stream {
+                Stream::Tls(stream) => &stream.sock,
+                Stream::Tcp(stream) => stream,
+                _ => unreachable!(),
+            };
+            // Broken, so that nobody waits for their passwords any more.
+            socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(all);
+        until("all are gone", || count("chappe_connections") == 0);
+    }
 }
 
 #[test]

@@ -111,6 +111,8 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// Nothing has been read from it.
     pub(super) is_new: bool,
+    /// Its station has been let in.
+    pub(super) is_in: bool,
     /// Not to be read before it is known who it is: see `event_loop/sign_ins.rs`.
     pub(super) waits: bool,
     pub(super) kind: Kind,
@@ -128,6 +130,7 @@ impl Connection {
             ended: false,
             queued: false,
             is_new: true,
+            is_in: false,
             waits: false,
             kind,
             who: Who::STRANGER,
