@@ -128,6 +128,8 @@ pub(super) struct Secure {
     /// What came was no TLS. rustls keeps places in what it was given, so it must not be
     /// called again without that.
     is_broken: bool,
+    /// Why, if what came before that had to be heard first.
+    trouble: Option<Trouble>,
 }
 
 impl fmt::Debug for Secure {
@@ -195,6 +197,7 @@ impl Secure {
             is_new: true,
             over: false,
             is_broken: false,
+            trouble: None,
         })
     }
 
@@ -234,6 +237,9 @@ impl Secure {
         out: &mut [u8],
         desk: &mut Desk,
     ) -> Result<Got, Trouble> {
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         if self.over || self.is_broken {
             return Ok(Got::End);
         }
@@ -253,57 +259,69 @@ impl Secure {
         if std::mem::take(&mut self.is_new) && whole[0] != HANDSHAKE_RECORD {
             return Err(Trouble::NotTls);
         }
-        let (used, bytes) = match self.understand(whole, out) {
-            Ok(done) => done,
-            Err(error) => {
-                self.break_off();
-                return Err(error.into());
-            }
-        };
+        let (used, bytes, result) = self.understand(whole, out);
         let rest = &whole[used..];
-        if rest.len() > if self.is_handshaking() { HANDSHAKE } else { RECORD } {
+        let limit = if self.is_handshaking() { HANDSHAKE } else { RECORD };
+        let result = match result {
+            Ok(()) if rest.len() > limit && !self.over => Err(Trouble::TooLong),
+            other => other.map_err(Trouble::from),
+        };
+        if let Err(trouble) = result {
             self.break_off();
-            return Err(Trouble::TooLong);
-        }
-        if rest.is_empty() {
-            // An idle connection keeps no room for records.
+            if bytes == 0 {
+                return Err(trouble);
+            }
+            // What came before counts, as it would had it come alone.
+            self.trouble = Some(trouble);
+        } else if rest.is_empty() || self.over {
+            // An idle connection keeps no room for records. Behind the end nothing counts.
             self.begun = Vec::new();
         } else {
             self.begun.clear();
             self.begun.extend_from_slice(rest);
         }
         // One that is over has its end to be read, though no edge will tell.
-        Ok(Got::Bytes { n: bytes, took: n, of: if self.over { n } else { room } })
+        let of = if self.over || self.is_broken { n } else { room };
+        Ok(Got::Bytes { n: bytes, took: n, of })
     }
 
-    /// Returns how much of `bytes` is done with, and how many plain octets are in `out`.
-    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
+    /// Returns how much of `bytes` is done with, how many plain octets are in `out`, and
+    /// whether it was all TLS.
+    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> (usize, usize, Result<(), Error>) {
         let (mut used, mut n) = (0, 0);
         loop {
             let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut bytes[used..]);
             let mut is_done = false;
-            match state? {
-                ConnectionState::ReadTraffic(mut traffic) => {
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
-                        let record = record?;
+                        let record = match record {
+                            Ok(record) => record,
+                            Err(error) => return (used, n, Err(error)),
+                        };
                         discard += record.discard;
-                        let place = out.get_mut(n..n + record.payload.len());
                         // Plain octets are never more than encrypted ones.
-                        place.ok_or(Error::General("a record grew".into()))?.copy_from_slice(record.payload);
+                        let Some(place) = out.get_mut(n..n + record.payload.len()) else {
+                            return (used, n, Err(Error::General("a record grew".into())));
+                        };
+                        place.copy_from_slice(record.payload);
                         n += record.payload.len();
                     }
                 }
-                ConnectionState::EncodeTlsData(message) => self.sealed.add(message),
+                Ok(ConnectionState::EncodeTlsData(message)) => self.sealed.add(message),
                 // It stands behind what was made before it, and is written in that order.
-                ConnectionState::TransmitTlsData(message) => message.done(),
-                ConnectionState::PeerClosed => self.over = true,
+                Ok(ConnectionState::TransmitTlsData(message)) => message.done(),
+                Ok(ConnectionState::PeerClosed) => self.over = true,
                 // Nothing of this kind is offered.
-                ConnectionState::ReadEarlyData(_) => return Err(Error::General("early data".into())),
-                _ => is_done = true,
+                Ok(ConnectionState::ReadEarlyData(_)) => {
+                    return (used, n, Err(Error::General("early data".into())));
+                }
+                Ok(_) => is_done = true,
+                Err(error) => return (used, n, Err(error)),
             }
             used += discard;
             if is_done {
-                return Ok((used, n));
+                return (used, n, Ok(()));
             }
         }
     }
