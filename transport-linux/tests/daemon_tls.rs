@@ -239,6 +239,25 @@ fn a_new_certificate_is_taken_and_open_connections_go_on() {
     assert!(before.is_alive() && after.is_alive());
 }
 
+/// What strangers may do behind a certificate is not for strangers without one: whether a
+/// listener speaks TLS changes with a restart, and so does what it allows for that.
+#[test]
+fn what_holds_behind_tls_does_not_hold_before_it_is_spoken() {
+    let authority = Authority::new();
+    let users = "[[users]]\nname = \"anna\"\ntoken = \"token-of-anna\"\n";
+    let plain = "[[listeners]]\naddress = \"tcp://0.0.0.0:0\"\n";
+    let mut daemon = Daemon::start(&format!("{users}{plain}"));
+    let stranger =
+        |daemon: &mut Daemon| daemon.connect().hello_as(Hello { seq: 1, name: "stranger", ..Hello::default() });
+    assert_eq!(stranger(&mut daemon), Err(Code::BadCredentials));
+    let tls = authority.server().toml(&format!(", client_ca = \"{}\"", authority.file().display()));
+    daemon.write_config(&format!("{users}{plain}{tls}\nanonymous = [\"read\", \"write\"]\n"));
+    daemon.signal("HUP");
+    let reloaded = daemon.event("config.reloaded");
+    assert!(reloaded["needs_restart"].as_str().unwrap().contains("listeners"), "{reloaded}");
+    assert_eq!(stranger(&mut daemon), Err(Code::BadCredentials), "it does not speak TLS yet");
+}
+
 #[test]
 fn bad_files_are_named_with_their_key() {
     let authority = Authority::new();
