@@ -322,6 +322,22 @@ fn a_datagram_station_has_a_password_too() {
     assert_eq!(socket.recv(&mut heard).unwrap(), 4, "a pong");
 }
 
+/// Anybody can send datagrams that say to come from an address: who really comes from there,
+/// by a stream, does not wait for that.
+#[test]
+fn datagrams_from_an_address_slow_down_no_streams_from_there() {
+    let both = "[[listeners]]\naddress = \"udp://127.0.0.1:0\"\n[[listeners]]\naddress = \"tcp://127.0.0.1:0\"\n";
+    let mut daemon = Daemon::start(&format!("{METRICS}{}{both}", users(CHEAP)));
+    let count = counters(&mut daemon);
+    for _ in 0..12 {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&frame(hello("berta", "guess")), daemon.address("udp")).unwrap();
+    }
+    until("they are too many", || count("chappe_passwords_refused_total") > 0);
+    daemon.connect().hello_as(hello("anna", ANNA)).expect("welcome");
+    assert_eq!(daemon.event("sign_in.wrong")["from"], "127.0.0.1 (datagrams)");
+}
+
 #[test]
 fn bad_hashes_are_named_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();

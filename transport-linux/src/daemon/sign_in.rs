@@ -74,6 +74,10 @@ pub(super) enum Origin {
     V4(Ipv4Addr),
     /// The first 64 bits: within these one subscriber has as many addresses as he likes.
     V6([u8; 8]),
+    /// The same by datagrams, whose senders are who they say to be only if they want to: what
+    /// they do wrong must not be held against streams.
+    Datagrams4(Ipv4Addr),
+    Datagrams6([u8; 8]),
     /// A Unix socket, from this user of the system.
     User(u32),
     /// A serial line, or who cannot be known.
@@ -84,13 +88,28 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::V4(address) => address.fmt(f),
-            Origin::V6(network) => {
-                let mut octets = [0; 16];
-                octets[..8].copy_from_slice(network);
-                write!(f, "{}/64", Ipv6Addr::from(octets))
-            }
+            Origin::V6(network) => write!(f, "{}/64", first_of(network)),
+            Origin::Datagrams4(address) => write!(f, "{address} (datagrams)"),
+            Origin::Datagrams6(network) => write!(f, "{}/64 (datagrams)", first_of(network)),
             Origin::User(number) => write!(f, "user {number} of this machine"),
             Origin::Here => f.write_str("this machine"),
+        }
+    }
+}
+
+fn first_of(network: &[u8; 8]) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..8].copy_from_slice(network);
+    octets.into()
+}
+
+impl Origin {
+    /// Of a datagram that says to come from there.
+    pub(super) fn of_datagram(address: IpAddr) -> Origin {
+        match address.into() {
+            Origin::V4(address) => Origin::Datagrams4(address),
+            Origin::V6(network) => Origin::Datagrams6(network),
+            other => other,
         }
     }
 }

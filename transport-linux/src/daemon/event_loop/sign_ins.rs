@@ -56,7 +56,7 @@ impl EventLoop<'_> {
                 (_, Some(uid)) => Origin::User(uid),
                 (_, None) => Origin::Here,
             },
-            Peer::Datagram(_, address) => address.ip().into(),
+            Peer::Datagram(_, address) => Origin::of_datagram(address.ip()),
         })
     }
 
