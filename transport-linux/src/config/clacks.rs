@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::Step::Key;
 use super::check::{At, trim_token};
 use super::endpoint::HostPort;
-use super::{AbsolutePath, Config, ConfigError, Endpoint, Secret, blank};
+use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, User, blank};
 use crate::tls::{Files, Trust};
 
 /// What the original's library needs: it never pings more often.
@@ -160,7 +160,7 @@ impl MasterAddress {
 
 impl Clacks {
     /// What is worth a warning.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+    fn notes(&self) -> impl Iterator<Item = String> {
         let sparse = (self.ping_within_ms < SPARSEST_PINGS_MS).then(|| {
             format!(
                 "clacks.ping_within_ms: {} is below {SPARSEST_PINGS_MS}: the client library of Net::Clacks pings at most \
@@ -323,6 +323,19 @@ impl Config {
         self.clacks.master.address.is_some() || self.listeners.iter().any(|l| l.address.is_clacks())
     }
 
+    /// What is worth a warning about programs of Net::Clacks and linked servers.
+    pub(super) fn clacks_notes(&self) -> impl Iterator<Item = String> {
+        let name = &self.clacks.link_user;
+        let is_linked = |user: &User| user.name == *name && user.rights.contains(&Right::Link) && user.names.is_none();
+        let nobody = (!name.is_empty() && !self.users.iter().any(is_linked)).then(|| {
+            format!(
+                "clacks.link_user: no user `{name}` with the right link, for all names: a server of Net::Clacks on the other \
+                 end of a link, which has the same user and password, cannot log in here"
+            )
+        });
+        self.clacks.notes().chain(nobody)
+    }
+
     /// Checks what `[clacks]` demands of other keys.
     pub(super) fn check_clacks(&self, at: At<'_>) -> Result<(), ConfigError> {
         self.clacks.check(at)?;
@@ -437,7 +450,10 @@ mod tests {
         let printed = config.print();
         assert!(!printed.contains("sesame") && !format!("{config:?}").contains("sesame"), "{printed}");
         assert_eq!(parse(&printed).unwrap(), config);
-        assert_eq!(config.clacks.notes().count(), 1, "nobody checks who answers");
+        let notes: Vec<String> = config.clacks_notes().collect();
+        assert!(notes.len() == 2 && notes[0].contains("insecure") && notes[1].contains("no user `west`"), "{notes:?}");
+        let user = "[[users]]\nname = 'west'\ntoken = 'sesame open'\nrights = ['read', 'write', 'manage', 'link']\n";
+        assert_eq!(parse(&format!("{text}{user}")).unwrap().clacks_notes().count(), 1, "nobody checks who answers");
     }
 
     #[test]
