@@ -113,6 +113,8 @@ pub(super) struct Connection {
     pub(super) is_new: bool,
     /// It takes nothing any more, but what it has said is still heard.
     pub(super) cut: bool,
+    /// Its station has been let in.
+    pub(super) is_in: bool,
     /// Not to be read for now: see `event_loop/held.rs`.
     pub(super) waits: bool,
     pub(super) kind: Kind,
@@ -131,6 +133,7 @@ impl Connection {
             queued: false,
             is_new: true,
             cut: false,
+            is_in: false,
             waits: false,
             kind,
             who: Who::STRANGER,

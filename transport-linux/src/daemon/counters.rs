@@ -39,6 +39,7 @@ counters! {
     tls_failed "TLS handshakes that failed: no common version, no good certificate, garbage",
     tls_missing "connections without TLS to listeners that want it",
     tls_late "TLS handshakes that took too long",
+    tls_crowded "TLS handshakes that were ended because too many were under way",
     tls_ended "connections that ended in their TLS handshake",
     tls_broken "TLS connections that ended because what came was no good record",
     tls_unexpected "connections that began with TLS at listeners without it",

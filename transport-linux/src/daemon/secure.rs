@@ -43,6 +43,15 @@ pub(super) const HANDSHAKE: usize = 32 * 1024;
 /// Plain octets that are made into records at once: two full ones.
 pub(super) const CHUNK: usize = 32 * 1024;
 
+/// Octets read at once of who sends much that is no data, and for how many reads more. Each
+/// change of keys costs some microseconds for 27 octets; rustls ends who sends nothing else, but
+/// a little data in between would let 64 KiB of them take tens of milliseconds from everybody.
+const LEAN: usize = 2048;
+const LEAN_READS: u8 = 64;
+
+/// Octets around the data of a record, at most.
+const AROUND: usize = 32;
+
 /// Room for the records of a chunk: full ones, and what may come before them.
 const SEALED: usize = CHUNK + 4 * 1024;
 
@@ -126,11 +135,15 @@ pub(super) struct Secure {
     sealed: Sealed,
     /// Nothing has come yet.
     is_new: bool,
+    /// Reads that stay short, because there was little data in what came.
+    lean: u8,
     /// The peer has said that nothing more will come.
     over: bool,
     /// What came was no TLS. rustls keeps places in what it was given, so it must not be
     /// called again without that.
     is_broken: bool,
+    /// Why, if what came before that had to be heard first.
+    trouble: Option<Trouble>,
 }
 
 /// Which end of it we are.
@@ -232,6 +245,17 @@ impl Sealed {
     }
 }
 
+/// What became of octets that came.
+struct Understood {
+    /// So many are done with.
+    used: usize,
+    /// Octets of data that were in them, and records that held these.
+    plain: usize,
+    records: usize,
+    /// Whether it was all TLS.
+    result: Result<(), Error>,
+}
+
 impl Secure {
     /// A connection that has just come.
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Secure, Error> {
@@ -244,12 +268,21 @@ impl Secure {
     pub(super) fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Secure, Error> {
         let session = UnbufferedClientConnection::new(config.clone(), name)?;
         let mut secure = Secure::begin(Session::Client(session), false);
-        secure.understand(&mut [], &mut [])?;
+        secure.understand(&mut [], &mut []).result?;
         Ok(secure)
     }
 
     fn begin(session: Session, is_new: bool) -> Secure {
-        Secure { session, begun: Vec::new(), sealed: Sealed::default(), is_new, over: false, is_broken: false }
+        Secure {
+            session,
+            begun: Vec::new(),
+            sealed: Sealed::default(),
+            is_new,
+            lean: 0,
+            over: false,
+            is_broken: false,
+            trouble: None,
+        }
     }
 
     /// Whether nothing can be said yet.
@@ -288,10 +321,14 @@ impl Secure {
         out: &mut [u8],
         desk: &mut Desk,
     ) -> Result<Got, Trouble> {
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         if self.over || self.is_broken {
             return Ok(Got::End);
         }
         let have = self.begun.len();
+        let room = if self.lean > 0 { room.min(LEAN) } else { room };
         let room = room.min(desk.cipher.len().min(out.len()) - have);
         let cipher = &mut desk.cipher[..have + room];
         // Before anything else is touched: it fails often enough for want of something to read.
@@ -307,31 +344,39 @@ impl Secure {
         if std::mem::take(&mut self.is_new) && whole[0] != HANDSHAKE_RECORD {
             return Err(Trouble::NotTls);
         }
-        let (used, bytes) = match self.understand(whole, out) {
-            Ok(done) => done,
-            Err(error) => {
-                self.break_off();
-                return Err(error.into());
-            }
+        let was_handshaking = self.is_handshaking();
+        let Understood { used, plain: bytes, records, result } = self.understand(whole, out);
+        self.lean = match was_handshaking {
+            false if used > bytes + records * AROUND => LEAN_READS,
+            _ => self.lean.saturating_sub(1),
         };
         let rest = &whole[used..];
-        if rest.len() > if self.is_handshaking() { HANDSHAKE } else { RECORD } {
+        let limit = if self.is_handshaking() { HANDSHAKE } else { RECORD };
+        let result = match result {
+            Ok(()) if rest.len() > limit && !self.over => Err(Trouble::TooLong),
+            other => other.map_err(Trouble::from),
+        };
+        if let Err(trouble) = result {
             self.break_off();
-            return Err(Trouble::TooLong);
-        }
-        if rest.is_empty() {
-            // An idle connection keeps no room for records.
+            if bytes == 0 {
+                return Err(trouble);
+            }
+            // What came before counts, as it would had it come alone.
+            self.trouble = Some(trouble);
+        } else if rest.is_empty() || self.over {
+            // An idle connection keeps no room for records. Behind the end nothing counts.
             self.begun = Vec::new();
         } else {
             self.begun.clear();
             self.begun.extend_from_slice(rest);
         }
         // One that is over has its end to be read, though no edge will tell.
-        Ok(Got::Bytes { n: bytes, took: n, of: if self.over { n } else { room } })
+        let of = if self.over || self.is_broken { n } else { room };
+        Ok(Got::Bytes { n: bytes, took: n, of })
     }
 
-    /// Returns how much of `bytes` is done with, and how many plain octets are in `out`.
-    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
+    /// Puts plain octets into `out`.
+    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Understood {
         let Secure { session, sealed, over, .. } = self;
         either!(session, session => understand(session, sealed, over, bytes, out))
     }
@@ -457,41 +502,49 @@ impl Secure {
     }
 }
 
-/// Returns how much of `bytes` is done with, and how many plain octets are in `out`. `over`: the
-/// peer has said that nothing more will come.
+/// Puts plain octets into `out`. `over`: the peer has said that nothing more will come.
 fn understand<S: Records>(
     session: &mut S,
     sealed: &mut Sealed,
     over: &mut bool,
     bytes: &mut [u8],
     out: &mut [u8],
-) -> Result<(usize, usize), Error> {
-    let (mut used, mut n) = (0, 0);
+) -> Understood {
+    let mut done = Understood { used: 0, plain: 0, records: 0, result: Ok(()) };
     loop {
-        let UnbufferedStatus { mut discard, state } = session.process(&mut bytes[used..]);
+        let UnbufferedStatus { mut discard, state } = session.process(&mut bytes[done.used..]);
         let mut is_done = false;
-        match state? {
-            ConnectionState::ReadTraffic(mut traffic) => {
+        match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                 while let Some(record) = traffic.next_record() {
-                    let record = record?;
+                    let record = match record {
+                        Ok(record) => record,
+                        Err(error) => return Understood { result: Err(error), ..done },
+                    };
                     discard += record.discard;
-                    let place = out.get_mut(n..n + record.payload.len());
+                    let end = done.plain + record.payload.len();
                     // Plain octets are never more than encrypted ones.
-                    place.ok_or(Error::General("a record grew".into()))?.copy_from_slice(record.payload);
-                    n += record.payload.len();
+                    let Some(place) = out.get_mut(done.plain..end) else {
+                        return Understood { result: Err(Error::General("a record grew".into())), ..done };
+                    };
+                    place.copy_from_slice(record.payload);
+                    (done.plain, done.records) = (end, done.records + 1);
                 }
             }
-            ConnectionState::EncodeTlsData(message) => sealed.add(message),
+            Ok(ConnectionState::EncodeTlsData(message)) => sealed.add(message),
             // It stands behind what was made before it, and is written in that order.
-            ConnectionState::TransmitTlsData(message) => message.done(),
-            ConnectionState::PeerClosed => *over = true,
+            Ok(ConnectionState::TransmitTlsData(message)) => message.done(),
+            Ok(ConnectionState::PeerClosed) => *over = true,
             // Nothing of this kind is offered.
-            ConnectionState::ReadEarlyData(_) => return Err(Error::General("early data".into())),
-            _ => is_done = true,
+            Ok(ConnectionState::ReadEarlyData(_)) => {
+                return Understood { result: Err(Error::General("early data".into())), ..done };
+            }
+            Ok(_) => is_done = true,
+            Err(error) => return Understood { result: Err(error), ..done },
         }
-        used += discard;
+        done.used += discard;
         if is_done {
-            return Ok((used, n));
+            return done;
         }
     }
 }
@@ -576,6 +629,63 @@ mod tests {
             // Another message of the handshake, in part, in the clear.
             _ => bytes.splice(0..0, [22, 3, 3, 0, 6, r.below(25) as u8, 0, r.next() as u8, 1, 2, 3]).for_each(drop),
         }
+    }
+
+    /// Whose octets are hardly any data is read less at a time, until they are again.
+    #[test]
+    fn changes_of_keys_are_taken_in_small_pieces() {
+        let kind = both(&rustls::version::TLS13, false);
+        let mut client =
+            ClientConnection::new(kind.client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut server = Secure::new(&kind.server).unwrap();
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        far.set_nonblocking(true).unwrap();
+        let file = File::from(OwnedFd::from(far));
+        let (mut desk, mut out) = (Desk::new(READ), vec![0; READ]);
+        while client.is_handshaking() || server.is_handshaking() {
+            while client.wants_write() {
+                client.write_tls(&mut near).unwrap();
+            }
+            let _ = server.read(&file, READ, &mut out, &mut desk);
+            server.push(&file).unwrap();
+            while client.read_tls(&mut near).is_ok_and(|n| n > 0) {
+                client.process_new_packets().unwrap();
+            }
+        }
+        let say = |client: &mut ClientConnection, wire: &mut Vec<u8>, changes: usize, data: &[u8]| {
+            for _ in 0..changes {
+                client.refresh_traffic_keys().unwrap();
+            }
+            client.writer().write_all(data).unwrap();
+            while client.wants_write() {
+                client.write_tls(wire).unwrap();
+            }
+        };
+        let mut wire = Vec::new();
+        for _ in 0..100 {
+            say(&mut client, &mut wire, 30, &[7; 28]);
+        }
+        near.write_all(&wire).unwrap();
+        // By the first read it is known.
+        let Ok(Got::Bytes { n: mut heard, .. }) = server.read(&file, 500, &mut out, &mut desk) else { panic!() };
+        let mut most = 0;
+        while let Ok(Got::Bytes { n, took, .. }) = server.read(&file, READ, &mut out, &mut desk) {
+            heard += n;
+            most = most.max(took);
+        }
+        assert_eq!(heard, 2800);
+        assert!(most <= LEAN, "{most} octets of changes at once");
+        // Who has nothing but data is read in full after a while.
+        let mut most = 0;
+        for n in 0..=LEAN_READS {
+            wire.clear();
+            say(&mut client, &mut wire, 0, if n < LEAN_READS { &[7; 4] } else { &[7; 10_000] });
+            near.write_all(&wire).unwrap();
+            let Ok(Got::Bytes { took, .. }) = server.read(&file, READ, &mut out, &mut desk) else { panic!() };
+            most = took;
+        }
+        assert!(most > LEAN);
     }
 
     /// A peer does what it likes, in pieces of any size: whatever it is, nothing panics, who

@@ -368,13 +368,23 @@ impl Router<'_> {
 
     /// A letter of another dialect goes on over links, if it is a signal there.
     pub(in crate::router) fn letter_crosses(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        let is_signal = !l.ask && !l.everyone && l.station == 0 && matches!(l.instance, "" | "*");
-        if !is_signal || self.stations[n].session.dialect() == Dialect::Clacks {
+        if !is_signal(l) || self.stations[n].session.dialect() == Dialect::Clacks {
             return;
         }
         match Wording::Clacks.letter(self.here(), l, raw, 0, 0, self.encode) {
             Some(len) if len > 0 => self.hand_to_links(n, len),
             _ => self.counters.one(Counter::Uncrossed),
+        }
+    }
+
+    /// Links get every signal, so none gets it once more because it listens (D2). To be called
+    /// when a delivery begins.
+    #[inline]
+    pub(in crate::router) fn spare_links(&mut self, l: &Letter<'_>) {
+        if self.has_links() && is_signal(l) {
+            for link in &self.clacks.links {
+                self.stations[*link].stamp = self.stamp;
+            }
         }
     }
 
@@ -432,6 +442,11 @@ impl Router<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a letter of any dialect is one that goes on over links.
+fn is_signal(l: &Letter<'_>) -> bool {
+    !l.ask && !l.everyone && l.station == 0 && matches!(l.instance, "" | "*")
 }
 
 /// An entry of the store as a link is told it.

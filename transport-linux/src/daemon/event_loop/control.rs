@@ -147,13 +147,15 @@ impl EventLoop<'_> {
         for listener in &mut self.listeners {
             let before = listener.entry.and_then(|i| started.listeners.get(i));
             let now = before.and_then(|b| config.listeners.iter().position(|l| l.address == b.address));
-            if let Some(i) = now {
-                listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
-                // Whether it speaks TLS at all is of the kind that needs a restart.
-                if let (Some(_), (Some(fresh), is_closed)) = (&listener.tls, tls(Some(&config.listeners[i]))) {
-                    (listener.tls, listener.is_closed) = (Some(fresh), is_closed);
-                }
+            let Some(i) = now else { continue };
+            let wanted = &config.listeners[i];
+            // Whether it speaks TLS at all is of the kind that needs a restart, and so is what
+            // it allows strangers because of that.
+            if listener.tls.is_some() != wanted.tls.is_some() {
+                continue;
             }
+            (listener.tls, listener.is_closed) = tls(Some(wanted));
+            listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
         }
         self.gather = gather(&config);
         // The tables were made for what was said at start.

@@ -74,6 +74,10 @@ const TURN: usize = 1024 * 1024;
 /// Least room for one read.
 const LEAST_READ: usize = 4096;
 
+/// Room for one read of who is not in yet: enough for a hello. What comes with it may have to
+/// be kept while a password is looked at.
+const STRANGER_READ: usize = 2048;
+
 /// Stations that go before those who watch it are written to.
 const PARTINGS: usize = 16;
 
@@ -431,6 +435,8 @@ impl<'s> EventLoop<'s> {
             return self.hear(now, id, n);
         }
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        connection.is_in = connection.is_in || self.router.is_introduced(id);
+        let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
             Ok(Got::End) => self.lose(now, id, "it ended the connection"),
             Ok(Got::Bytes { n, took, of }) => {
