@@ -39,8 +39,8 @@ pub(crate) struct ImportClacks {
 pub(crate) struct ImportClacksConfig {
     /// The original's configuration, in XML
     file: PathBuf,
-    /// Write chappe.toml into this folder, and for a slave the password that its link needs, in a
-    /// file that nobody else can read. Without it: print the configuration
+    /// Write chappe.toml into this folder, and the password that links with other servers need, in
+    /// a file that nobody else can read. Without it: print the configuration
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Where the daemon shall keep values on disk
@@ -102,7 +102,7 @@ pub(crate) fn config(args: &ImportClacksConfig, global: &Global) -> Result<(), F
     }
     if saved.is_none() && plan.needs_password_file() {
         eprintln!(
-            "chappe: its link to a master needs the main user's password, which is not printed: --out writes it, too"
+            "chappe: links with other servers need the main user's password, which is not printed: --out writes it, too"
         );
     }
     Ok(())
