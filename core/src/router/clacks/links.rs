@@ -6,7 +6,7 @@
 //! goes back to where it came from, and the network is a tree, so nothing comes twice (D11).
 //! Does not own which change is newer: that is the store's (D10).
 
-use super::super::store::{Applied, Entry};
+use super::super::store::{Applied, Entry, StoreError};
 use super::super::{Counter, Rights, Router};
 use super::{List, Pause, Place, stamp, time};
 use crate::dialect::clacks::repr::{Command, KeySync, Line, Overhead};
@@ -113,7 +113,9 @@ impl Router<'_> {
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
         let value = (!sync.deleted).then_some(sync.value);
         let entry = Entry::new(name, value, stamp(sync.modified), stamp(sync.accessed), origin);
-        match self.store.get_mut().merge(&entry) {
+        let fits = sync.value.len() <= self.max_value_here();
+        let merged = if fits { self.store.get_mut().merge(&entry) } else { Err(StoreError::TooBig) };
+        match merged {
             Ok(Applied::Done) => self.counters.one(Counter::ValuesMerged),
             Ok(_) => self.counters.one(Counter::ValuesOlder),
             Err(why) => self.store_failed(n, 0, why),
