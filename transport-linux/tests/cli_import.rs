@@ -86,26 +86,34 @@ fn the_daemons_configuration_says_where_values_are_and_what_it_allows() {
     let folder = Folder::new();
     folder.write("store.dat", STORE);
     let store = folder.path("values.redb");
-    folder.write("chappe.toml", format!("[limits]\nvalue_rows = 1000\n[store]\npath = \"{}\"\n", store.display()));
+    folder.write(
+        "chappe.toml",
+        format!("[limits]\nvalue_rows = 1000\n[clacks]\nmax_line = 1100000\n[store]\npath = \"{}\"\n", store.display()),
+    );
     let (status, out, err) = folder.run(&["import-clacks", "store.dat", "--config", "chappe.toml"]);
     assert_eq!((status, err.as_str()), (0, ""), "{out}");
     assert!(store.exists() && !out.contains("before the daemon starts"), "{out}");
 
     let rows: String =
         (0..1001).map(|i| format!("k{i}: {{data: {i}, cachetime: 5, accesstime: 5, deleted: 0}}\n")).collect();
-    let long = format!("long: {{data: {}, cachetime: 5, accesstime: 5, deleted: 0}}\n", "x".repeat(100_000));
+    let long = format!("long: {{data: {}, cachetime: 5, accesstime: 5, deleted: 0}}\n", "x".repeat(1_100_000));
     folder.write("large.dat", format!("\0CLACKSV3--- \n{rows}{long}\0CLACKSV3"));
     let args = ["import-clacks", "large.dat", "--dry-run", "-q"];
     let (_, out, _) = folder.run_with(&args, &[("CHAPPE_CONFIG", "chappe.toml")]);
     for need in [
-        "limits.max_value must be 100000 at least; it is 32768 now",
+        "clacks.max_value must be 1100000 at least; it is 1048576 now",
+        "clacks.max_line must be 1100256 at least; it is 1100000 now",
         "limits.value_rows must be 1002 at least; it is 1000 now",
-        "limits.max_frame must be 100256 at least; it is 65536 now",
     ] {
         assert!(out.contains(&format!("before the daemon starts: {need}\n")), "{out}");
     }
     let (_, out, _) = folder.run(&["import-clacks", "large.dat", "--dry-run", "-q", "--store", "new.redb"]);
-    assert!(out.contains("it is 32768 unless said") && !out.contains("value_rows"), "{out}");
+    assert!(out.contains("it is 1048576 unless said") && !out.contains("value_rows"), "{out}");
+    assert!(!out.contains("max_line"), "{out}");
+    // what only Chappe's own programs cannot read needs nothing
+    folder.write("some.dat", format!("\0CLACKSV3--- \n{}\0CLACKSV3", long.replace(&"x".repeat(100_000), "")));
+    let (_, out, _) = folder.run(&["import-clacks", "some.dat", "--dry-run", "--store", "new.redb"]);
+    assert!(out.contains("1 values") && !out.contains("before the daemon starts"), "{out}");
 
     // what does not say where
     folder.write("none.toml", "");
