@@ -5,8 +5,10 @@
 //! | `world.rs` | a real router and real clients under a virtual clock |
 //! | `msgq.rs` | a station that speaks MSGQ, as strict as the original libraries |
 //! | `json.rs` | JSON as those libraries read it |
+//! | `clacks/` | clients, links and a second server of Net::Clacks |
 //! | `dialogue.rs` | finds, reads and plays dialogues: the vectors of MSGQ |
 //! | `memory.rs` | memory for a router of any size |
+//! | `disk.rs` | a store of values whose disk is a test's |
 //! | `event.rs` | what a client was told, owned, so that tests can keep and compare it |
 //! | `random.rs` | repeatable random numbers |
 //! | `show.rs` | messages as one line of text, as vectors expect them |
@@ -16,8 +18,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clacks;
 pub mod daemon;
 pub mod dialogue;
+pub mod disk;
 pub mod event;
 pub mod json;
 pub mod memory;

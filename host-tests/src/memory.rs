@@ -10,13 +10,16 @@ use chappe_core::storage::{Limits, Parts, StoreRef, Tables};
 use chappe_core::time::Instant;
 
 /// Rows of a few stations, for tests that make many nodes.
-pub type Few = Memory<16, 64, 64, 32, 64, 52>;
+pub type Few = Memory<16, 64, 64, 32, 64, 52, 64, 512>;
 
 /// Rows of 1,200 stations in 4,096 names.
-pub type Many = Memory<1200, 4096, 12288, 4096, 8192, 5300>;
+pub type Many = Memory<1200, 4096, 12288, 4096, 8192, 5300, 64, 512>;
+
+/// Rows of a hundred stations, with half a megabyte of values.
+pub type Values = Memory<100, 512, 2048, 64, 128, 168, 512, 16384>;
 
 /// Rows of tables as [`Tables`] has them, 4 of those that tests use little; pool and frames as
-/// asked. `TIMERS` is `STATIONS + REQUESTS + 4`.
+/// asked. `TIMERS` is `STATIONS + REQUESTS + 4`; `VALUES` are kept in blocks of 32 octets.
 pub struct Memory<
     const STATIONS: usize,
     const NAMES: usize,
@@ -24,15 +27,25 @@ pub struct Memory<
     const REQUESTS: usize,
     const DEBTS: usize,
     const TIMERS: usize,
+    const VALUES: usize,
+    const VALUE_BLOCKS: usize,
 > {
     tables: Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, 4, 16, 4, TIMERS>>,
     pool: Vec<u8>,
     links: Vec<u32>,
     buffers: [Vec<u8>; 3],
-    values: Box<StoreMemory<64, 64, 512, 32>>,
+    values: Box<StoreMemory<VALUES, VALUES, VALUE_BLOCKS, 32>>,
+    /// How long a deletion mark is kept, in microseconds.
+    pub keep: u64,
 }
 
 const BLOCK: usize = 256;
+
+/// Makes something that passes over the stack and may be larger than a test's.
+fn large<T: Send + 'static>(make: fn() -> T) -> T {
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(make);
+    thread.expect("threads").join().expect("it does not panic")
+}
 
 impl<
     const STATIONS: usize,
@@ -41,7 +54,9 @@ impl<
     const REQUESTS: usize,
     const DEBTS: usize,
     const TIMERS: usize,
-> Memory<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, TIMERS>
+    const VALUES: usize,
+    const VALUE_BLOCKS: usize,
+> Memory<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, TIMERS, VALUES, VALUE_BLOCKS>
 {
     /// With this many octets for outboxes and half frames, and frame buffers of that many.
     ///
@@ -51,19 +66,18 @@ impl<
         // without optimisation they pass over the stack once, and a test's is small
         let tables = match STATIONS {
             0..=16 => Self::tables(),
-            _ => std::thread::Builder::new()
-                .stack_size(64 << 20)
-                .spawn(Self::tables)
-                .expect("threads")
-                .join()
-                .expect("it does not panic"),
+            _ => large(Self::tables),
         };
         Memory {
             tables,
             pool: vec![0; pool],
             links: vec![0; pool / BLOCK],
             buffers: std::array::from_fn(|_| vec![0; frame]),
-            values: Box::default(),
+            values: match VALUES {
+                0..=64 => Box::default(),
+                _ => large(Box::default),
+            },
+            keep: 1 << 40,
         }
     }
 
@@ -76,9 +90,22 @@ impl<
     /// # Errors
     /// Those of [`Router::new`].
     pub fn router<'s>(&'s mut self, settings: Settings<'s>, now: Instant) -> Result<Router<'s>, ConfigError> {
+        self.router_on(StoreRef::Fixed, settings, now)
+    }
+
+    /// A router on it, with what `wrap` makes of its store.
+    ///
+    /// # Errors
+    /// Those of [`Router::new`].
+    pub fn router_on<'s>(
+        &'s mut self,
+        wrap: impl FnOnce(FixedStore<'s>) -> StoreRef<'s>,
+        settings: Settings<'s>,
+        now: Instant,
+    ) -> Result<Router<'s>, ConfigError> {
         let t = &mut *self.tables;
         let [assembly, encode, scratch] = &mut self.buffers;
-        let store = StoreSettings { block: 32, rows: 64, max_value: scratch.len(), keep: 1 << 40, seed: 0 };
+        let store = StoreSettings { block: 32, rows: VALUES, max_value: scratch.len(), keep: self.keep, seed: 0 };
         let store = FixedStore::new(self.values.parts(), store).map_err(|_| ConfigError::Tables)?;
         let parts = Parts {
             limits: Limits::NONE,
@@ -101,7 +128,7 @@ impl<
             assembly,
             encode,
             scratch,
-            store: StoreRef::Fixed(store),
+            store: wrap(store),
             seed: 0,
         };
         Router::new(parts, settings, now)

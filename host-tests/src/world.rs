@@ -5,6 +5,7 @@
 //! to say, [`World::advance`] jumps from deadline to deadline. After every step the router's
 //! own `check` must hold.
 
+use crate::clacks::wire::Wire;
 use crate::event::{Mail, Seen};
 use crate::memory::Many;
 use crate::msgq::{Frame, Talker, frame, header};
@@ -52,6 +53,8 @@ pub struct World {
     pub stations: Vec<Station>,
     /// The clients that speak MSGQ, by the number that [`World::talker`] returned.
     pub talkers: Vec<Talker>,
+    /// The connections that speak the dialect of Net::Clacks: `clacks/ours.rs` has what tests do with them.
+    pub wires: Vec<Wire>,
     /// How many octets a wire carries at once, in both directions.
     pub piece: usize,
 }
@@ -84,7 +87,7 @@ impl World {
         settings.max_frame = settings.max_frame.min(settings.outbox - FRAME_MARGIN);
         let now = Instant::from_millis(1_000_003);
         let router = storage.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), piece: usize::MAX }
+        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
     }
 
     /// A node for a thousand stations that speak MSGQ, with `change` made to the settings.
@@ -104,7 +107,7 @@ impl World {
         let heap = Box::leak(Box::new(Many::new(48 << 20, 256 << 10)));
         let now = Instant::from_millis(1_000_003);
         let router = heap.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), piece: usize::MAX }
+        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
     }
 
     /// How many rows of a table are used, or blocks of the pool: by its name in the router's `usage`.
@@ -167,6 +170,9 @@ impl World {
             for t in 0..self.talkers.len() {
                 busy |= self.talker_turn(t);
             }
+            for c in 0..self.wires.len() {
+                busy |= self.wire_turn(c);
+            }
             if !busy {
                 return;
             }
@@ -195,7 +201,7 @@ impl World {
         }
     }
 
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         if let Err(broken) = self.router.check() {
             panic!("at {:?}: {broken}", self.now);
         }
@@ -207,7 +213,6 @@ impl World {
             busy = true;
             match action {
                 Action::Write(id) => self.write(id),
-                Action::Resume(_) => {}
                 Action::Close(id, reason) => {
                     if let Some(s) = self.stations.iter_mut().find(|s| s.id == Some(id)) {
                         s.id = None;
@@ -219,6 +224,13 @@ impl World {
                         t.id = None;
                         t.closed = Some(reason);
                         assert!(t.input.is_empty() || !t.reads, "closed inside a frame that it was told");
+                    } else if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
+                        c.end(reason);
+                    }
+                }
+                Action::Resume(id) => {
+                    if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
+                        c.waits = false;
                     }
                 }
             }
@@ -235,6 +247,16 @@ impl World {
             t.take(&bytes);
             self.router.sent(self.now, id, bytes.len());
             if t.reads {
+                self.router.writable(self.now, id);
+            }
+            return;
+        }
+        if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
+            bytes.truncate(if c.reads { self.piece } else { 0 });
+            c.take(&bytes);
+            c.waits &= bytes.is_empty();
+            self.router.sent(self.now, id, bytes.len());
+            if self.wires.iter().any(|c| c.id == Some(id) && c.reads) {
                 self.router.writable(self.now, id);
             }
             return;

@@ -5,14 +5,17 @@
 
 use chappe_core::client::{Call, Client, Event, Inbox, Memory, Options};
 use chappe_core::dialect::Dialect;
+use chappe_core::dialect::clacks::Role;
 use chappe_core::model::{Answer, Declare, Flag, Join, Letter, List, Params, Store, StoreOp, Watch, What};
-use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
+use chappe_core::router::{Action, Grant, Newcomer, Open, Rights, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::{Duration, Instant};
-use chappe_host_tests::memory::Few;
+use chappe_host_tests::clacks::users::{USERS, User};
+use chappe_host_tests::memory::{Few, Values};
 use chappe_host_tests::msgq::frame;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::SocketAddr;
 
 struct Strict;
 
@@ -357,6 +360,98 @@ fn stations_of_msgq_without_a_single_allocation() {
     assert!(count[1] > 198 * 3 && count[2] > 198, "{count:?}");
     assert_eq!(replies, 197, "the native one's calls");
     assert!(asked >= 197 + 2 * 198, "{asked}");
+}
+
+/// Everything that clients and links of Net::Clacks do.
+#[test]
+fn stations_of_clacks_without_a_single_allocation() {
+    let mut memory = Values::new(1 << 20, 80 << 10);
+    let mut settings = Settings::new("n", "0", &USERS);
+    settings.max_frame = 4096;
+    settings.outbox = 65536;
+    settings.clacks.max_line = 8192;
+    settings.clacks.link_user = "exampleuser";
+    settings.clacks.link_password = b"unsafepassword";
+    settings.clacks.stale_after = Duration::from_secs(8);
+    settings.clacks.clean_every = Duration::from_secs(1);
+    let mut now = Instant::from_millis(1);
+    let mut router = memory.router(settings, now).unwrap();
+    router.set_calendar(1_795_190_000_000_000);
+    let login = User::Main.line();
+    let begin = [
+        format!("CLACKS one\r\n{login}\r\nMONITOR\n"),
+        format!("{login}\nLISTEN x\nLISTEN \u{e9}\nLISTEN *\nLISTEN\t\n"),
+        format!("{login}\r\nOVERHEAD I 1\r\nOVERHEAD T 1795190000.5\r\n"),
+        format!("CLACKS master\r\n{login}\r\nOVERHEAD L 1\r\nKEYSYNC 1 1 U k=v\r\nOVERHEAD L 0\r\n"),
+    ];
+    let again = [
+        "SET x=1\r\nNOTIFY *\nSETANDSTORE a b=v=w\nSTORE \u{e9}=\u{1}\nRETRIEVE a b\nRETRIEVE no\nKEYLIST\nCLIENTLIST\nPING\n\
+         INCREMENT n=1.5\nDECREMENT n\nFLUSH text\nNONSENSE\nOVERHEAD GMU hi\nREMOVE \u{e9}\nST\rORE s=1\nSET x/DO=a=\"b\"\n",
+        "RETRIEVE n\r\nOVERHEAD A cm91c2Vy:YmFy\nSTORE a=1\nOVERHEAD A ZXhhbXBsZXVzZXI=:dW5zYWZlcGFzc3dvcmQ=\nPING\nUNLISTEN x\nLISTEN x\n",
+        "KEYSYNC 1795190000 1795190000 U old=v\nKEYSYNC 1795190000 0 D gone=REMOVED\nSTORE y=1\nPING\nRETRIEVE y\nFLUSH 1\n",
+        "STORE m=1\nKEYSYNC 1795190000 1795190000 U deep=v\nPING\nSET x=down\n",
+    ];
+    // some of what comes between is heard by three
+    let mut lines = [0u32; 4];
+    let mut wrong = 0;
+
+    FORBIDDEN.set(true);
+    let mut ids = [None; 4];
+    for round in 0..150u32 {
+        now = now + Duration::from_millis(400);
+        router.tick(now);
+        for (n, id) in ids.iter_mut().enumerate() {
+            let mut said = again[n].as_bytes();
+            if id.is_none() {
+                let role = if n == 3 { Role::Master } else { Role::Client };
+                let peer = Some(SocketAddr::from(([127, 0, 0, 1], 1000)));
+                let grant = Grant::anonymous(Rights::NONE);
+                *id = router
+                    .admit(now, Newcomer { dialect: Dialect::Clacks, grant, peer, role, ..Newcomer::default() })
+                    .ok();
+                said = begin[n].as_bytes();
+            }
+            let Some(id) = *id else { continue };
+            // in uneven pieces, so that half lines are kept
+            let mut size = 1 + (round as usize + n) % 40;
+            while !said.is_empty() {
+                let taken = router.receive(now, id, &said[..size.min(said.len())]);
+                said = &said[taken..];
+                wrong += (taken == 0) as u32;
+                if taken == 0 {
+                    break;
+                }
+                size = 1 + size * 7 % 50;
+            }
+        }
+        while let Some(action) = router.next_action(now) {
+            match action {
+                Action::Write(id) => {
+                    let mut n = 0;
+                    let count = router.output(id).flatten().inspect(|_| n += 1).filter(|b| **b == b'\n').count() as u32;
+                    for (heard, _) in lines.iter_mut().zip(&ids).filter(|(_, i)| **i == Some(id)) {
+                        *heard += count;
+                    }
+                    router.sent(now, id, n);
+                    router.writable(now, id);
+                }
+                Action::Close(..) => wrong += 1,
+                _ => {}
+            }
+        }
+        // one of them comes and goes
+        if round % 10 == 9
+            && let Some(id) = ids[1].take()
+        {
+            router.closed(now, id);
+        }
+    }
+    let checked = router.check();
+    FORBIDDEN.set(false);
+
+    assert_eq!(checked, Ok(()));
+    assert_eq!(wrong, 0, "lines that were not taken, or connections closed");
+    assert!(lines.iter().all(|n| *n > 400), "{lines:?}");
 }
 
 /// What stands between `before` and `after`.

@@ -7,6 +7,9 @@ use chappe_core::model::{ClientToServer, Goodbye, Hello, Join, Letter, List, Sto
 use chappe_core::router::{Action, Newcomer, Open, Router, Settings};
 use chappe_core::storage::Storage;
 use chappe_core::time::Instant;
+use chappe_host_tests::clacks::host::Host;
+use chappe_host_tests::clacks::ours::small;
+use chappe_host_tests::clacks::users::User;
 use chappe_host_tests::vectors::{Schema, read};
 
 static OPEN: Open = Open;
@@ -82,6 +85,38 @@ fn a_life_cut_anywhere() {
     check("a life", &stream);
     let told = said(&[&stream]);
     assert!(told[0].len() > 100 && !told[1].is_empty());
+}
+
+/// All that two clients of Net::Clacks are told: the one that says `pieces`, and one that listens. Times are
+/// the same, because none passes.
+fn said_in_lines(pieces: &[&[u8]]) -> [Vec<u8>; 2] {
+    let mut w = small(|_| {});
+    let (speaker, listener) = (w.visitor(), w.client(User::Main));
+    w.tell_all(listener, &["LISTEN x", "LISTEN x/DO", "MONITOR"]);
+    w.wires[listener].bytes.clear();
+    for piece in pieces {
+        w.tell_bytes(speaker, piece);
+    }
+    [speaker, listener].map(|c| std::mem::take(&mut w.wires[c].bytes))
+}
+
+#[test]
+fn a_life_in_lines_cut_anywhere() {
+    let stream = format!(
+        "CLACKS me\r\nFLUSH 0\n{}\r\nSET x=1\r\nNOTIFY x\nSET\r x/DO=a=\"b;c\"\r\r\nSTORE k=\u{e9}\0\n\r\n\nINCREMENT n=5\nRETRIEVE k\n\
+         KEYLIST\r\nNONSENSE \u{1}\nOVERHEAD GNMU hi  you\nREMOVE k\n  \nLISTEN y\nRETRIEVE n\nOVERHEAD M x\nFLUSH 1\r\nQUIT\r\nFLUSH 2\n",
+        User::Main.line()
+    );
+    let stream = stream.as_bytes();
+    let whole = said_in_lines(&[stream]);
+    assert!(whole[0].ends_with(b"FLUSHED 1\r\n"), "{}", whole[0].escape_ascii());
+    assert!(whole[1].starts_with(b"DEBUG "), "{}", whole[1].escape_ascii());
+    for cut in 0..=stream.len() {
+        let (a, b) = stream.split_at(cut);
+        assert_eq!(said_in_lines(&[a, b]), whole, "cut at {cut}");
+    }
+    let octets: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(said_in_lines(&octets), whole, "octet by octet");
 }
 
 #[test]

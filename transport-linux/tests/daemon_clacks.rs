@@ -55,7 +55,7 @@ fn the_right_token_lets_in_and_a_wrong_one_is_told_so_on_every_way() {
             let mut client = connect().greeted();
             client.write(&login(user, password));
             client.say("STORE intruder=1");
-            assert_eq!(client.to_end(), ["OVERHEAD F Login failed!"], "{user}");
+            assert_eq!(client.until_end(), ["OVERHEAD F Login failed!"], "{user}");
             wrong += 1;
         }
         // Before anybody has logged in nothing is heard, and nothing kept for later.
@@ -69,7 +69,7 @@ fn the_right_token_lets_in_and_a_wrong_one_is_told_so_on_every_way() {
         assert_eq!(early.ask("RETRIEVE intruder"), "NOTRETRIEVED intruder");
         // A wrong token ends a session that is going on, too.
         early.write(&login("main", "guess"));
-        assert_eq!(early.to_end(), ["OVERHEAD F Login failed!"]);
+        assert_eq!(early.until_end(), ["OVERHEAD F Login failed!"]);
         wrong += 1;
     }
     assert_eq!(count("chappe_closed_bad_credentials_total"), wrong);
@@ -132,7 +132,7 @@ fn what_is_said_behind_the_login_is_carried_out_in_order() {
                 for part in all.chunks(piece) {
                     it.write(part);
                 }
-                let heard = it.to_end();
+                let heard = it.until_end();
                 let retrieved = format!("RETRIEVED p199={user} 199");
                 assert_eq!(heard[2..], ["OVERHEAD O Welcome!", &retrieved, "FLUSHED done"], "{user}, {piece}");
             }
@@ -141,7 +141,7 @@ fn what_is_said_behind_the_login_is_carried_out_in_order() {
     assert!(count("chappe_passwords_right_total") + count("chappe_passwords_remembered_total") == 6);
     let mut wrong = Client::unix(daemon.clacks_path()).greeted();
     wrong.write(&[login("anna", "bar"), b"STORE p1=intruder\r\n".to_vec()].concat());
-    assert_eq!(wrong.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(wrong.until_end(), ["OVERHEAD F Login failed!"]);
     assert_eq!(daemon.clacks("ro", "read only").ask("RETRIEVE p1"), "RETRIEVED p1=anna 1");
     assert_eq!(count("chappe_passwords_wrong_total"), 1);
     assert_eq!(daemon.event("sign_in.wrong")["user"], "anna");
@@ -153,7 +153,7 @@ fn who_does_not_log_in_in_time_is_closed_without_a_line() {
     let begin = Instant::now();
     let mut idle = Client::unix(daemon.clacks_path()).greeted();
     idle.say("CLACKS slow");
-    assert_eq!(idle.to_end(), [""; 0]);
+    assert_eq!(idle.until_end(), [""; 0]);
     assert!(begin.elapsed() >= Duration::from_millis(290));
     assert_eq!(daemon.event("connection.closed")["reason"], "not_introduced");
 }
@@ -210,7 +210,7 @@ fn without_users_the_rights_are_those_of_the_listener() {
     daemon.event("config.reloaded");
     let mut nobody = Client::unix(daemon.clacks_path()).greeted();
     nobody.write(&login("whoever", "whatever"));
-    assert_eq!(nobody.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(nobody.until_end(), ["OVERHEAD F Login failed!"]);
     let mut rw = daemon.clacks("rw", "read and write");
     rw.say("STORE x=1");
     assert_eq!(anybody.ask("RETRIEVE x"), "RETRIEVED x=1", "who was in stays so");
@@ -218,7 +218,7 @@ fn without_users_the_rights_are_those_of_the_listener() {
     let closed = Daemon::start(&config(""));
     let mut nobody = Client::unix(closed.clacks_path()).greeted();
     nobody.write(&login("whoever", "whatever"));
-    assert_eq!(nobody.to_end(), ["OVERHEAD F Login failed!"]);
+    assert_eq!(nobody.until_end(), ["OVERHEAD F Login failed!"]);
 }
 
 #[test]
@@ -243,6 +243,79 @@ fn a_listener_that_others_reach_needs_users() {
     assert!(text.contains("a certificate is missing"), "{text}");
     let (_, text) = check(&format!("[clacks]\nping_within_ms = 60000\n{UNIX}"));
     assert!(text.contains("warning: clacks.ping_within_ms: 60000 is below 120000"), "{text}");
+}
+
+#[test]
+fn somebody_else_may_log_in_on_the_same_connection() {
+    let hashed = hash(b"foo", Cost { memory: 64, passes: 1 }).unwrap();
+    let users = format!("{USERS}[[users]]\nname = \"anna\"\npassword_hash = \"{hashed}\"\nrights = [\"read\"]\n");
+    let daemon = Daemon::start(&format!("{users}{UNIX}"));
+    let mut it = daemon.clacks("wo", "write only");
+    let mut all = b"STORE x=1\r\nRETRIEVE x\r\n".to_vec();
+    all.extend(login("anna", "foo"));
+    all.extend(b"RETRIEVE x\r\nSTORE x=2\r\n");
+    all.extend(login("rw", "read and write"));
+    all.extend(b"STORE x=3\r\nRETRIEVE x\r\n");
+    it.write(&all);
+    let denied = "OVERHEAD E permission_denied";
+    for expected in [denied, "OVERHEAD O Welcome!", "RETRIEVED x=1", denied, "OVERHEAD O Welcome!", "RETRIEVED x=3"] {
+        assert_eq!(it.line(), expected);
+    }
+    it.write(&login("anna", "bar"));
+    assert_eq!(it.until_end(), ["OVERHEAD F Login failed!"]);
+}
+
+#[test]
+fn a_reload_changes_what_can_change_and_names_what_cannot() {
+    let config = |max_line: u32, ping: u32| {
+        format!(
+            "[clacks]\nmax_line = {max_line}\noutbox = 50000000\nping_within_ms = {ping}\n\
+             link_user = \"main\"\nlink_password_file = \"FOLDER/secret\"\n{USERS}{UNIX}"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "unsafepassword\n").unwrap();
+    let start = |config: &std::path::Path| {
+        let mut command = Command::new(CHAPPE);
+        command.arg("serve").arg("--config").arg(config);
+        command
+    };
+    let mut daemon =
+        Daemon::start_in(folder, &config(16_777_216, 180_000), start).unwrap_or_else(|(_, text)| panic!("{text}"));
+    let mut it = daemon.clacks("main", "unsafepassword");
+    let long = "x".repeat(20_000);
+    it.say(&format!("STORE long={long}"));
+    assert_eq!(it.ask("RETRIEVE long"), format!("RETRIEVED long={long}"));
+    daemon.write_config(&config(4096, 300));
+    daemon.signal("HUP");
+    assert_eq!(daemon.event("config.reloaded")["needs_restart"], "");
+    it.write(b"PING\r\n");
+    it.say("STORE short=1");
+    assert_eq!(it.ask("RETRIEVE short"), "RETRIEVED short=1");
+    assert_eq!(it.until_end(), ["", "TIMEOUT"], "the time counts for who is there, too");
+    let mut it = daemon.clacks("main", "unsafepassword");
+    it.say(&format!("STORE long={long}x"));
+    assert!(it.until_end()[0].starts_with("OVERHEAD E "));
+    daemon.write_config(&config(20_000_000, 180_000));
+    daemon.signal("HUP");
+    assert_eq!(daemon.event("config.reloaded")["needs_restart"], "clacks.max_line");
+    // What is wrong changes nothing, and is named.
+    daemon.write_config(&config(1, 1));
+    daemon.signal("HUP");
+    let refused = daemon.event("config.refused")["detail"].as_str().unwrap().to_owned();
+    assert!(refused.contains("clacks.max_line"), "{refused}");
+    assert_eq!(daemon.clacks("main", "unsafepassword").ask("RETRIEVE short"), "RETRIEVED short=1");
+}
+
+#[test]
+fn systemd_may_open_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clacks");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let daemon = Daemon::start_in(folder, UNIX, |config| support::activated(listener.into(), config))
+        .unwrap_or_else(|(status, text)| panic!("{status}: {text}"));
+    assert_eq!(daemon.addresses("clacks"), [path.to_str().unwrap()]);
+    daemon.clacks("any", "one").sync();
 }
 
 // ---- with stations of other dialects ----
@@ -348,7 +421,83 @@ fn the_list_of_clients_shows_addresses_and_stations_of_all_dialects() {
     let id = id.strip_prefix("CLIENT CID=").unwrap().split(';').next().unwrap();
     main.say(&format!("CLIENTDISCONNECT {id}"));
     let mut tcp = tcp;
-    assert_eq!(tcp.to_end(), ["", "QUIT"]);
+    assert_eq!(tcp.until_end(), ["", "QUIT"]);
+}
+
+// ---- linked servers ----
+
+#[test]
+fn a_server_links_itself_to_the_daemon_and_both_know_all() {
+    let authority = Authority::new();
+    let link = "[[users]]\nname = \"link\"\ntoken = \"of two servers\"\nrights = [\"read\", \"write\", \"manage\", \"link\"]\n";
+    let config = format!(
+        "[clacks]\nlink_user = \"link\"\nlink_password_file = \"FOLDER/secret\"\nlink_ping_within_ms = 1500\n\
+         {USERS}{link}{UNIX}{NATIVE}{}",
+        tls(&authority)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "of two servers\n").unwrap();
+    let start = |config: &std::path::Path| {
+        let mut command = Command::new(CHAPPE);
+        command.arg("serve").arg("--config").arg(config);
+        command
+    };
+    let mut daemon = Daemon::start_in(folder, &config, start).unwrap_or_else(|(_, text)| panic!("{text}"));
+    let mut main = daemon.clacks("main", "unsafepassword");
+    for n in 0..3000 {
+        main.say(&format!("STORE k{n:04}={n}"));
+    }
+    main.say("REMOVE k0001");
+    main.sync();
+    let mut station = native(&daemon);
+    station.hello("station");
+    station.join("both");
+    // What a slave says is said without waiting; what comes is the whole store, in one piece.
+    let mut slave = Client::mute(connect_to(&daemon, "clackss", &client(&authority.root, &TLS13)).unwrap());
+    slave.write(b"CLACKS PageCamel 36 in interclacks client mode\r\n");
+    slave.write(&login("link", "of two servers"));
+    slave.say("OVERHEAD I 1");
+    let mut slave = slave.greeted();
+    assert_eq!(slave.line(), "OVERHEAD O Welcome!");
+    assert_eq!(slave.line(), "CLACKS PageCamel 36 in interclacks master mode");
+    assert_eq!(slave.line(), "OVERHEAD M Authentication required");
+    assert_eq!(slave.line(), String::from_utf8(login("link", "of two servers")).unwrap().trim_end());
+    assert_eq!(slave.line(), "OVERHEAD L 1");
+    assert!(slave.line().starts_with("OVERHEAD T "));
+    for n in 0..3000 {
+        let line = slave.line();
+        let end = if n == 1 { " 0 D k0001=REMOVED".to_owned() } else { format!(" U k{n:04}={n}") };
+        assert!(line.starts_with("KEYSYNC ") && line.ends_with(&end), "{n}: {line}");
+    }
+    assert_eq!((slave.line().as_str(), slave.line().as_str()), ("OVERHEAD L 0", "PING"));
+    slave.say("OVERHEAD O Welcome!");
+    // Both ways from here on, whatever is spoken.
+    slave.say("KEYSYNC 4000000000 4000000000 U k0002=newer");
+    slave.say("SET both=from there");
+    assert_eq!(station.hear(), b"from there");
+    assert_eq!(main.ask("RETRIEVE k0002"), "RETRIEVED k0002=newer");
+    main.say("SETANDSTORE both=from here");
+    assert_eq!(slave.line(), "SETANDSTORE both=from here");
+    assert_eq!(station.hear(), b"from here");
+    station.send("both", b"from a station");
+    assert_eq!(slave.line(), "SET both=from a station");
+    let output = Command::new(CHAPPE)
+        .args(["--connect", &format!("unix://{}", daemon.address("unix")), "--json", "status"])
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["status"]["clacks_links"], 1, "{status}");
+    // It pings every third of the time, and wants to be pinged.
+    let begin = Instant::now();
+    assert_eq!(slave.line(), "PING");
+    assert!(begin.elapsed() < Duration::from_millis(800));
+    let lines = slave.until_end();
+    assert_eq!(lines[lines.len() - 2..], ["", "TIMEOUT"]);
+    assert_eq!(daemon.event("connection.closed")["reason"], "silent");
+    // Who has the right is no link for that: a daemon has to know who it is on one.
+    let daemon = Daemon::start(&format!("{link}{UNIX}"));
+    let answer = daemon.clacks("link", "of two servers").ask("OVERHEAD I 1");
+    assert!(answer.starts_with("OVERHEAD E "), "{answer}");
 }
 
 // ---- without a word of configuration ----
@@ -382,10 +531,10 @@ fn without_configuration_there_is_a_socket_and_a_hint_that_works() {
     listener.listen("hello::world");
     let mut by_hand = Client::unix(&path);
     by_hand.write(said.as_bytes());
-    assert_eq!(by_hand.to_end()[2..], ["OVERHEAD O Welcome!"]);
+    assert_eq!(by_hand.until_end()[2..], ["OVERHEAD O Welcome!"]);
     assert_eq!(listener.line(), "SET hello::world=good morning");
     support::signal(child.id(), "TERM");
-    assert_eq!(listener.to_end(), ["", "QUIT"]);
+    assert_eq!(listener.until_end(), ["", "QUIT"]);
     assert!(support::wait(&mut child).success());
     assert!(!path.exists());
 }

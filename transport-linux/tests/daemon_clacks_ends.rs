@@ -60,7 +60,7 @@ fn who_reads_late_still_learns_that_its_password_is_wrong() {
             assert!(begin.elapsed() > Duration::from_millis(950), "{name}: it was cut off early");
             std::thread::sleep(Duration::from_millis(500));
             // rustls takes note of nothing before it is told to read
-            assert_eq!(it.to_end().last().map(String::as_str), Some("OVERHEAD F Login failed!"), "{name}");
+            assert_eq!(it.until_end().last().map(String::as_str), Some("OVERHEAD F Login failed!"), "{name}");
         })
     });
     for thread in threads.collect::<Vec<_>>() {
@@ -86,7 +86,7 @@ fn last_words_stand_for_as_long_as_configured_and_what_is_said_meanwhile_is_thro
             it.write(b"STORE x=1\r\n");
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert_eq!(it.to_end(), [""; 0], "{name}");
+        assert_eq!(it.until_end(), [""; 0], "{name}");
         let took = begin.elapsed();
         assert!(took > Duration::from_millis(500) && took < Duration::from_millis(2000), "{name}: {took:?}");
     }
@@ -113,7 +113,7 @@ fn silence_is_told_after_half_a_line_and_only_a_ping_breaks_it() {
     }
     for (name, it) in &mut all {
         it.write(b"STORE half");
-        let lines = it.to_end();
+        let lines = it.until_end();
         assert!(lines[..lines.len() - 2].iter().all(|line| line == "NOTRETRIEVED nothing"), "{name}");
         assert_eq!(lines[lines.len() - 2..], ["", "TIMEOUT"], "{name}");
         assert_eq!(daemon.event("connection.closed")["reason"], "silent");
@@ -128,7 +128,7 @@ fn silence_is_told_after_half_a_line_and_only_a_ping_breaks_it() {
     std::thread::sleep(Duration::from_millis(900));
     assert!(it.has_nothing());
     it.say("PING");
-    assert_eq!(it.to_end(), ["", "TIMEOUT"]);
+    assert_eq!(it.until_end(), ["", "TIMEOUT"]);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_manager_ends_all_connections_of_this_dialect() {
     let mut all = clients(&daemon, &authority);
     all[0].1.say("OVERHEAD C 1");
     for (name, it) in &mut all {
-        assert_eq!(it.to_end(), ["", "QUIT"], "{name}");
+        assert_eq!(it.until_end(), ["", "QUIT"], "{name}");
         assert_eq!(daemon.event("connection.closed")["reason"], "dismissed");
     }
     daemon.clacks("main", "unsafepassword").sync();
@@ -174,12 +174,14 @@ fn sigterm_tells_every_client_even_one_that_reads_late() {
     let mut daemon = start(&authority, "");
     let mut all = clients(&daemon, &authority);
     let mut unknown = Client::unix(daemon.clacks_path()).greeted();
+    all[0].1.say("OVERHEAD UGM we close");
+    all[0].1.sync();
     daemon.signal("TERM");
     std::thread::sleep(Duration::from_millis(1500));
     for (name, it) in &mut all {
-        assert_eq!(it.to_end(), ["", "QUIT"], "{name}");
+        assert_eq!(it.until_end(), ["OVERHEAD GM we close", "", "QUIT"], "{name}");
     }
-    assert_eq!(unknown.to_end(), ["", "QUIT"]);
+    assert_eq!(unknown.until_end(), ["", "QUIT"], "who has not logged in is told nothing else");
     assert!(daemon.wait().success());
 }
 
@@ -191,7 +193,7 @@ fn a_manager_ends_the_daemon_if_the_configuration_says_so() {
     let begin = Instant::now();
     main.say("OVERHEAD S 1");
     assert!(main.has_nothing());
-    assert_eq!(main.to_end(), ["", "QUIT"]);
+    assert_eq!(main.until_end(), ["", "QUIT"]);
     assert!(begin.elapsed() >= Duration::from_millis(990));
     assert_eq!(daemon.event("clacks.stop")["event"], "clacks.stop");
     assert!(daemon.wait().success());

@@ -101,7 +101,7 @@ fn what_is_said_behind_a_flush_waits_for_the_disk_and_nothing_of_it_is_lost() {
                 halted.send(()).unwrap();
                 // Blocks as soon as the kernel has no room, and goes on when the disk does.
                 it.write(&all);
-                let heard = it.to_end();
+                let heard = it.until_end();
                 let (count, value) = (format!("RETRIEVED {name}::count={LINES}"), format!("RETRIEVED {name}=first"));
                 assert_eq!(heard[2..], ["OVERHEAD O Welcome!", "FLUSHED one", &count, "FLUSHED two", &value]);
             })

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::Step::Key;
 use super::check::{At, trim_token};
 use super::endpoint::HostPort;
-use super::{AbsolutePath, Config, ConfigError, Endpoint, Secret, blank};
+use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, User, blank};
+use crate::tls::{Files, Trust};
 
 /// What the original's library needs: it never pings more often.
 const SPARSEST_PINGS_MS: u32 = 120_000;
@@ -80,7 +81,7 @@ impl Default for Clacks {
 }
 
 /// The server that this one links itself to, as its slave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Master {
     /// Where it is; `None`: there is none.
@@ -94,11 +95,31 @@ pub struct Master {
     pub ca_file: Option<AbsolutePath>,
     /// Instead: whoever answers there is believed.
     pub insecure: bool,
+    /// What was in that file; `None`: no TLS is spoken there.
+    #[serde(skip)]
+    pub(crate) trust: Option<Trust>,
 }
+
+/// What the files held is not looked at.
+impl PartialEq for Master {
+    fn eq(&self, other: &Self) -> bool {
+        let Master { address, reconnect_after_ms, ca_file, insecure, trust: _ } = self;
+        (address, reconnect_after_ms, ca_file, insecure)
+            == (&other.address, &other.reconnect_after_ms, &other.ca_file, &other.insecure)
+    }
+}
+
+impl Eq for Master {}
 
 impl Default for Master {
     fn default() -> Self {
-        Master { address: None, reconnect_after_ms: dialect::RECONNECT_AFTER.millis(), ca_file: None, insecure: false }
+        Master {
+            address: None,
+            reconnect_after_ms: dialect::RECONNECT_AFTER.millis(),
+            ca_file: None,
+            insecure: false,
+            trust: None,
+        }
     }
 }
 
@@ -149,7 +170,7 @@ impl MasterAddress {
 
 impl Clacks {
     /// What is worth a warning.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
+    fn notes(&self) -> impl Iterator<Item = String> {
         let sparse = (self.ping_within_ms < SPARSEST_PINGS_MS).then(|| {
             format!(
                 "clacks.ping_within_ms: {} is below {SPARSEST_PINGS_MS}: the client library of Net::Clacks pings at most \
@@ -296,10 +317,14 @@ impl Clacks {
             return Err(wrong(format!("{file} must hold 1 to {MAX_TOKEN} bytes")));
         }
         self.link_password = Some(Secret::new(secret));
-        if let Some(ca) = &self.master.ca_file {
-            std::fs::File::open(ca.as_path()).map_err(|e| {
-                at(&[Key("clacks"), Key("master"), Key("ca_file")], format!("{ca} cannot be read: {e}"))
-            })?;
+        if let Some(MasterAddress::Tls(_)) = self.master.address {
+            let files = Files {
+                ca: self.master.ca_file.as_ref().map(|file| file.as_path().to_owned()),
+                insecure: self.master.insecure,
+                ..Files::default()
+            };
+            let key = [Key("clacks"), Key("master"), Key("ca_file")];
+            self.master.trust = Some(Trust::read(&files).map_err(|e| at(&key, e.to_string()))?);
         }
         Ok(())
     }
@@ -321,6 +346,19 @@ impl Config {
     /// Whether anybody may come who speaks this dialect.
     pub(crate) fn speaks_clacks(&self) -> bool {
         self.clacks.master.address.is_some() || self.listeners.iter().any(|l| l.address.is_clacks())
+    }
+
+    /// What is worth a warning about programs of Net::Clacks and linked servers.
+    pub(super) fn clacks_notes(&self) -> impl Iterator<Item = String> {
+        let name = &self.clacks.link_user;
+        let is_linked = |user: &User| user.name == *name && user.rights.contains(&Right::Link) && user.names.is_none();
+        let nobody = (!name.is_empty() && !self.users.iter().any(is_linked)).then(|| {
+            format!(
+                "clacks.link_user: no user `{name}` with the right link, for all names: a server of Net::Clacks on the other \
+                 end of a link, which has the same user and password, cannot log in here"
+            )
+        });
+        self.clacks.notes().chain(nobody)
     }
 
     /// Checks what `[clacks]` demands of other keys.
@@ -441,7 +479,10 @@ mod tests {
         let printed = config.print();
         assert!(!printed.contains("sesame") && !format!("{config:?}").contains("sesame"), "{printed}");
         assert_eq!(parse(&printed).unwrap(), config);
-        assert_eq!(config.clacks.notes().count(), 1, "nobody checks who answers");
+        let notes: Vec<String> = config.clacks_notes().collect();
+        assert!(notes.len() == 2 && notes[0].contains("insecure") && notes[1].contains("no user `west`"), "{notes:?}");
+        let user = "[[users]]\nname = 'west'\ntoken = 'sesame open'\nrights = ['read', 'write', 'manage', 'link']\n";
+        assert_eq!(parse(&format!("{text}{user}")).unwrap().clacks_notes().count(), 1, "nobody checks who answers");
     }
 
     #[test]

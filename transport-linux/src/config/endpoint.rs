@@ -164,8 +164,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // One slash is how the command line's `--connect msgq:/PATH` is written.
-        let is_short = |scheme, rest: &str| matches!(scheme, "msgq" | "clacks") && !rest.starts_with("//");
-        let short = text.split_once(':').filter(|(scheme, rest)| is_short(*scheme, rest));
+        let short = text.split_once(':').filter(|(scheme, rest)| *scheme == "msgq" && !rest.starts_with("//"));
         let (scheme, rest) = text.split_once("://").or(short).ok_or_else(|| {
             format!(
                 "`{text}` is no address: write tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, \
@@ -344,7 +343,6 @@ mod tests {
             ("msgq:/run/x.sock", "msgq:///run/x.sock"),
             ("msgq://auto", "msgq://auto"),
             ("clacks:///run/x.sock", "clacks:///run/x.sock"),
-            ("clacks:/run/x.sock", "clacks:///run/x.sock"),
             ("clacks://auto", "clacks://auto"),
             ("clacks://127.0.0.1:9", "clacks://127.0.0.1:9"),
             ("clacks://[::1]:0", "clacks://[::1]:0"),
@@ -377,7 +375,8 @@ mod tests {
             ("msgq://run/x", "absolute"),
             ("msgq:run/x", "absolute"),
             ("msgq:", "absolute"),
-            ("clacks:run/x", "a path begins with /"),
+            ("clacks:/run/x", "no address"),
+            ("clacks://run/x", "a path begins with /"),
             ("clacks://", "host is missing"),
             ("clacks:///", "absolute"),
             ("clacks://h", "port is missing"),

@@ -162,7 +162,7 @@ impl Client {
     }
 
     /// Reads to the end.
-    pub fn to_end(&mut self) -> Vec<String> {
+    pub fn until_end(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.next()).collect()
     }
 

@@ -1,0 +1,119 @@
+//! A store of values whose disk is a test's.
+//!
+//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, and [`OnDisk`], which is a
+//! store in memory that believes it.
+
+use chappe_core::limits::MAX_NAME;
+use chappe_core::router::store::{
+    Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, Swept,
+};
+use std::cell::Cell;
+
+/// How it is.
+#[derive(Debug)]
+pub struct Disk {
+    /// Changes so far.
+    pub changes: Cell<u64>,
+    /// How many of them are on it.
+    pub kept: Cell<u64>,
+    /// How it goes.
+    pub how: Cell<Keeping>,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Disk { changes: Cell::new(0), kept: Cell::new(0), how: Cell::new(Keeping::Disk) }
+    }
+}
+
+/// A store on it.
+#[derive(Debug)]
+pub struct OnDisk<'d> {
+    /// The values.
+    pub values: FixedStore<'d>,
+    /// The disk.
+    pub disk: &'d Disk,
+}
+
+impl OnDisk<'_> {
+    fn change<T>(&mut self, what: impl FnOnce(&mut FixedStore<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match self.disk.how.get() {
+            Keeping::Failing => return Err(StoreError::DiskFails),
+            Keeping::Behind => return Err(StoreError::DiskBehind),
+            _ => {}
+        }
+        self.disk.changes.set(self.disk.changes.get() + 1);
+        what(&mut self.values)
+    }
+}
+
+impl Store for OnDisk<'_> {
+    fn get(&mut self, name: &str, now: Stamp, out: &mut [u8]) -> Option<Found> {
+        self.values.get(name, now, out)
+    }
+    fn set(&mut self, name: &str, value: &[u8], stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        self.change(|s| s.set(name, value, stamp, origin))
+    }
+    fn remove(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        self.change(|s| s.remove(name, stamp, origin))
+    }
+    fn bury(&mut self, name: &str, stamp: Stamp, origin: u32) -> Result<Applied, StoreError> {
+        self.change(|s| s.bury(name, stamp, origin))
+    }
+    fn add(&mut self, name: &str, amount: i64, stamp: Stamp, origin: u32) -> Result<i64, StoreError> {
+        self.change(|s| s.add(name, amount, stamp, origin))
+    }
+    fn stamp(&self, name: &str, now: Stamp) -> Stamp {
+        self.values.stamp(name, now)
+    }
+    fn next<'o>(&self, from: Cursor, prefix: &str, budget: &mut usize, out: &'o mut [u8]) -> Step<'o> {
+        self.values.next(from, prefix, budget, out)
+    }
+    fn expire_tombstones(&mut self, now: Stamp) -> bool {
+        self.values.expire_tombstones(now)
+    }
+    fn following<'o>(&self, after: Option<&str>, out: &'o mut [u8]) -> Option<Entry<'o>> {
+        self.values.following(after, out)
+    }
+    fn merge(&mut self, entry: &Entry<'_>) -> Result<Applied, StoreError> {
+        self.change(|s| s.merge(entry))
+    }
+    fn clear(&mut self) -> Result<(), StoreError> {
+        self.change(|s| s.clear())
+    }
+    fn sweep<'o>(
+        &mut self,
+        from: Cursor,
+        budget: &mut usize,
+        now: Stamp,
+        stale_micros: u64,
+        name: &'o mut [u8; MAX_NAME],
+    ) -> Swept<'o> {
+        self.values.sweep(from, budget, now, stale_micros, name)
+    }
+    fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
+        self.values.expire_named(now, name)
+    }
+    fn mark(&mut self) -> u64 {
+        self.disk.changes.get()
+    }
+    fn kept(&mut self) -> Kept {
+        let (up_to, changes) = (self.disk.kept.get(), self.disk.changes.get());
+        Kept { up_to, waiting: changes - up_to, how: self.disk.how.get() }
+    }
+    fn trouble(&self) -> &str {
+        if self.disk.how.get() == Keeping::Failing { "no space left on the device" } else { "" }
+    }
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+    fn limit(&self) -> usize {
+        self.values.limit()
+    }
+    fn max_value(&self) -> usize {
+        self.values.max_value()
+    }
+    fn check(&self) -> Result<(), &'static str> {
+        self.values.check()
+    }
+}
