@@ -90,6 +90,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("limits.value_rows", new.value_rows != old.value_rows),
         ("limits.max_value", new.max_value as usize > longest_value(started)),
         ("msgq.max_body", now.msgq.max_frame() > longest_frame(started)),
+        ("clacks.master", now.clacks.master.address.is_some() && !started.speaks_clacks()),
         ("clacks.max_value", now.clacks.longest_value() as usize > longest_value(started)),
         ("clacks.max_line", now.clacks.max_line as usize > longest_frame(started)),
     ];
@@ -180,6 +181,13 @@ mod tests {
         now.limits.max_value = started.clacks.max_value + 1;
         let named = needs_restart(&started, &now);
         assert!(named.contains("limits.max_value, ") && named.contains(", clacks.max_value, "), "{named}");
+        // Nothing of Net::Clacks was there, so the store has no order.
+        let mut started = Config::default();
+        started.listeners.truncate(1);
+        let mut now = started.clone();
+        now.clacks.master.address = "clacks:///m".parse().ok();
+        assert_eq!(needs_restart(&started, &now), "clacks.master");
+        assert_eq!(needs_restart(&Config::default(), &Config { listeners: Config::default().listeners, ..now }), "");
     }
 
     #[test]
