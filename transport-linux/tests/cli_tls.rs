@@ -113,6 +113,20 @@ fn errors_say_what_to_do() {
     assert!(status == 0 && errors.contains("WARNING") && errors.contains("your secret too"), "{errors}");
 }
 
+/// Why a node lets go of a client before hello: the code in its usual words, and what the node
+/// says to it.
+#[test]
+fn what_the_node_says_at_the_door_is_told_with_its_code() {
+    let authority = Authority::new();
+    let limits = "[limits]\nstations = 1\ndatagram_stations = 0\n";
+    let mut daemon = Daemon::start(&format!("{limits}{}", listeners(&authority.server().toml(""))));
+    let (status, text) = said(&["--connect", &format!("tcp://127.0.0.1:{}", port(&daemon, "tls")), "ls"]);
+    assert!(status == 6 && text.contains("not understood: ") && text.contains("tls://"), "{text}");
+    let _only = daemon.station("only");
+    let (status, text) = said(&["--connect", &format!("tcp://127.0.0.1:{}", port(&daemon, "tcp")), "ls"]);
+    assert!(status == 6 && text.contains("a limit of the node is reached"), "{text}");
+}
+
 #[test]
 fn a_client_shows_its_certificate_or_says_its_password() {
     let authority = Authority::new();

@@ -52,6 +52,12 @@ fn from(daemon: &Daemon, address: [u8; 4]) -> Station {
     Station::new(Stream::Tcp(TcpStream::from(socket)))
 }
 
+fn resident(daemon: &Daemon) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = text.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
 /// Nothing that anybody gave as a name or a secret is in the log.
 fn is_discreet(daemon: &mut Daemon) {
     let log = format!("{:?}", daemon.seen());
@@ -254,6 +260,49 @@ fn who_leaves_before_the_answer_costs_nothing() {
     assert!(looked < 5, "{looked} of them were looked at");
 }
 
+/// Who waits for the answer to a password is nobody yet, and gets no more memory than that.
+#[test]
+fn who_waits_for_an_answer_holds_little_memory() {
+    // Long, but in little memory: what is measured is the rest.
+    let long = Cost { memory: 64, passes: 16384 };
+    let authority = support::tls::Authority::new();
+    let listeners = support::tls::listeners(&authority.server().toml(""));
+    let more = "[limits]\nhello_within_ms = 60000\n";
+    let mut daemon = Daemon::start(&format!("{more}{METRICS}{}{listeners}", users(long)));
+    let count = counters(&mut daemon);
+    let mut bytes = frame(hello("anna", "guess"));
+    bytes.extend(PING.repeat(15_000));
+    let config = support::tls::client(&authority.root, &support::tls::TLS13);
+    for kind in ["tcp", "tls"] {
+        let before = resident(&daemon);
+        let mut all = Vec::new();
+        for n in 0..150 {
+            let mut station = match kind {
+                "tls" => support::tls::connect(&daemon, &config).unwrap(),
+                _ => from(&daemon, [127, 0, 6, n]),
+            };
+            station.write(&bytes).unwrap();
+            all.push(station);
+        }
+        until("they wait", || count("chappe_passwords_waiting") >= 149);
+        let each = resident(&daemon).saturating_sub(before) / 150;
+        // A record is 16 KiB, and is understood as a whole.
+        let most = if kind == "tls" { 48 * 1024 } else { 16 * 1024 };
+        assert!(each < most, "{kind}: {each} octets for each");
+        for station in &all {
+            let stream = match &station.stream {
+                Stream::Tls(stream) => &stream.sock,
+                Stream::Tcp(stream) => stream,
+                _ => unreachable!(),
+            };
+            // Broken, so that nobody waits for their passwords any more.
+            socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(all);
+        until("all are gone", || count("chappe_connections") == 0);
+    }
+}
+
 #[test]
 fn a_datagram_station_has_a_password_too() {
     let listener = "[[listeners]]\naddress = \"udp://127.0.0.1:0\"\n";
@@ -271,6 +320,22 @@ fn a_datagram_station_has_a_password_too() {
     assert_eq!(count("chappe_datagrams_early_total"), 1);
     socket.send(&PING).unwrap();
     assert_eq!(socket.recv(&mut heard).unwrap(), 4, "a pong");
+}
+
+/// Anybody can send datagrams that say to come from an address: who really comes from there,
+/// by a stream, does not wait for that.
+#[test]
+fn datagrams_from_an_address_slow_down_no_streams_from_there() {
+    let both = "[[listeners]]\naddress = \"udp://127.0.0.1:0\"\n[[listeners]]\naddress = \"tcp://127.0.0.1:0\"\n";
+    let mut daemon = Daemon::start(&format!("{METRICS}{}{both}", users(CHEAP)));
+    let count = counters(&mut daemon);
+    for _ in 0..12 {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&frame(hello("berta", "guess")), daemon.address("udp")).unwrap();
+    }
+    until("they are too many", || count("chappe_passwords_refused_total") > 0);
+    daemon.connect().hello_as(hello("anna", ANNA)).expect("welcome");
+    assert_eq!(daemon.event("sign_in.wrong")["from"], "127.0.0.1 (datagrams)");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use chappe_core::dialect::messi::repr::{Code, Hello, Join, ServerToClient};
+use chappe_core::dialect::messi::repr::{Code, Hello, Join, Letter, ServerToClient};
 use rustls::SupportedProtocolVersion;
 use support::tls::{
     Authority, Slowly, TLS12, TLS13, client, client_with, connect, listeners, self_signed, session, tcp,
@@ -237,6 +237,25 @@ fn a_new_certificate_is_taken_and_open_connections_go_on() {
     assert_eq!(shown(&third), fresh.der);
     third.hello("third");
     assert!(before.is_alive() && after.is_alive());
+}
+
+/// What strangers may do behind a certificate is not for strangers without one: whether a
+/// listener speaks TLS changes with a restart, and so does what it allows for that.
+#[test]
+fn what_holds_behind_tls_does_not_hold_before_it_is_spoken() {
+    let authority = Authority::new();
+    let users = "[[users]]\nname = \"anna\"\ntoken = \"token-of-anna\"\n";
+    let plain = "[[listeners]]\naddress = \"tcp://0.0.0.0:0\"\n";
+    let mut daemon = Daemon::start(&format!("{users}{plain}"));
+    let stranger =
+        |daemon: &mut Daemon| daemon.connect().hello_as(Hello { seq: 1, name: "stranger", ..Hello::default() });
+    assert_eq!(stranger(&mut daemon), Err(Code::BadCredentials));
+    let tls = authority.server().toml(&format!(", client_ca = \"{}\"", authority.file().display()));
+    daemon.write_config(&format!("{users}{plain}{tls}\nanonymous = [\"read\", \"write\"]\n"));
+    daemon.signal("HUP");
+    let reloaded = daemon.event("config.reloaded");
+    assert!(reloaded["needs_restart"].as_str().unwrap().contains("listeners"), "{reloaded}");
+    assert_eq!(stranger(&mut daemon), Err(Code::BadCredentials), "it does not speak TLS yet");
 }
 
 #[test]
@@ -648,6 +667,67 @@ fn last_words_reach_their_reader_when_the_daemon_stops() {
         assert_eq!(station.closing(), Some(Code::Stopping));
     }
     assert!(daemon.wait().success());
+}
+
+/// However many begin a handshake and say nothing more: others get through theirs, and who
+/// speaks no TLS has a place.
+#[test]
+fn half_handshakes_by_the_hundred_take_nobody_s_place() {
+    let (authority, mut daemon) = start("[limits]\nstations = 64\ndatagram_stations = 0\nhello_within_ms = 60000\n");
+    let count = counters(&mut daemon);
+    let mut hello = Vec::new();
+    session(&client(&authority.root, &TLS13)).write_tls(&mut hello).unwrap();
+    let mut silent = Vec::new();
+    for n in 0..200 {
+        let mut stream = tcp(&daemon);
+        let _ = stream.write_all(&hello[..n % hello.len()]);
+        silent.push(stream);
+        if n % 50 == 49 {
+            let mut station = connect(&daemon, &client(&authority.root, &TLS13)).expect("it gets through");
+            station.hello("good");
+            assert!(station.is_alive());
+            daemon.station("plain").goodbye();
+        }
+    }
+    assert!(count("chappe_tls_handshakes_open") <= 16, "{}", count("chappe_tls_handshakes_open"));
+    assert!(count("chappe_tls_crowded_total") > 150);
+    assert_eq!(daemon.event("tls.failed")["reason"], "crowded");
+}
+
+/// What was said before a connection broke counts, even if both come at once; and what comes
+/// behind the end is nothing.
+#[test]
+fn what_came_before_the_end_is_heard_whatever_comes_with_it() {
+    let (authority, mut daemon) = start("");
+    let count = counters(&mut daemon);
+    let mut good = daemon.station("good");
+    good.join("x");
+    for version in BOTH {
+        for is_broken in [true, false] {
+            let mut station = connect(&daemon, &client(&authority.root, version)).unwrap();
+            station.hello("last");
+            let Stream::Tls(stream) = &mut station.stream else { unreachable!() };
+            let letter = Letter { name: "x", verb: "SET", body: b"the last", ..Letter::default() };
+            let mut bytes = Vec::new();
+            stream.conn.writer().write_all(&frame(letter)).unwrap();
+            if !is_broken {
+                stream.conn.send_close_notify();
+            }
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut bytes).unwrap();
+            }
+            let noise = if is_broken { 40 } else { 30_000 };
+            bytes.extend([23, 3, 3, 0, 40]);
+            bytes.extend(vec![0x5a; noise]);
+            let broken = count("chappe_tls_broken_total");
+            daemon.signal("STOP");
+            stream.sock.write_all(&bytes).unwrap();
+            daemon.signal("CONT");
+            assert_eq!(good.hear(), b"the last");
+            until("it is gone", || count("chappe_connections") == 1);
+            assert_eq!(count("chappe_tls_broken_total") - broken, u64::from(is_broken));
+        }
+    }
 }
 
 #[test]

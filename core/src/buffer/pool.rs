@@ -86,6 +86,13 @@ impl<'s> Pool<'s> {
         self.mask as usize + 1
     }
 
+    /// How many blocks hold `len` octets. The compiler would divide: it does not know that a
+    /// block is a power of two.
+    #[inline]
+    const fn blocks_of(&self, len: usize) -> usize {
+        (len + self.mask as usize) >> self.shift
+    }
+
     /// Appends all of `data`, or nothing (D3) if there are too few free blocks.
     #[inline]
     pub fn push(&mut self, chain: &mut Chain, data: &[u8]) -> bool {
@@ -103,7 +110,7 @@ impl<'s> Pool<'s> {
     fn push_blocks(&mut self, chain: &mut Chain, mut data: &[u8]) -> bool {
         let offset = ((chain.start + chain.len) & self.mask) as usize;
         let room = if offset == 0 { 0 } else { self.block() - offset };
-        let need = (data.len().saturating_sub(room)).div_ceil(self.block());
+        let need = self.blocks_of(data.len().saturating_sub(room));
         if need > (self.blocks - self.used) as usize || data.len() > (u32::MAX / 2 - chain.len) as usize {
             return false;
         }
@@ -169,7 +176,7 @@ impl<'s> Pool<'s> {
     pub fn clear(&mut self, chain: &mut Chain) {
         if chain.head != 0 {
             // the whole chain goes in front of the free list; only its length must be known
-            let blocks = (chain.start + chain.len).div_ceil(self.mask + 1);
+            let blocks = self.blocks_of((chain.start + chain.len) as usize) as u32;
             self.next[chain.tail as usize - 1] = self.free;
             self.free = chain.head;
             self.used -= blocks;
@@ -219,7 +226,7 @@ impl<'s> Pool<'s> {
 
     /// Blocks that `chain` holds.
     pub(crate) fn held(&self, chain: &Chain) -> u64 {
-        if chain.head == 0 { 0 } else { (chain.start + chain.len).div_ceil(self.mask + 1) as u64 }
+        if chain.head == 0 { 0 } else { self.blocks_of((chain.start + chain.len) as usize) as u64 }
     }
 }
 

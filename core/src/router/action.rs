@@ -62,7 +62,9 @@ reasons! {
     #[cfg(feature = "clacks")]
     Dismissed "dismissed" Refused ClosedDismissed "who manages the node has ended it",
     #[cfg(feature = "clacks")]
-    LinkRefused "link_refused" Refused ClosedLinkRefused "the master refuses this node's user or password",
+    LinkRefused "link_refused" Refused ClosedLinkRefused "the other server refuses this node's user, its password, or its right to link",
+    #[cfg(feature = "clacks")]
+    LinkLoop "link_loop" Refused ClosedLinkLoop "the master is this node itself, or one below it: links must be a tree",
     Slow "slow" Slow ClosedSlow "it did not read what it was sent for too long",
     NoMemory "no_memory" Full ClosedMemory "no memory for what it sent or was to be told",
     Stopping "stopping" Stopping ClosedStopping "the node is stopping",

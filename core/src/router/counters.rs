@@ -45,7 +45,9 @@ counters! {
     #[cfg(feature = "clacks")]
     ClosedDismissed "closed_dismissed" "Connections ended by who manages the node",
     #[cfg(feature = "clacks")]
-    ClosedLinkRefused "closed_link_refused" "Links to a master that refuses this node's user or password",
+    ClosedLinkRefused "closed_link_refused" "Links to a server that refuses this node's user, its password, or its right to link",
+    #[cfg(feature = "clacks")]
+    ClosedLinkLoop "closed_link_loop" "Links that led back to this node",
     ClosedSlow "closed_slow" "Stations closed because they did not read",
     ClosedMemory "closed_no_memory" "Stations closed because there was no memory for a half frame or for what they had to be told",
     ClosedStopping "closed_stopping" "Stations closed because the node stopped",

@@ -213,7 +213,7 @@ mod tests {
         }
         fn trouble(&self) -> &str {
             if self.disk.how.get() == Keeping::Failing {
-                "no space left on the device, and a long word behind it"
+                "no space left on the device, and a long word behind it, as long as no system has ever said one before it"
             } else {
                 ""
             }
@@ -490,7 +490,11 @@ mod tests {
         assert_eq!(status(&mut node, "store"), [("disk fails, changes refused".into(), 0)]);
         assert_eq!(
             status(&mut node, "store_trouble"),
-            [("no space left on the device, and a long word beh".into(), 0)]
+            [(
+                "no space left on the device, and a long word behind it, as long as no system has ever said one b"
+                    .into(),
+                0
+            )]
         );
     }
 }

@@ -17,7 +17,7 @@ const LOOK: u32 = 4096;
 pub(super) type Digits = heapless::String<24, u8>;
 
 /// Text of a row of the status.
-type Line = heapless::String<48, u8>;
+type Line = heapless::String<96, u8>;
 
 /// Text of two numbers.
 type Place = heapless::String<40, u8>;
@@ -228,7 +228,10 @@ impl Router<'_> {
                         let _ = write!(text, "of {}", u.limit);
                         (u.name, u.used)
                     }
-                    None => self.store_status(row - usage.len(), &mut text)?,
+                    None => match self.more_status(row - usage.len(), &mut text)? {
+                        Some(row) => row,
+                        None => return Some((at + 1, false)),
+                    },
                 },
             },
         };
@@ -238,6 +241,20 @@ impl Router<'_> {
         let item = Item { seq: l.seq, what: l.what, name, text: &text, count, ..Item::default() };
         self.say(n, &ServerToClient::Item(item));
         Some((at + 1, true))
+    }
+
+    /// Rows behind the tables. `None`: there are no more; `Some(None)`: this one is not there.
+    fn more_status(&mut self, row: usize, text: &mut Line) -> Option<Option<(&'static str, u64)>> {
+        /// Of the master.
+        const ROWS: usize = if cfg!(feature = "clacks") { 2 } else { 0 };
+        #[cfg(feature = "clacks")]
+        if row < ROWS {
+            return Some(self.master_status(row).map(|(name, count, words)| {
+                let _ = text.push_str(words);
+                (name, count)
+            }));
+        }
+        self.store_status(row - ROWS, text).map(Some)
     }
 
     /// What only one dialect has. An error: it is that row of those behind these.

@@ -21,7 +21,8 @@
 //! * **D8 Exclusive means one.** A second join of an exclusive name is refused.
 //! * **D9 Mail waits** for a declared but absent name, and is delivered once, in order.
 //! * **D10 Newest wins**, deletions too (`store.rs`).
-//! * **D11 Loop-free**: for nodes that are linked, which this version does not do.
+//! * **D11 Loop-free**: nothing goes back over the link that it came by, and links are a tree:
+//!   one that leads back to its own node is refused (`clacks/links.rs`).
 //! * **D12 Nothing unlimited.**
 //!
 //! # The shell's loop
@@ -105,6 +106,8 @@ mod verify;
 mod watch;
 
 pub use action::{Action, Reason};
+#[cfg(feature = "clacks")]
+pub use clacks::links::Stage as LinkStage;
 pub use counters::{Counter, Counters};
 #[cfg(feature = "later")]
 pub use grant::Verdict;

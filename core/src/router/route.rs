@@ -58,10 +58,19 @@ pub(super) struct Reached {
     pub(super) members: u32,
 }
 
+/// Whether a text may be a verb.
+#[inline]
+pub(super) fn is_verb(text: &str) -> bool {
+    text.len() <= MAX_VERB && name::no_controls(text)
+}
+
 impl Router<'_> {
     /// A station sends a letter.
     #[inline]
     pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
+        if self.run_goes_on(n, l, raw) {
+            return;
+        }
         let may = self.may_send(n, l);
         if may.is_ok() && self.runs(n, l, raw) {
             return;
@@ -167,7 +176,7 @@ impl Router<'_> {
         if l.name.ends_with('*') && name::is_pattern(l.name) {
             return Err((Code::BadName, "a letter goes to a name, not to a pattern"));
         }
-        if l.verb.len() > MAX_VERB || !name::no_controls(l.verb) {
+        if !is_verb(l.verb) {
             return bad("a verb has at most 64 bytes, no controls");
         }
         let to_name = named && l.station == 0;
@@ -195,6 +204,8 @@ impl Router<'_> {
     #[inline]
     pub(super) fn reach_name(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
+        #[cfg(feature = "clacks")]
+        self.spare_links(d.letter);
         let mut reached = Reached::default();
         if let Some(row) = self.names.find_again(d.letter.name) {
             self.reach_members(d, row, &mut reached);

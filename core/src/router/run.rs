@@ -7,6 +7,7 @@
 //! is looking at each member for each letter.
 
 use super::policy::Denied;
+use super::route::is_verb;
 use super::stations::Life;
 use super::{Counter, Router};
 use crate::dialect::Wording;
@@ -29,19 +30,43 @@ impl Run {
     pub(super) const NONE: Run = Run { row: 0, wording: Wording::USUAL, sender: 0, len: 0, letters: 0, longest: 0 };
 }
 
+/// Whether a letter goes to all members of a name, says nothing that only the node may say,
+/// and nobody waits to hear how it went.
+#[inline]
+fn is_plain(l: &Letter<'_>, raw: Raw<'_>) -> bool {
+    let elsewhere = l.station != 0 || l.everyone || l.name.is_empty() || !matches!(l.instance, "" | "*");
+    let awaited = l.ask || l.each || l.keep || l.seq != 0;
+    !elsewhere && !awaited && l.from == 0 && l.ask_id == 0 && raw != Raw::None
+}
+
 impl Router<'_> {
+    /// Takes a letter that goes where the run at hand goes. What was found out about the first
+    /// letter of that holds for it too: while there is a run, nothing changes.
+    #[inline]
+    pub(super) fn run_goes_on(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
+        let Run { row, wording, sender, .. } = self.run;
+        row != 0
+            && sender == n
+            && is_plain(l, raw)
+            && is_verb(l.verb)
+            && self.names.row(row).text() == l.name
+            && self.joins_run(n, row, wording, l, raw)
+    }
+
     /// Takes a letter that may be sent into the run, if it is of the kind that is delivered
     /// in runs: it asks nothing, nobody waits to hear how it went, and all who get it have
     /// the same wording.
     #[inline]
     pub(super) fn runs(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) -> bool {
-        let plain = !(l.ask || l.keep || l.everyone || l.seq != 0 || l.station != 0 || l.name.is_empty());
         if self.stations[n].resumed().is_some() {
             return false; // members of another wording were served before
         }
+        // links hear of each letter alone
         #[cfg(feature = "clacks")]
-        let plain = plain && !self.has_links();
-        if !plain || raw == Raw::None || !matches!(l.instance, "" | "*") || self.names.has_patterns() {
+        if self.has_links() {
+            return false;
+        }
+        if !is_plain(l, raw) || self.names.has_patterns() {
             return false;
         }
         let Some(row) = self.names.find_again(l.name) else { return false };
@@ -49,6 +74,12 @@ impl Router<'_> {
         if self.run.row != row || self.run.sender != n {
             self.end_run();
         }
+        self.joins_run(n, row, wording, l, raw)
+    }
+
+    /// Puts a letter behind those of the run, if there is room for it.
+    #[inline]
+    fn joins_run(&mut self, n: u32, row: u32, wording: Wording, l: &Letter<'_>, raw: Raw<'_>) -> bool {
         let from = self.stations.id(n).number();
         let here = self.here();
         let mut len = wording.letter(here, l, raw, from, 0, &mut self.encode[self.run.len..]);

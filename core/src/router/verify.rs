@@ -35,6 +35,13 @@ impl Router<'_> {
         self.stations.find(id).is_some_and(|n| self.stations[n].is_paused())
     }
 
+    /// Whether a station has been let in. Who has not may say no more than a hello: a shell
+    /// that reads little of it at a time keeps little for it while it is unverified.
+    #[inline]
+    pub fn is_introduced(&self, id: StationId) -> bool {
+        self.stations.find(id).is_some_and(|n| self.stations[n].introduced)
+    }
+
     /// What the gate has found out about a station after it had said [`Verdict::Later`]. For
     /// one that is gone, or of which nothing is to be found out, it does nothing.
     pub fn verified(&mut self, now: Instant, id: StationId, verdict: Verdict) {
@@ -173,14 +180,14 @@ mod tests {
         let mut bytes = first.clone();
         bytes.extend(frame(Join { seq: 8, name: "x", ..Join::default() }));
         assert_eq!(router.receive(at(1), id, &bytes), first.len());
-        assert!(router.is_unverified(id));
+        assert!(router.is_unverified(id) && !router.is_introduced(id));
         assert_eq!(router.receive(at(2), id, &bytes[first.len()..]), 0, "not a single frame");
         assert_eq!(told(&mut router, at(2), id), (std::vec![], None), "and it hears nothing");
         let grant = Grant { rights: Rights::READ, restricted: false, number: 3 };
         router.verified(at(3), id, Verdict::Later);
         assert!(router.is_unverified(id), "that was no news");
         router.verified(at(3), id, Verdict::Granted(grant));
-        assert!(!router.is_unverified(id));
+        assert!(!router.is_unverified(id) && router.is_introduced(id));
         assert_eq!(router.station_name(id), "b1");
         assert_eq!(router.receive(at(3), id, &bytes[first.len()..]), bytes.len() - first.len());
         assert_eq!(told(&mut router, at(3), id), (std::vec![Code::Ok, Code::Ok], None));

@@ -91,7 +91,7 @@ impl Connection {
             }
             // The code alone does not say what to do.
             core::Event::Closing(c) => {
-                said = Some(c.text.to_owned()).filter(|text| !text.is_empty());
+                said = Some(Outcome { code: c.code, text: c.text.to_owned(), count: 0 }).filter(|o| !o.text.is_empty());
                 None
             }
             _ => None,
@@ -105,7 +105,8 @@ impl Connection {
             }
             Ok(Err(Some(outcome))) => Err(Error::Refused { address, outcome }),
             Ok(Err(None)) | Err(Error::TimedOut) => {
-                let problem = connection.link.take_problem().or_else(|| said.map(std::io::Error::other));
+                let problem =
+                    connection.link.take_problem().or_else(|| said.map(|said| std::io::Error::other(said.to_string())));
                 Err(Error::Connect { address, why: last, problem })
             }
             Err(error) => Err(error),

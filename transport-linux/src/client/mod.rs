@@ -62,7 +62,7 @@ pub use link::Link;
 pub use owned::{Answer, Event, FlagChange, Item, Message, Outcome, ParamList, Presence, Value, Welcome};
 
 /// Who a station is, its patience and its sizes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// What to call this station in lists; at most 48 bytes.
     pub name: String,
@@ -100,6 +100,20 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
+impl std::fmt::Debug for Options {
+    /// Everything but the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Options { name, user, token: _, trust, software, timeout, silence, backoff_min, backoff_max, .. } = self;
+        let Options { patient, max_frame, outbox, script, calls, queue, seed, .. } = self;
+        let mut shown = f.debug_struct("Options");
+        shown.field("name", name).field("user", user).field("token", &"(hidden)").field("trust", trust);
+        shown.field("software", software).field("timeout", timeout).field("silence", silence);
+        shown.field("backoff_min", backoff_min).field("backoff_max", backoff_max).field("patient", patient);
+        shown.field("max_frame", max_frame).field("outbox", outbox).field("script", script);
+        shown.field("calls", calls).field("queue", queue).field("seed", seed).finish()
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -120,5 +134,18 @@ impl Default for Options {
             queue: 10_000,
             seed: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_shown_keep_their_secret() {
+        let options = Options { user: "anna".into(), token: b"open sesame".to_vec(), ..Options::default() };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("anna") && shown.contains("(hidden)"), "{shown}");
+        assert!(!shown.contains("sesame") && !shown.contains("111, 112, 101, 110"), "{shown}");
     }
 }

@@ -18,6 +18,7 @@ use super::Step::Key;
 use super::check::{At, trim_token};
 use super::endpoint::HostPort;
 use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, User, blank};
+use crate::tls::{Files, Trust};
 
 /// What the original's library needs: it never pings more often.
 const SPARSEST_PINGS_MS: u32 = 120_000;
@@ -70,7 +71,7 @@ impl Default for Clacks {
 }
 
 /// The server that this one links itself to, as its slave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Master {
     /// Where it is; `None`: there is none.
@@ -84,11 +85,31 @@ pub struct Master {
     pub ca_file: Option<AbsolutePath>,
     /// Instead: whoever answers there is believed.
     pub insecure: bool,
+    /// What was in that file; `None`: no TLS is spoken there.
+    #[serde(skip)]
+    pub(crate) trust: Option<Trust>,
 }
+
+/// What the files held is not looked at.
+impl PartialEq for Master {
+    fn eq(&self, other: &Self) -> bool {
+        let Master { address, reconnect_after_ms, ca_file, insecure, trust: _ } = self;
+        (address, reconnect_after_ms, ca_file, insecure)
+            == (&other.address, &other.reconnect_after_ms, &other.ca_file, &other.insecure)
+    }
+}
+
+impl Eq for Master {}
 
 impl Default for Master {
     fn default() -> Self {
-        Master { address: None, reconnect_after_ms: dialect::RECONNECT_AFTER.millis(), ca_file: None, insecure: false }
+        Master {
+            address: None,
+            reconnect_after_ms: dialect::RECONNECT_AFTER.millis(),
+            ca_file: None,
+            insecure: false,
+            trust: None,
+        }
     }
 }
 
@@ -271,10 +292,14 @@ impl Clacks {
             return Err(wrong(format!("{file} must hold 1 to {MAX_TOKEN} bytes")));
         }
         self.link_password = Some(Secret::new(secret));
-        if let Some(ca) = &self.master.ca_file {
-            std::fs::File::open(ca.as_path()).map_err(|e| {
-                at(&[Key("clacks"), Key("master"), Key("ca_file")], format!("{ca} cannot be read: {e}"))
-            })?;
+        if let Some(MasterAddress::Tls(_)) = self.master.address {
+            let files = Files {
+                ca: self.master.ca_file.as_ref().map(|file| file.as_path().to_owned()),
+                insecure: self.master.insecure,
+                ..Files::default()
+            };
+            let key = [Key("clacks"), Key("master"), Key("ca_file")];
+            self.master.trust = Some(Trust::read(&files).map_err(|e| at(&key, e.to_string()))?);
         }
         Ok(())
     }

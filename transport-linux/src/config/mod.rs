@@ -365,8 +365,43 @@ impl fmt::Debug for Secret {
 }
 
 impl<'de> Deserialize<'de> for Secret {
+    /// What is no text is a secret without its quotes: serde's own errors would show a number.
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d).map(|text| Secret(Zeroizing::new(text)))
+        struct Text;
+        fn unquoted<T, E: serde::de::Error>() -> Result<T, E> {
+            Err(E::custom("a secret is text: write it in quotes"))
+        }
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+                self.visit_string(text.to_owned())
+            }
+            fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Secret, E> {
+                Ok(Secret(Zeroizing::new(text)))
+            }
+            fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Secret, E> {
+                unquoted()
+            }
+            fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Secret, E> {
+                unquoted()
+            }
+            fn visit_i128<E: serde::de::Error>(self, _: i128) -> Result<Secret, E> {
+                unquoted()
+            }
+            fn visit_u128<E: serde::de::Error>(self, _: u128) -> Result<Secret, E> {
+                unquoted()
+            }
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Secret, E> {
+                unquoted()
+            }
+            fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Secret, E> {
+                unquoted()
+            }
+        }
+        d.deserialize_string(Text)
     }
 }
 
@@ -567,6 +602,21 @@ mod tests {
         assert!(config.listeners[0].tls.as_ref().is_some_and(Tls::is_closed));
         // And what is shown of it reads as the same.
         assert_eq!(parse(None, &config.print()).unwrap(), config);
+    }
+
+    #[test]
+    fn a_secret_without_its_quotes_is_named_and_not_shown() {
+        for value in ["8712345678", "0x2079df94e", "98765.4321", "true", "87123456789012345678", "1979-05-27", "[87]"] {
+            for key in ["token", "password_hash"] {
+                let error =
+                    parse(None, &format!("[[users]]\nname = \"a\"\n{key} = {value}\n")).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("configuration:3:{}: ", key.len() + 4)), "{error}");
+                for shown in [value, "8712345678", "98765", "87123456789012345678"] {
+                    assert!(!error.contains(shown), "{key} = {value}: {error}");
+                }
+                assert!(error.contains("quotes"), "{error}");
+            }
+        }
     }
 
     #[test]

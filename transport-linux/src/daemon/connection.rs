@@ -113,6 +113,8 @@ pub(super) struct Connection {
     pub(super) is_new: bool,
     /// It takes nothing any more, but what it has said is still heard.
     pub(super) cut: bool,
+    /// Its station has been let in.
+    pub(super) is_in: bool,
     /// Not to be read for now: see `event_loop/held.rs`.
     pub(super) waits: bool,
     pub(super) kind: Kind,
@@ -131,6 +133,7 @@ impl Connection {
             queued: false,
             is_new: true,
             cut: false,
+            is_in: false,
             waits: false,
             kind,
             who: Who::STRANGER,
@@ -159,6 +162,27 @@ impl Connection {
 
     pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut SourceFd(&self.file.as_raw_fd()), token, Interest::READABLE)
+    }
+
+    /// The same for one that is not connected yet: that it is, or cannot be, is an event.
+    pub(super) fn register_dialled(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut SourceFd(&self.file.as_raw_fd()), token, both)?;
+        (self.blocked, self.watches_room) = (true, true);
+        Ok(())
+    }
+
+    /// Whether there is somebody at the other end.
+    pub(super) fn is_connected(&self) -> bool {
+        socket2::SockRef::from(&self.file).peer_addr().is_ok()
+    }
+
+    /// Whether that is this very socket: TCP does that when nobody listens on a port of those
+    /// that are handed out, and just that one is handed out.
+    pub(super) fn is_to_itself(&self) -> bool {
+        let socket = socket2::SockRef::from(&self.file);
+        let local = socket.local_addr().ok().and_then(|at| at.as_socket());
+        local.is_some() && local == self.peer()
     }
 
     /// From now on events have another token.

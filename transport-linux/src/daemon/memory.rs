@@ -204,7 +204,8 @@ fn seed() -> u32 {
     random() as u32
 }
 
-fn random() -> u64 {
+/// Some bits that nobody else has: good enough to tell things apart.
+pub(super) fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }

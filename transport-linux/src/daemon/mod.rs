@@ -9,8 +9,9 @@
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); drain and reload (`control`) |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); who is called (`master`); drain and reload (`control`) |
 //! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
+//! | `master` | the server that this one is a slave of |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
 //! | `gate` | users, secrets and their rights |
@@ -29,6 +30,7 @@ mod greeting;
 mod listener;
 mod load;
 mod log;
+mod master;
 mod memory;
 mod metrics;
 mod peers;
@@ -176,7 +178,9 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     users.take(users.prepare(&config)?);
     let mut settings = Settings::new(&config.node, VERSION, &users);
     settings.msgq.boot = memory::life();
+    settings.clacks.link_id = memory::random().max(1);
     event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
+    let master = master::Master::new(&config.clacks.master, sys::now());
     let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
     let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let mut memory = memory::Memory::reserve(&config)?;
@@ -233,6 +237,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         config: config.clone(),
         source,
         listeners,
+        master,
         signals,
         log,
         poll,

@@ -1,4 +1,5 @@
-//! One connection's TLS: records to bytes and bytes to records.
+//! One connection's TLS: records to bytes and bytes to records, for those who connect and for
+//! the one master that this daemon connects to.
 //!
 //! Owns: the state of rustls, a record that has not come whole, and records that the kernel
 //! has not taken. Owns no descriptor and no plain bytes: what is understood goes to the
@@ -23,9 +24,11 @@ use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
 
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
-use rustls::{AlertDescription, Error, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, CommonState, Error, ServerConfig};
 
 use super::connection::{Got, Written};
 use crate::tls::identity::About;
@@ -39,6 +42,15 @@ pub(super) const HANDSHAKE: usize = 32 * 1024;
 
 /// Plain octets that are made into records at once: two full ones.
 pub(super) const CHUNK: usize = 32 * 1024;
+
+/// Octets read at once of who sends much that is no data, and for how many reads more. Each
+/// change of keys costs some microseconds for 27 octets; rustls ends who sends nothing else, but
+/// a little data in between would let 64 KiB of them take tens of milliseconds from everybody.
+const LEAN: usize = 2048;
+const LEAN_READS: u8 = 64;
+
+/// Octets around the data of a record, at most.
+const AROUND: usize = 32;
 
 /// Room for the records of a chunk: full ones, and what may come before them.
 const SEALED: usize = CHUNK + 4 * 1024;
@@ -117,17 +129,66 @@ impl fmt::Display for Trouble {
 
 /// The TLS of one connection.
 pub(super) struct Secure {
-    session: UnbufferedServerConnection,
+    session: Session,
     /// What has come and is not understood yet.
     begun: Vec<u8>,
     sealed: Sealed,
     /// Nothing has come yet.
     is_new: bool,
+    /// Reads that stay short, because there was little data in what came.
+    lean: u8,
     /// The peer has said that nothing more will come.
     over: bool,
     /// What came was no TLS. rustls keeps places in what it was given, so it must not be
     /// called again without that.
     is_broken: bool,
+    /// Why, if what came before that had to be heard first.
+    trouble: Option<Trouble>,
+}
+
+/// Which end of it we are.
+enum Session {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+impl Session {
+    fn common(&self) -> &CommonState {
+        match self {
+            Session::Server(session) => session,
+            Session::Client(session) => session,
+        }
+    }
+}
+
+/// The same words for both ends.
+macro_rules! either {
+    ($session:expr, $it:ident => $what:expr) => {
+        match $session {
+            Session::Server($it) => $what,
+            Session::Client($it) => $what,
+        }
+    };
+}
+
+/// What rustls says to records.
+trait Records {
+    type Data;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Records for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(bytes)
+    }
+}
+
+impl Records for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+    fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(bytes)
+    }
 }
 
 impl fmt::Debug for Secure {
@@ -159,7 +220,7 @@ impl Sealed {
     }
 
     /// Something of rustls' own.
-    fn add(&mut self, mut message: EncodeTlsData<'_, ServerConnectionData>) {
+    fn add<Data>(&mut self, mut message: EncodeTlsData<'_, Data>) {
         let start = self.bytes.len();
         if let Err(EncodeError::InsufficientSize(more)) = message.encode(&mut []) {
             self.bytes.resize(start + more.required_size, 0);
@@ -184,23 +245,49 @@ impl Sealed {
     }
 }
 
+/// What became of octets that came.
+struct Understood {
+    /// So many are done with.
+    used: usize,
+    /// Octets of data that were in them, and records that held these.
+    plain: usize,
+    records: usize,
+    /// Whether it was all TLS.
+    result: Result<(), Error>,
+}
+
 impl Secure {
     /// A connection that has just come.
     pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Secure, Error> {
         let session = UnbufferedServerConnection::new(config.clone())?;
-        Ok(Secure {
+        Ok(Secure::begin(Session::Server(session), true))
+    }
+
+    /// A connection to a server that has to prove to be `name`. What is said first is to be
+    /// written by [`Secure::push`].
+    pub(super) fn client(config: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Secure, Error> {
+        let session = UnbufferedClientConnection::new(config.clone(), name)?;
+        let mut secure = Secure::begin(Session::Client(session), false);
+        secure.understand(&mut [], &mut []).result?;
+        Ok(secure)
+    }
+
+    fn begin(session: Session, is_new: bool) -> Secure {
+        Secure {
             session,
             begun: Vec::new(),
             sealed: Sealed::default(),
-            is_new: true,
+            is_new,
+            lean: 0,
             over: false,
             is_broken: false,
-        })
+            trouble: None,
+        }
     }
 
     /// Whether nothing can be said yet.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.session.is_handshaking()
+        self.session.common().is_handshaking()
     }
 
     /// Whether there are records that the kernel has not taken.
@@ -215,14 +302,14 @@ impl Secure {
 
     /// Version and cipher, for the log.
     pub(super) fn about(&self) -> String {
-        let version = self.session.protocol_version().map_or("?".into(), |v| format!("{v:?}"));
-        let suite = self.session.negotiated_cipher_suite().map_or("?".into(), |s| format!("{:?}", s.suite()));
+        let version = self.session.common().protocol_version().map_or("?".into(), |v| format!("{v:?}"));
+        let suite = self.session.common().negotiated_cipher_suite().map_or("?".into(), |s| format!("{:?}", s.suite()));
         format!("{version} {suite}")
     }
 
     /// The certificate that the peer has shown, which rustls has found good.
     pub(super) fn certificate(&self) -> Option<About> {
-        self.session.peer_certificates()?.first().map(|der| About::of(der))
+        self.session.common().peer_certificates()?.first().map(|der| About::of(der))
     }
 
     /// Reads once, at most `room` octets, and puts what they say into `out`. What is to be
@@ -234,10 +321,14 @@ impl Secure {
         out: &mut [u8],
         desk: &mut Desk,
     ) -> Result<Got, Trouble> {
+        if let Some(trouble) = self.trouble.take() {
+            return Err(trouble);
+        }
         if self.over || self.is_broken {
             return Ok(Got::End);
         }
         let have = self.begun.len();
+        let room = if self.lean > 0 { room.min(LEAN) } else { room };
         let room = room.min(desk.cipher.len().min(out.len()) - have);
         let cipher = &mut desk.cipher[..have + room];
         // Before anything else is touched: it fails often enough for want of something to read.
@@ -253,59 +344,41 @@ impl Secure {
         if std::mem::take(&mut self.is_new) && whole[0] != HANDSHAKE_RECORD {
             return Err(Trouble::NotTls);
         }
-        let (used, bytes) = match self.understand(whole, out) {
-            Ok(done) => done,
-            Err(error) => {
-                self.break_off();
-                return Err(error.into());
-            }
+        let was_handshaking = self.is_handshaking();
+        let Understood { used, plain: bytes, records, result } = self.understand(whole, out);
+        self.lean = match was_handshaking {
+            false if used > bytes + records * AROUND => LEAN_READS,
+            _ => self.lean.saturating_sub(1),
         };
         let rest = &whole[used..];
-        if rest.len() > if self.is_handshaking() { HANDSHAKE } else { RECORD } {
+        let limit = if self.is_handshaking() { HANDSHAKE } else { RECORD };
+        let result = match result {
+            Ok(()) if rest.len() > limit && !self.over => Err(Trouble::TooLong),
+            other => other.map_err(Trouble::from),
+        };
+        if let Err(trouble) = result {
             self.break_off();
-            return Err(Trouble::TooLong);
-        }
-        if rest.is_empty() {
-            // An idle connection keeps no room for records.
+            if bytes == 0 {
+                return Err(trouble);
+            }
+            // What came before counts, as it would had it come alone.
+            self.trouble = Some(trouble);
+        } else if rest.is_empty() || self.over {
+            // An idle connection keeps no room for records. Behind the end nothing counts.
             self.begun = Vec::new();
         } else {
             self.begun.clear();
             self.begun.extend_from_slice(rest);
         }
         // One that is over has its end to be read, though no edge will tell.
-        Ok(Got::Bytes { n: bytes, took: n, of: if self.over { n } else { room } })
+        let of = if self.over || self.is_broken { n } else { room };
+        Ok(Got::Bytes { n: bytes, took: n, of })
     }
 
-    /// Returns how much of `bytes` is done with, and how many plain octets are in `out`.
-    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Result<(usize, usize), Error> {
-        let (mut used, mut n) = (0, 0);
-        loop {
-            let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut bytes[used..]);
-            let mut is_done = false;
-            match state? {
-                ConnectionState::ReadTraffic(mut traffic) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = record?;
-                        discard += record.discard;
-                        let place = out.get_mut(n..n + record.payload.len());
-                        // Plain octets are never more than encrypted ones.
-                        place.ok_or(Error::General("a record grew".into()))?.copy_from_slice(record.payload);
-                        n += record.payload.len();
-                    }
-                }
-                ConnectionState::EncodeTlsData(message) => self.sealed.add(message),
-                // It stands behind what was made before it, and is written in that order.
-                ConnectionState::TransmitTlsData(message) => message.done(),
-                ConnectionState::PeerClosed => self.over = true,
-                // Nothing of this kind is offered.
-                ConnectionState::ReadEarlyData(_) => return Err(Error::General("early data".into())),
-                _ => is_done = true,
-            }
-            used += discard;
-            if is_done {
-                return Ok((used, n));
-            }
-        }
+    /// Puts plain octets into `out`.
+    fn understand(&mut self, bytes: &mut [u8], out: &mut [u8]) -> Understood {
+        let Secure { session, sealed, over, .. } = self;
+        either!(session, session => understand(session, sealed, over, bytes, out))
     }
 
     /// What came was no TLS: nothing but what rustls has to say to that follows.
@@ -314,10 +387,17 @@ impl Secure {
         self.is_broken = true;
         // As long as it has something to say it looks at nothing else, so that it may be called
         // without what it was looking at.
-        while self.session.wants_write() {
-            match self.session.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(message)) => self.sealed.add(message),
-                _ => return,
+        let Secure { session, sealed, .. } = self;
+        while session.common().wants_write() {
+            let goes_on = either!(session, session => match session.process(&mut []).state {
+                Ok(ConnectionState::EncodeTlsData(message)) => {
+                    sealed.add(message);
+                    true
+                }
+                _ => false,
+            });
+            if !goes_on {
+                return;
             }
         }
     }
@@ -379,12 +459,17 @@ impl Secure {
         if self.is_broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let UnbufferedStatus { discard, state } = self.session.process_tls_records(&mut self.begun);
-        let len = match state.map_err(io::Error::other)? {
-            ConnectionState::WriteTraffic(mut traffic) => traffic.encrypt(plain, room).map_err(io::Error::other)?,
-            // Everything that has come was understood when it came.
-            other => return Err(io::Error::other(format!("TLS is not ready to write: {other:?}"))),
-        };
+        let begun = &mut self.begun;
+        let (discard, len) = either!(&mut self.session, session => {
+            let UnbufferedStatus { discard, state } = session.process(begun);
+            match state.map_err(io::Error::other)? {
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    (discard, traffic.encrypt(plain, room).map_err(io::Error::other)?)
+                }
+                // Everything that has come was understood when it came.
+                other => return Err(io::Error::other(format!("TLS is not ready to write: {other:?}"))),
+            }
+        });
         self.begun.drain(..discard);
         Ok(len)
     }
@@ -402,16 +487,64 @@ impl Secure {
 
     /// Says that nothing more will come, if there is room for it.
     pub(super) fn say_end(&mut self, mut file: &File) {
-        if self.push(file).is_ok_and(|(_, is_done)| is_done)
-            && !self.is_handshaking()
-            && !self.is_broken
-            && let Ok(ConnectionState::WriteTraffic(mut traffic)) =
-                self.session.process_tls_records(&mut self.begun).state
-        {
-            let mut record = [0; 128];
-            if let Ok(n) = traffic.queue_close_notify(&mut record) {
-                let _ = file.write(&record[..n]);
+        if !self.push(file).is_ok_and(|(_, is_done)| is_done) || self.is_handshaking() || self.is_broken {
+            return;
+        }
+        let mut record = [0; 128];
+        let begun = &mut self.begun;
+        let len = either!(&mut self.session, session => match session.process(begun).state {
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(&mut record).ok(),
+            _ => None,
+        });
+        if let Some(n) = len {
+            let _ = file.write(&record[..n]);
+        }
+    }
+}
+
+/// Puts plain octets into `out`. `over`: the peer has said that nothing more will come.
+fn understand<S: Records>(
+    session: &mut S,
+    sealed: &mut Sealed,
+    over: &mut bool,
+    bytes: &mut [u8],
+    out: &mut [u8],
+) -> Understood {
+    let mut done = Understood { used: 0, plain: 0, records: 0, result: Ok(()) };
+    loop {
+        let UnbufferedStatus { mut discard, state } = session.process(&mut bytes[done.used..]);
+        let mut is_done = false;
+        match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = match record {
+                        Ok(record) => record,
+                        Err(error) => return Understood { result: Err(error), ..done },
+                    };
+                    discard += record.discard;
+                    let end = done.plain + record.payload.len();
+                    // Plain octets are never more than encrypted ones.
+                    let Some(place) = out.get_mut(done.plain..end) else {
+                        return Understood { result: Err(Error::General("a record grew".into())), ..done };
+                    };
+                    place.copy_from_slice(record.payload);
+                    (done.plain, done.records) = (end, done.records + 1);
+                }
             }
+            Ok(ConnectionState::EncodeTlsData(message)) => sealed.add(message),
+            // It stands behind what was made before it, and is written in that order.
+            Ok(ConnectionState::TransmitTlsData(message)) => message.done(),
+            Ok(ConnectionState::PeerClosed) => *over = true,
+            // Nothing of this kind is offered.
+            Ok(ConnectionState::ReadEarlyData(_)) => {
+                return Understood { result: Err(Error::General("early data".into())), ..done };
+            }
+            Ok(_) => is_done = true,
+            Err(error) => return Understood { result: Err(error), ..done },
+        }
+        done.used += discard;
+        if is_done {
+            return done;
         }
     }
 }
@@ -496,6 +629,63 @@ mod tests {
             // Another message of the handshake, in part, in the clear.
             _ => bytes.splice(0..0, [22, 3, 3, 0, 6, r.below(25) as u8, 0, r.next() as u8, 1, 2, 3]).for_each(drop),
         }
+    }
+
+    /// Whose octets are hardly any data is read less at a time, until they are again.
+    #[test]
+    fn changes_of_keys_are_taken_in_small_pieces() {
+        let kind = both(&rustls::version::TLS13, false);
+        let mut client =
+            ClientConnection::new(kind.client.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut server = Secure::new(&kind.server).unwrap();
+        let (mut near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        far.set_nonblocking(true).unwrap();
+        let file = File::from(OwnedFd::from(far));
+        let (mut desk, mut out) = (Desk::new(READ), vec![0; READ]);
+        while client.is_handshaking() || server.is_handshaking() {
+            while client.wants_write() {
+                client.write_tls(&mut near).unwrap();
+            }
+            let _ = server.read(&file, READ, &mut out, &mut desk);
+            server.push(&file).unwrap();
+            while client.read_tls(&mut near).is_ok_and(|n| n > 0) {
+                client.process_new_packets().unwrap();
+            }
+        }
+        let say = |client: &mut ClientConnection, wire: &mut Vec<u8>, changes: usize, data: &[u8]| {
+            for _ in 0..changes {
+                client.refresh_traffic_keys().unwrap();
+            }
+            client.writer().write_all(data).unwrap();
+            while client.wants_write() {
+                client.write_tls(wire).unwrap();
+            }
+        };
+        let mut wire = Vec::new();
+        for _ in 0..100 {
+            say(&mut client, &mut wire, 30, &[7; 28]);
+        }
+        near.write_all(&wire).unwrap();
+        // By the first read it is known.
+        let Ok(Got::Bytes { n: mut heard, .. }) = server.read(&file, 500, &mut out, &mut desk) else { panic!() };
+        let mut most = 0;
+        while let Ok(Got::Bytes { n, took, .. }) = server.read(&file, READ, &mut out, &mut desk) {
+            heard += n;
+            most = most.max(took);
+        }
+        assert_eq!(heard, 2800);
+        assert!(most <= LEAN, "{most} octets of changes at once");
+        // Who has nothing but data is read in full after a while.
+        let mut most = 0;
+        for n in 0..=LEAN_READS {
+            wire.clear();
+            say(&mut client, &mut wire, 0, if n < LEAN_READS { &[7; 4] } else { &[7; 10_000] });
+            near.write_all(&wire).unwrap();
+            let Ok(Got::Bytes { took, .. }) = server.read(&file, READ, &mut out, &mut desk) else { panic!() };
+            most = took;
+        }
+        assert!(most > LEAN);
     }
 
     /// A peer does what it likes, in pieces of any size: whatever it is, nothing panics, who

@@ -6,15 +6,19 @@
 //!
 //! * Each origin (an address; of IPv6 the network that one subscriber has) has a queue of its
 //!   own, and the queues take turns: who floods us from one place waits for himself.
-//! * After a few wrong passwords an origin waits, twice as long after each further one, and so
-//!   does whoever tries the same user from elsewhere, for a shorter time: a user cannot be
-//!   locked out by others for long, and not at all where that user has come in before.
+//! * After a few wrong passwords an origin waits, twice as long after each further one. So does
+//!   whoever tries the same user from elsewhere, but each for [`MOST_DELAY_OF_USER`] at most,
+//!   however many try: nobody locks a user out by trying.
+//! * Where a user has come in before, only wrong passwords of that user from there count: one
+//!   device with an old password does not keep out the others behind the same address.
 //! * Nobody waits longer than [`PATIENCE`] for such a delay to pass: who would is told to come
 //!   again later. Neither answer says whether the password was right, or the user known.
 //! * A password that was found right is remembered, as a hash with a key that this process has
 //!   made for itself, until the configuration has another one for that user. So a thousand
 //!   stations of one user come back at once after a network was down, and not at forty a
-//!   second. While an origin waits for a delay, this way is closed to it like the other one.
+//!   second. While an origin waits for a delay, this way is closed to it like the other one;
+//!   and who was not let in by it at once knows that the guess was wrong, so it is looked at
+//!   and counted even if its station leaves.
 //!
 //! A station waits at most once, so nothing here is longer than the table of stations; the
 //! tables of delays have limits of their own.
@@ -57,6 +61,9 @@ const FORGET: Duration = Duration::from_secs(600);
 /// Remembered ones let in at once, before others have their turn.
 const AT_ONCE: usize = 128;
 
+/// Attempts of those who have left that may be kept, beside as many as there are of others.
+const LEFT: usize = 128;
+
 /// Rows of each table of delays. Where there are more origins than this, those whose wrong
 /// passwords are longest ago are forgotten.
 const ROWS: usize = 4096;
@@ -67,6 +74,10 @@ pub(super) enum Origin {
     V4(Ipv4Addr),
     /// The first 64 bits: within these one subscriber has as many addresses as he likes.
     V6([u8; 8]),
+    /// The same by datagrams, whose senders are who they say to be only if they want to: what
+    /// they do wrong must not be held against streams.
+    Datagrams4(Ipv4Addr),
+    Datagrams6([u8; 8]),
     /// A Unix socket, from this user of the system.
     User(u32),
     /// A serial line, or who cannot be known.
@@ -77,13 +88,28 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::V4(address) => address.fmt(f),
-            Origin::V6(network) => {
-                let mut octets = [0; 16];
-                octets[..8].copy_from_slice(network);
-                write!(f, "{}/64", Ipv6Addr::from(octets))
-            }
+            Origin::V6(network) => write!(f, "{}/64", first_of(network)),
+            Origin::Datagrams4(address) => write!(f, "{address} (datagrams)"),
+            Origin::Datagrams6(network) => write!(f, "{}/64 (datagrams)", first_of(network)),
             Origin::User(number) => write!(f, "user {number} of this machine"),
             Origin::Here => f.write_str("this machine"),
+        }
+    }
+}
+
+fn first_of(network: &[u8; 8]) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..8].copy_from_slice(network);
+    octets.into()
+}
+
+impl Origin {
+    /// Of a datagram that says to come from there.
+    pub(super) fn of_datagram(address: IpAddr) -> Origin {
+        match address.into() {
+            Origin::V4(address) => Origin::Datagrams4(address),
+            Origin::V6(network) => Origin::Datagrams6(network),
+            other => other,
         }
     }
 }
@@ -102,7 +128,6 @@ impl From<IpAddr> for Origin {
 }
 
 /// Somebody who says to be a user.
-#[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) station: StationId,
     pub(super) origin: Origin,
@@ -113,6 +138,12 @@ pub(super) struct Attempt {
     pub(super) who: Option<u16>,
     /// What is compared; for whoever is nobody that of somebody else, so that it takes as long.
     pub(super) hash: Arc<Hashed>,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("station", &self.station).field("who", &self.who).finish_non_exhaustive()
+    }
 }
 
 /// What became of an attempt.
@@ -135,9 +166,28 @@ struct Delay {
     until: Instant,
 }
 
+/// A user where that user has come in before.
+#[derive(Debug, Clone, Copy)]
+struct Friend {
+    seen: Instant,
+    /// For wrong passwords of this user from there.
+    delay: Delay,
+}
+
+/// An attempt in a queue.
+#[derive(Debug)]
+struct Waiting {
+    attempt: Attempt,
+    /// The name's hash.
+    name: u64,
+    since: Instant,
+    /// It is known not to be the remembered one, and its station can tell.
+    is_known_wrong: bool,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Attempt>,
+    waiting: VecDeque<Waiting>,
     /// In the list of those who take turns.
     queued: bool,
 }
@@ -150,14 +200,16 @@ pub(super) struct SignIns {
     turns: VecDeque<Origin>,
     /// Stations whose attempt waits. Who is not in here any more has left.
     waiting: HashSet<StationId>,
-    busy: Option<(u64, Attempt)>,
+    /// Attempts in the queues whose stations have left, or more than there are.
+    left: usize,
+    busy: Option<(u64, Waiting)>,
     number: u64,
     origins: HashMap<Origin, Delay>,
     users: HashMap<u64, Delay>,
     /// Where which user has come in from.
-    friends: HashMap<(Origin, u64), Instant>,
+    friends: HashMap<(Origin, u64), Friend>,
     remembered: HashMap<u16, (Arc<Hashed>, hmac::Tag)>,
-    /// When somebody's delay passes for whom nothing else is waited for.
+    /// When the time of the first in the queues comes; `None`: nobody waits.
     wake: Option<Instant>,
     told: Vec<(StationId, Outcome)>,
 }
@@ -177,6 +229,7 @@ impl SignIns {
             queues: HashMap::new(),
             turns: VecDeque::new(),
             waiting: HashSet::new(),
+            left: 0,
             busy: None,
             number: 0,
             origins: HashMap::new(),
@@ -190,20 +243,27 @@ impl SignIns {
 
     /// Somebody tries. What becomes of it is in [`SignIns::told`], at once or later.
     pub(super) fn ask(&mut self, now: Instant, attempt: Attempt) {
-        let origin = attempt.origin;
-        let (station, name) = (attempt.station, self.hasher.hash_one(&attempt.name));
+        let (station, origin, name) = (attempt.station, attempt.origin, self.hasher.hash_one(&attempt.name));
         let ahead = self.queues.get(&origin).map_or(0, |q| q.waiting.len());
-        let is_free = ahead == 0 && self.busy.as_ref().is_none_or(|(_, other)| other.origin != origin);
-        let from = self.due(now, origin, name);
-        if is_free && from <= now && self.is_remembered(&attempt) {
-            return self.let_in(now, attempt, true);
+        let is_first = ahead == 0 && self.busy.as_ref().is_none_or(|(_, other)| other.attempt.origin != origin);
+        let mut one = Waiting { attempt, name, since: now, is_known_wrong: false };
+        if is_first
+            && self.due_here(now, &one) <= now
+            && let Some(who) = one.attempt.who.filter(|who| self.remembered.contains_key(who))
+        {
+            if self.is_remembered(&one.attempt) {
+                self.befriend(now, origin, name);
+                return self.told.push((station, Outcome::Remembered(who)));
+            }
+            one.is_known_wrong = true;
         }
-        if self.lasts_too_long(now, from, origin, ahead) {
+        if self.lasts_too_long(now, &one, ahead) {
             return self.told.push((station, Outcome::Refused));
         }
         self.waiting.insert(station);
+        self.wake_at(self.due(now, &one));
         let queue = self.queues.entry(origin).or_default();
-        queue.waiting.push_back(attempt);
+        queue.waiting.push_back(one);
         if !queue.queued {
             queue.queued = true;
             self.turns.push_back(origin);
@@ -213,23 +273,25 @@ impl SignIns {
     /// The next password to be looked at; `None`: there is none, or one is being looked at, or
     /// it is not yet time for it ([`SignIns::deadline`]).
     pub(super) fn next(&mut self, now: Instant) -> Option<Job> {
-        self.wake = None;
-        if self.busy.is_some() {
+        if self.busy.is_some() || self.wake.is_none_or(|at| at > now) {
             return None;
         }
+        self.wake = None;
         for _ in 0..self.turns.len() {
             let origin = self.turns.pop_front()?;
             match self.first_due(now, origin) {
-                Ok(attempt) => {
+                Ok(one) => {
                     self.number += 1;
-                    let job = Job { number: self.number, secret: attempt.secret.clone(), hash: attempt.hash.clone() };
-                    self.busy = Some((self.number, attempt));
+                    let (secret, hash) = (one.attempt.secret.clone(), one.attempt.hash.clone());
+                    self.busy = Some((self.number, one));
                     self.turns.push_back(origin);
-                    return Some(job);
+                    // The others have not been asked.
+                    self.wake = Some(now);
+                    return Some(Job { number: self.number, secret, hash });
                 }
                 Err(Some(at)) => {
                     self.turns.push_back(origin);
-                    self.wake = Some(self.wake.map_or(at, |w| w.min(at)));
+                    self.wake_at(at);
                 }
                 Err(None) => {
                     self.queues.remove(&origin);
@@ -239,65 +301,87 @@ impl SignIns {
         None
     }
 
+    fn wake_at(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
     /// Takes the first of an origin whose time has come, and lets in who is remembered on the
     /// way. Otherwise when it comes for the first of them, if any is left.
-    fn first_due(&mut self, now: Instant, origin: Origin) -> Result<Attempt, Option<Instant>> {
+    fn first_due(&mut self, now: Instant, origin: Origin) -> Result<Waiting, Option<Instant>> {
         let mut soonest: Option<Instant> = None;
-        let mut at = 0;
-        for _ in 0..AT_ONCE {
-            let Some(attempt) = self.queues.get(&origin).and_then(|q| q.waiting.get(at)) else {
+        let (mut at, mut let_in) = (0, 0);
+        while let_in < AT_ONCE {
+            let Some(one) = self.queues.get(&origin).and_then(|q| q.waiting.get(at)) else {
                 return Err(soonest);
             };
-            let due = self.due(now, origin, self.hasher.hash_one(&attempt.name));
-            let is_here = self.waiting.contains(&attempt.station);
-            if is_here && due > now {
+            let counts = self.counts(one);
+            let due = self.due(now, one);
+            if counts && due > now {
                 soonest = Some(soonest.map_or(due, |s| s.min(due)));
                 at += 1;
                 continue;
             }
-            let Some(attempt) = self.queues.get_mut(&origin).and_then(|q| q.waiting.remove(at)) else {
+            let Some(one) = self.queues.get_mut(&origin).and_then(|q| q.waiting.remove(at)) else {
                 return Err(soonest);
             };
-            if !is_here {
+            if !counts {
                 continue;
             }
-            if self.is_remembered(&attempt) {
-                self.let_in(now, attempt, true);
-                continue;
+            match one.attempt.who.filter(|_| self.is_remembered(&one.attempt)) {
+                Some(who) => {
+                    let_in += 1;
+                    self.befriend(now, origin, one.name);
+                    self.tell(one.attempt.station, Outcome::Remembered(who));
+                }
+                None => return Ok(one),
             }
-            return Ok(attempt);
         }
         // There are more, whose time has come or will be looked at then.
         Err(Some(now))
     }
 
+    /// Whether an attempt is still to be looked at.
+    fn counts(&self, one: &Waiting) -> bool {
+        one.is_known_wrong || self.waiting.contains(&one.attempt.station)
+    }
+
     /// The verifier has an answer.
     pub(super) fn done(&mut self, now: Instant, done: Done) {
-        let Some((_, attempt)) = self.busy.take_if(|(number, _)| *number == done.number) else { return };
-        match attempt.who {
+        let Some((_, one)) = self.busy.take_if(|(number, _)| *number == done.number) else { return };
+        let Waiting { attempt: Attempt { station, origin, secret, who, hash, .. }, name, .. } = one;
+        match who {
             Some(who) if done.is_right => {
-                let tag = hmac::sign(&self.key, &message(who, &attempt.secret));
-                self.remembered.insert(who, (attempt.hash.clone(), tag));
-                self.let_in(now, attempt, false);
+                let tag = hmac::sign(&self.key, &message(who, &secret));
+                self.remembered.insert(who, (hash, tag));
+                self.befriend(now, origin, name);
+                self.tell(station, Outcome::Right(who));
             }
             who => {
-                let origin = attempt.origin;
-                self.punish(now, origin, self.hasher.hash_one(&attempt.name));
-                self.tell(attempt.station, Outcome::Wrong { origin, who });
+                self.punish(now, origin, name);
+                self.tell(station, Outcome::Wrong { origin, who });
                 self.send_away(now, origin);
             }
         }
     }
 
-    /// A station is gone: what it tried is not looked at any more.
+    /// A station is gone: what it tried is not looked at any more, unless that told it something.
     pub(super) fn forget(&mut self, station: StationId) {
-        self.waiting.remove(&station);
+        if !self.waiting.remove(&station) {
+            return;
+        }
+        self.left += 1;
+        if self.left > LEFT + self.waiting.len() {
+            self.left = 0;
+            for queue in self.queues.values_mut() {
+                queue.waiting.retain(|one| one.is_known_wrong || self.waiting.contains(&one.attempt.station));
+            }
+        }
     }
 
     /// The password that is being looked at cannot be: whose it is may try again.
     pub(super) fn give_up(&mut self, number: u64) {
-        if let Some((_, attempt)) = self.busy.take_if(|(n, _)| *n == number) {
-            self.tell(attempt.station, Outcome::Refused);
+        if let Some((_, one)) = self.busy.take_if(|(n, _)| *n == number) {
+            self.tell(one.attempt.station, Outcome::Refused);
         }
     }
 
@@ -309,13 +393,13 @@ impl SignIns {
         resolve: impl Fn(&str) -> Option<(Option<u16>, Arc<Hashed>)>,
     ) {
         self.remembered.retain(|who, (hash, _)| is_still(*who, hash));
-        for attempt in self.queues.values_mut().flat_map(|q| &mut q.waiting) {
+        for Waiting { attempt, .. } in self.queues.values_mut().flat_map(|q| &mut q.waiting) {
             match resolve(&attempt.name) {
                 Some((who, hash)) => (attempt.who, attempt.hash) = (who, hash),
                 None => attempt.who = None,
             }
         }
-        if let Some((_, attempt)) = &mut self.busy
+        if let Some((_, Waiting { attempt, .. })) = &mut self.busy
             && attempt.who.is_some_and(|who| !is_still(who, &attempt.hash))
         {
             // The answer is about a password that does not count any more.
@@ -331,7 +415,7 @@ impl SignIns {
 
     /// When [`SignIns::next`] will have something, if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.wake
+        self.wake.filter(|_| self.busy.is_none())
     }
 
     /// Those who wait.
@@ -345,17 +429,14 @@ impl SignIns {
         }
     }
 
-    fn let_in(&mut self, now: Instant, attempt: Attempt, remembered: bool) {
-        let Some(who) = attempt.who else { return };
-        let name = self.hasher.hash_one(&attempt.name);
-        if self.friends.len() >= ROWS && !self.friends.contains_key(&(attempt.origin, name)) {
-            let oldest = self.friends.iter().min_by_key(|(_, at)| **at).map(|(key, _)| *key);
+    /// A user has come in from there.
+    fn befriend(&mut self, now: Instant, origin: Origin, name: u64) {
+        if self.friends.len() >= ROWS && !self.friends.contains_key(&(origin, name)) {
+            let oldest = self.friends.iter().min_by_key(|(_, friend)| friend.seen).map(|(key, _)| *key);
             oldest.and_then(|key| self.friends.remove(&key));
         }
-        self.friends.insert((attempt.origin, name), now);
-        // One who is let in at once has not waited.
-        self.waiting.insert(attempt.station);
-        self.tell(attempt.station, if remembered { Outcome::Remembered(who) } else { Outcome::Right(who) });
+        let delay = Delay { wrong: 0, last: now, until: now };
+        self.friends.entry((origin, name)).or_insert(Friend { seen: now, delay }).seen = now;
     }
 
     fn is_remembered(&self, attempt: &Attempt) -> bool {
@@ -366,35 +447,63 @@ impl SignIns {
         **hash == *attempt.hash && hmac::verify(&self.key, &message(who, &attempt.secret), tag.as_ref()).is_ok()
     }
 
-    /// When somebody may try.
-    fn due(&self, now: Instant, origin: Origin, name: u64) -> Instant {
-        let of = |delay: Option<&Delay>| delay.map_or(now, |d| d.until);
-        let by_user = if self.friends.contains_key(&(origin, name)) { now } else { of(self.users.get(&name)) };
-        of(self.origins.get(&origin)).max(by_user)
+    /// When somebody may try, as far as wrong passwords from there say.
+    fn due_here(&self, now: Instant, one: &Waiting) -> Instant {
+        match self.friends.get(&(one.attempt.origin, one.name)) {
+            Some(friend) => friend.delay.until,
+            None => self.origins.get(&one.attempt.origin).map_or(now, |delay| delay.until),
+        }
+    }
+
+    /// When somebody may try. Of what others try for the same user nobody has to wait for more
+    /// than one delay, however many they are.
+    fn due(&self, now: Instant, one: &Waiting) -> Instant {
+        let here = self.due_here(now, one);
+        match self.users.get(&one.name) {
+            Some(delay) if !self.friends.contains_key(&(one.attempt.origin, one.name)) => {
+                here.max(delay.until.min(one.since + MOST_DELAY_OF_USER))
+            }
+            _ => here,
+        }
     }
 
     /// Whether the `ahead`th in a queue would wait longer than is sensible, if those before
     /// are wrong.
-    fn lasts_too_long(&self, now: Instant, from: Instant, origin: Origin, ahead: usize) -> bool {
-        let Some(delay) = self.origins.get(&origin).filter(|d| d.wrong > FREE) else { return from > now + PATIENCE };
-        let each = pause(delay.wrong + 1, FREE, MOST_DELAY).millis();
-        let more = u64::from(each).saturating_mul(ahead as u64).min(u64::from(u32::MAX));
-        from + Duration::from_millis(more as u32) > now + PATIENCE
+    fn lasts_too_long(&self, now: Instant, one: &Waiting, ahead: usize) -> bool {
+        let origin = one.attempt.origin;
+        let mut from = self.due(now, one);
+        if !self.friends.contains_key(&(origin, one.name))
+            && let Some(delay) = self.origins.get(&origin).filter(|d| d.wrong > FREE)
+        {
+            let each = pause(delay.wrong + 1, FREE, MOST_DELAY).millis();
+            let more = u64::from(each).saturating_mul(ahead as u64).min(u64::from(u32::MAX));
+            from = from + Duration::from_millis(more as u32);
+        }
+        from > now + PATIENCE
     }
 
     fn punish(&mut self, now: Instant, origin: Origin, name: u64) {
+        if let Some(friend) = self.friends.get_mut(&(origin, name)) {
+            friend.delay.add_wrong(now, FREE, MOST_DELAY);
+        }
         add_wrong(&mut self.origins, origin, now, FREE, MOST_DELAY);
         add_wrong(&mut self.users, name, now, FREE_OF_USER, MOST_DELAY_OF_USER);
     }
 
     /// After a wrong password others of the same origin may have to wait too long.
     fn send_away(&mut self, now: Instant, origin: Origin) {
-        let from = self.origins.get(&origin).map_or(now, |d| d.until);
-        while let Some(last) = self.queues.get(&origin).and_then(|q| q.waiting.len().checked_sub(1))
-            && self.lasts_too_long(now, from, origin, last)
-            && let Some(attempt) = self.queues.get_mut(&origin).and_then(|q| q.waiting.pop_back())
-        {
-            self.tell(attempt.station, Outcome::Refused);
+        let Some(queue) = self.queues.get_mut(&origin) else { return };
+        let all = std::mem::take(&mut queue.waiting);
+        let mut stay = VecDeque::with_capacity(all.len());
+        for one in all {
+            if self.lasts_too_long(now, &one, stay.len()) {
+                self.tell(one.attempt.station, Outcome::Refused);
+            } else {
+                stay.push_back(one);
+            }
+        }
+        if let Some(queue) = self.queues.get_mut(&origin) {
+            queue.waiting = stay;
         }
     }
 }
@@ -429,240 +538,19 @@ fn add_wrong<K: Copy + Eq + std::hash::Hash>(
             oldest.and_then(|key| table.remove(&key));
         }
     }
-    let delay = table.entry(key).or_insert(Delay { wrong: 0, last: now, until: now });
-    if delay.last + FORGET <= now {
-        delay.wrong = 0;
+    table.entry(key).or_insert(Delay { wrong: 0, last: now, until: now }).add_wrong(now, free, most);
+}
+
+impl Delay {
+    fn add_wrong(&mut self, now: Instant, free: u32, most: Duration) {
+        if self.last + FORGET <= now {
+            self.wrong = 0;
+        }
+        self.wrong = self.wrong.saturating_add(1);
+        self.last = now;
+        self.until = now + pause(self.wrong, free, most);
     }
-    delay.wrong = delay.wrong.saturating_add(1);
-    delay.last = now;
-    delay.until = now + pause(delay.wrong, free, most);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::password::{Cost, hash};
-
-    /// Two users, `anna` with the password `open sesame` and `berta` with another one.
-    struct Bench {
-        s: SignIns,
-        hashes: [Arc<Hashed>; 2],
-        next: u64,
-        now: Instant,
-        looked: usize,
-    }
-
-    const ANNA: &str = "open sesame";
-
-    impl Bench {
-        fn new() -> Bench {
-            let of = |text: &str| {
-                let text = hash(text.as_bytes(), Cost { memory: 8, passes: 1 }).unwrap();
-                Arc::new(Hashed::read(&text).unwrap())
-            };
-            let hashes = [of(ANNA), of("close sesame")];
-            Bench { s: SignIns::new().unwrap(), hashes, next: 1, now: Instant::from_millis(1000), looked: 0 }
-        }
-
-        fn ask(&mut self, origin: u8, name: &str, secret: &str) -> StationId {
-            let station = StationId::new(self.next).unwrap();
-            self.next += 1;
-            let who = ["anna", "berta"].iter().position(|n| *n == name).map(|n| n as u16);
-            let hash = self.hashes[usize::from(who.unwrap_or(0))].clone();
-            let secret = Arc::new(Zeroizing::new(secret.as_bytes().to_vec()));
-            let origin = Origin::V4([127, 0, 0, origin].into());
-            self.s.ask(self.now, Attempt { station, origin, name: name.into(), secret, who, hash });
-            station
-        }
-
-        /// Looks at one, if it is time for one.
-        fn look(&mut self) -> bool {
-            let Some(job) = self.s.next(self.now) else { return false };
-            self.looked += 1;
-            let is_right = job.hash.is_of(&job.secret);
-            self.s.done(self.now, Done { number: job.number, is_right });
-            true
-        }
-
-        fn run(&mut self) -> Vec<(StationId, Outcome)> {
-            while self.look() || self.s.deadline() == Some(self.now) {}
-            self.s.told()
-        }
-
-        fn wait(&mut self, ms: u32) {
-            self.now = self.now + Duration::from_millis(ms);
-        }
-
-        fn one(&mut self, origin: u8, name: &str, secret: &str) -> Option<Outcome> {
-            let station = self.ask(origin, name, secret);
-            let told = self.run();
-            told.iter().find(|(of, _)| *of == station).map(|(_, outcome)| *outcome)
-        }
-    }
-
-    fn is_wrong(outcome: Option<Outcome>) -> bool {
-        matches!(outcome, Some(Outcome::Wrong { .. }))
-    }
-
-    #[test]
-    fn a_right_password_is_looked_at_once() {
-        let mut b = Bench::new();
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Right(0)));
-        for origin in 1..5 {
-            assert_eq!(b.one(origin, "anna", ANNA), Some(Outcome::Remembered(0)));
-        }
-        assert_eq!(b.looked, 1);
-        assert!(is_wrong(b.one(1, "berta", ANNA)), "it is anna's");
-        b.s.reload(|_, _| true, |_| None);
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Remembered(0)));
-        b.s.reload(|who, hash| who != 0 || *hash == *b.hashes[1], |_| None);
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Right(0)), "looked at again");
-    }
-
-    #[test]
-    fn many_of_one_user_come_in_by_one_look() {
-        let mut b = Bench::new();
-        for _ in 0..1000 {
-            b.ask(1, "anna", ANNA);
-        }
-        let told = b.run();
-        assert_eq!((told.len(), b.looked), (1000, 1));
-        assert!(told.iter().all(|(_, o)| matches!(o, Outcome::Right(0) | Outcome::Remembered(0))));
-        assert_eq!(b.s.len(), 0);
-    }
-
-    #[test]
-    fn an_unknown_user_is_looked_at_like_a_wrong_password() {
-        let mut b = Bench::new();
-        assert!(is_wrong(b.one(1, "nobody", ANNA)), "though the hash it was compared with is that of this password");
-        assert!(is_wrong(b.one(1, "anna", "x")));
-        assert_eq!(b.looked, 2);
-    }
-
-    #[test]
-    fn wrong_ones_are_slower_each_time_and_then_not_looked_at() {
-        let mut b = Bench::new();
-        for _ in 0..FREE + 1 {
-            assert!(is_wrong(b.one(1, "anna", "x")));
-        }
-        let mut delay = FIRST_DELAY_MS;
-        while Duration::from_millis(delay) <= PATIENCE {
-            let station = b.ask(1, "anna", "x");
-            assert!(!b.look(), "not yet");
-            assert_eq!(b.s.deadline(), Some(b.now + Duration::from_millis(delay)));
-            b.wait(delay - 1);
-            assert!(!b.look(), "still not");
-            b.wait(1);
-            assert!(b.look());
-            assert!(matches!(b.s.told()[..], [(of, Outcome::Wrong { .. })] if of == station));
-            delay *= 2;
-        }
-        let looked = b.looked;
-        assert_eq!(b.one(1, "anna", "x"), Some(Outcome::Refused));
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Refused), "nobody learns by this whether it is right");
-        assert_eq!(b.looked, looked);
-        // Another origin is another one.
-        assert_eq!(b.one(2, "anna", ANNA), Some(Outcome::Right(0)));
-        // And it passes.
-        b.wait(delay);
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Remembered(0)));
-        b.wait(FORGET.millis());
-        for _ in 0..FREE {
-            assert!(is_wrong(b.one(1, "anna", "x")));
-        }
-    }
-
-    #[test]
-    fn a_flood_from_one_origin_slows_down_itself_only() {
-        let mut b = Bench::new();
-        let flood: Vec<_> = (0..500).map(|n| b.ask(1, "anna", &format!("guess {n}"))).collect();
-        let good = b.ask(2, "berta", "close sesame");
-        let told = b.run();
-        let place = told.iter().position(|(of, _)| *of == good).expect("told");
-        assert_eq!(told[place].1, Outcome::Right(1));
-        assert!(place <= 1, "after one of the flood: {place}");
-        let looked = told.iter().filter(|(of, o)| flood.contains(of) && is_wrong(Some(*o))).count();
-        assert!(looked <= FREE as usize + 1, "{looked} of the flood were looked at");
-        let away = told.iter().filter(|(_, o)| *o == Outcome::Refused).count();
-        assert!(away > 480, "{away} were sent away at once");
-        assert!(b.s.len() < 10);
-    }
-
-    #[test]
-    fn a_right_guess_among_many_is_not_known_by_its_haste() {
-        let mut b = Bench::new();
-        assert_eq!(b.one(9, "anna", ANNA), Some(Outcome::Right(0)));
-        // Remembered, but behind a guess of the same origin: it waits for its turn.
-        b.ask(1, "anna", "x");
-        b.ask(1, "anna", ANNA);
-        assert!(b.s.told().is_empty());
-    }
-
-    #[test]
-    fn a_user_who_is_guessed_at_from_everywhere_comes_in_where_he_was_before() {
-        let mut b = Bench::new();
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Right(0)));
-        b.s.reload(|_, _| false, |_| None);
-        for origin in 10..=10 + FREE_OF_USER as u8 {
-            assert!(is_wrong(b.one(origin, "anna", "x")));
-        }
-        assert_eq!(b.one(200, "anna", ANNA), None, "elsewhere she waits");
-        assert_eq!(b.one(200, "berta", "close sesame"), Some(Outcome::Right(1)), "others there do not");
-        assert_eq!(b.one(1, "anna", ANNA), Some(Outcome::Right(0)));
-        b.wait(MOST_DELAY_OF_USER.millis());
-        assert_eq!(b.run().len(), 1, "and she does not wait for long");
-    }
-
-    #[test]
-    fn who_leaves_is_not_looked_at() {
-        let mut b = Bench::new();
-        let first = b.ask(1, "anna", "x");
-        let second = b.ask(1, "anna", "y");
-        let job = b.s.next(b.now).unwrap();
-        assert!(b.s.next(b.now).is_none(), "one at a time");
-        b.s.forget(second);
-        b.s.forget(first);
-        b.s.done(b.now, Done { number: job.number + 7, is_right: true });
-        b.s.done(b.now, Done { number: job.number, is_right: false });
-        assert!(b.run().is_empty());
-        assert_eq!((b.looked, b.s.len()), (0, 0));
-        assert!(b.s.queues.is_empty() && b.s.turns.is_empty());
-    }
-
-    #[test]
-    fn a_reload_counts_for_those_who_wait() {
-        let mut b = Bench::new();
-        let busy = b.ask(1, "anna", ANNA);
-        let waits = b.ask(1, "anna", "close sesame");
-        let job = b.s.next(b.now).unwrap();
-        // From now on anna's is what berta's was.
-        let new = b.hashes[1].clone();
-        b.s.reload(|_, hash| *hash == *new, |_| Some((Some(0), new.clone())));
-        b.s.done(b.now, Done { number: job.number, is_right: true });
-        assert!(matches!(b.s.told()[..], [(of, Outcome::Wrong { .. })] if of == busy));
-        assert_eq!(b.run(), [(waits, Outcome::Right(0))]);
-        let gone = b.ask(2, "nobody", "x");
-        let job = b.s.next(b.now).unwrap();
-        b.s.give_up(job.number);
-        assert_eq!(b.s.told(), [(gone, Outcome::Refused)]);
-    }
-
-    #[test]
-    fn tables_stay_bounded() {
-        let mut b = Bench::new();
-        for n in 0..3 * ROWS as u64 {
-            add_wrong(&mut b.s.users, n, b.now, FREE, MOST_DELAY);
-            b.wait(1);
-        }
-        assert_eq!(b.s.users.len(), ROWS);
-        assert!(b.s.users.contains_key(&(3 * ROWS as u64 - 1)) && !b.s.users.contains_key(&0));
-    }
-
-    #[test]
-    fn an_origin_in_ipv6_is_a_network() {
-        let of = |text: &str| Origin::from(text.parse::<IpAddr>().unwrap());
-        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff::4"));
-        assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:1:3::3"));
-        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
-    }
-}
+mod tests;

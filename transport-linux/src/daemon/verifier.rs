@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 use crate::password::Hashed;
 
 /// A password and what it has to be that of.
-#[derive(Debug)]
 pub(super) struct Job {
     /// Comes back with the answer.
     pub(super) number: u64,

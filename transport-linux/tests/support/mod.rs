@@ -5,6 +5,7 @@
 
 pub mod clacks;
 pub mod held;
+pub mod links;
 pub mod msgq;
 pub mod tls;
 

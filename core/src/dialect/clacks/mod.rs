@@ -77,6 +77,9 @@ pub struct Settings<'s> {
     pub link_user: &'s str,
     /// What it proves that with. Empty: it has no links.
     pub link_password: &'s [u8],
+    /// A number that no other server has, as good as random, by which a link that leads back to
+    /// this node is known. 0: none, and such a link is not noticed.
+    pub link_id: u64,
     /// Whether `OVERHEAD S` ends the node, if said by who may manage.
     pub shutdown: bool,
 }
@@ -96,6 +99,7 @@ impl Settings<'_> {
         clean_every: CLEAN_EVERY,
         link_user: "",
         link_password: &[],
+        link_id: 0,
         shutdown: false,
     };
 }

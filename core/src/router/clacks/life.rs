@@ -39,8 +39,9 @@ impl Router<'_> {
             Place::Link | Place::Master => (set.link_ping_within, set.link_stalled_after),
         };
         let heard = !st.is_paused();
+        let silent = if self.clacks.lock == n { self.unlocked_by(silence) } else { st.heard + silence };
         [
-            (heard && !st.clacks.no_ping).then_some((st.heard + silence, Reason::Silent)),
+            (heard && !st.clacks.no_ping).then_some((silent, Reason::Silent)),
             st.half_since.filter(|_| heard).map(|t| (t + self.settings.frame_within, Reason::Silent)),
             st.full_since.map(|t| (t + self.settings.slow_after, Reason::Slow)),
             st.stalled.map(|t| (t + stalled, Reason::Slow)),

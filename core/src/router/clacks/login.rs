@@ -7,7 +7,7 @@ use super::super::stations::{Life, Unverified};
 use super::super::{Counter, Grant, Newcomer, Reason, Rights, Router, Verdict};
 use super::Place;
 use crate::dialect::Dialect;
-use crate::dialect::clacks::overhead::{Flags, Step};
+use crate::dialect::clacks::overhead::Step;
 use crate::dialect::clacks::repr::{Command, Line};
 use crate::dialect::clacks::token::Credentials;
 use crate::dialect::clacks::{Role, emit};
@@ -36,6 +36,7 @@ impl Router<'_> {
                 self.stations[n].clacks.place = Place::Client;
                 return self.doom(n, Reason::NoMemory);
             }
+            self.clacks.master_said.clear();
             self.new_sync();
             let set = self.settings.clacks;
             emit::slave(set.link_user.as_bytes(), set.link_password, self.encode)
@@ -52,22 +53,18 @@ impl Router<'_> {
             Command::Clacks(name) => self.call(n, name),
             Command::Overhead(o) => match o.plan(self.speaker(n)).first() {
                 Some(Step::Login(token)) => self.login(n, token),
-                _ if self.is_refused_by_master(n, o.flags) => self.doom(n, Reason::LinkRefused),
+                _ if self.is_refused_by_link(n, o) => self.doom(n, Reason::LinkRefused),
                 _ => self.counters.one(Counter::NotIntroduced),
             },
             _ => self.counters.one(Counter::NotIntroduced),
         }
     }
 
-    /// Whether these flags of our master's mean that it does not know us.
-    pub(super) fn is_refused_by_master(&self, n: u32, flags: &[u8]) -> bool {
-        self.stations[n].clacks.place == Place::Master && Flags::of(flags).has(b'F')
-    }
-
     /// What the client is called, for people.
     pub(super) fn call(&mut self, n: u32, name: &[u8]) {
+        let parts = self.hear_root(n, name);
         let mut text = heapless::String::<MAX_STATION_NAME, u8>::new();
-        'all: for chunk in name.utf8_chunks() {
+        'all: for chunk in parts.iter().flat_map(|part| part.utf8_chunks()) {
             let odd = chunk.invalid().iter().map(|_| '?');
             for c in chunk.valid().chars().chain(odd) {
                 let c = if c == ';' || c.is_control() { '_' } else { c };
@@ -112,6 +109,7 @@ impl Router<'_> {
     }
 
     fn logged_in(&mut self, n: u32, grant: Grant) {
+        let may_link = grant.rights.has(Rights::LINK) && !grant.restricted;
         let st = &mut self.stations[n];
         st.grant = grant;
         let is_new = st.life == Life::New;
@@ -121,7 +119,7 @@ impl Router<'_> {
             self.counters.one(Counter::Introduced);
         }
         self.say_line(n, &Line::WELCOME);
-        if self.stations[n].clacks.place == Place::Link && !grant.rights.has(Rights::LINK) {
+        if self.stations[n].clacks.place == Place::Link && !may_link {
             self.end_link(n);
         }
         self.arm(n);

@@ -19,7 +19,9 @@
 
 mod clients;
 mod life;
-mod links;
+#[cfg(test)]
+mod link_tests;
+pub(super) mod links;
 mod lists;
 mod login;
 mod monitor;
@@ -46,6 +48,9 @@ pub(crate) const MAX_MONITORS: usize = 16;
 /// Most links, that to the master included.
 pub(crate) const MAX_LINKS: usize = 32;
 
+/// Octets of what is kept of a master's words.
+const MASTER_SAID: usize = 96;
+
 /// What is known of one station of this dialect.
 #[derive(Debug)]
 pub(crate) struct Own {
@@ -53,6 +58,8 @@ pub(crate) struct Own {
     /// What anybody may do at the listener that it came from.
     base: super::Grant,
     place: Place,
+    /// It has let us in, as the other end of a link.
+    welcome: bool,
     /// It wants its silence not to count.
     no_ping: bool,
     monitors: bool,
@@ -80,6 +87,7 @@ impl Own {
         peer: None,
         base: super::Grant { rights: Rights::NONE, restricted: false, number: 0 },
         place: Place::Client,
+        welcome: false,
         no_ping: false,
         monitors: false,
         again: false,
@@ -146,8 +154,22 @@ pub(crate) struct Node {
     links: heapless::Vec<u32, MAX_LINKS, u8>,
     /// Row of the master that sends its store now; 0: none does.
     lock: u32,
+    /// Since when, and when it last sent a value.
+    lock_since: Instant,
+    lock_heard: Instant,
     /// Number of the master's last or present sending, as an origin of values.
     sync: u32,
+    /// Row of the master that has sent its store; 0: none has.
+    synced: u32,
+    /// The server that all links here lead up to, if it is not this one.
+    root: u64,
+    /// What the master last called an error, for people.
+    master_said: heapless::String<MASTER_SAID, u8>,
+    /// Why the last link to a master has ended.
+    master_end: Option<super::Reason>,
+    /// What the shell says of the master, for the status: a text, and since when or from when.
+    master: heapless::String<MASTER_SAID, u8>,
+    master_at: Option<Instant>,
     /// Where the search for forgotten values goes on; `None`: none goes on.
     sweep: Option<Cursor>,
     /// When the next one begins.
@@ -166,7 +188,15 @@ impl Node {
             monitors: heapless::Vec::new(),
             links: heapless::Vec::new(),
             lock: 0,
+            lock_since: Instant::ZERO,
+            lock_heard: Instant::ZERO,
             sync: 0,
+            synced: 0,
+            root: 0,
+            master_said: heapless::String::new(),
+            master_end: None,
+            master: heapless::String::new(),
+            master_at: None,
             sweep: None,
             next_sweep: Instant::ZERO,
             stop: None,

@@ -22,7 +22,7 @@ impl Router<'_> {
     }
 
     pub(super) fn overhead(&mut self, n: u32, o: &Overhead<'_>) {
-        if self.is_refused_by_master(n, o.flags) {
+        if self.is_refused_by_link(n, o) {
             return self.doom(n, Reason::LinkRefused);
         }
         for step in &o.plan(self.speaker(n)) {

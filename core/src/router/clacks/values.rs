@@ -108,7 +108,7 @@ impl Router<'_> {
         let mut sum = [0; number::LONGEST];
         let len = number::add(old, step.unwrap_or(b"1"), down, &mut sum);
         if self.put_value(n, name, &sum[..len]) {
-            self.forward(n, line);
+            self.forward_count(n, name, line);
         }
     }
 

@@ -189,21 +189,6 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
         })
     }
 
-    /// Rows from the top down to the deepest one.
-    #[cfg(test)]
-    pub(super) fn depth(&self) -> usize {
-        extern crate std;
-        let mut depth = 0;
-        let mut open = std::vec![(self.top, 1)];
-        while let Some((n, level)) = open.pop() {
-            if n != 0 {
-                depth = depth.max(level);
-                open.extend(self.rows[n].sides.map(|below| (below, level + 1)));
-            }
-        }
-        depth
-    }
-
     /// That all rows hang in one tree, in the order of their names and ranks.
     pub(super) fn check_order(&self) -> Result<(), &'static str> {
         if !self.is_ordered {

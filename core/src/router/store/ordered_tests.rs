@@ -3,6 +3,7 @@
 extern crate std;
 use super::tests::Heap;
 use super::*;
+use crate::buffer::Rows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -583,4 +584,19 @@ fn agrees_with_a_plain_map() {
         against_model::<20, 40>(seed, 1000);
     }
     assert!(done.iter().all(|n| *n >= 20), "not everything has happened: {done:?}");
+}
+
+impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
+    /// Rows from the top down to the deepest one.
+    fn depth(&self) -> usize {
+        let mut depth = 0;
+        let mut open = std::vec![(self.top, 1)];
+        while let Some((n, level)) = open.pop() {
+            if n != 0 {
+                depth = depth.max(level);
+                open.extend(self.rows[n].sides.map(|below| (below, level + 1)));
+            }
+        }
+        depth
+    }
 }

@@ -12,6 +12,7 @@ use crate::config::{Config, Limits};
 use crate::daemon::gate::rights;
 use crate::daemon::listener::{Door, tls};
 use crate::daemon::load;
+use crate::daemon::master::Master;
 use crate::daemon::memory::longest_frame;
 use crate::daemon::metrics::{Row, Snapshot};
 use crate::daemon::sign_in::SignIns;
@@ -57,8 +58,9 @@ impl EventLoop<'_> {
                 listener.source = Door::Closed;
             }
         }
-        // Nobody who is not in yet comes in any more.
+        // Nobody who is not in yet comes in any more, and nobody is called.
         self.handshakes.clear();
+        self.master_due(now);
     }
 
     /// The last that is done: what was changed and is not on disk yet is written. Returns how
@@ -123,6 +125,7 @@ impl EventLoop<'_> {
             }
         }
         self.go_on_with_sign_ins(self.now);
+        self.take_look_ups(self.now);
         while let Some(reply) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
             let _ = reply.try_send(self.snapshot());
         }
@@ -144,13 +147,15 @@ impl EventLoop<'_> {
         for listener in &mut self.listeners {
             let before = listener.entry.and_then(|i| started.listeners.get(i));
             let now = before.and_then(|b| config.listeners.iter().position(|l| l.address == b.address));
-            if let Some(i) = now {
-                listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
-                // Whether it speaks TLS at all is of the kind that needs a restart.
-                if let (Some(_), (Some(fresh), is_closed)) = (&listener.tls, tls(Some(&config.listeners[i]))) {
-                    (listener.tls, listener.is_closed) = (Some(fresh), is_closed);
-                }
+            let Some(i) = now else { continue };
+            let wanted = &config.listeners[i];
+            // Whether it speaks TLS at all is of the kind that needs a restart, and so is what
+            // it allows strangers because of that.
+            if listener.tls.is_some() != wanted.tls.is_some() {
+                continue;
             }
+            (listener.tls, listener.is_closed) = tls(Some(wanted));
+            listener.rights = rights(&config.anonymous_rights(i, listener.is_local));
         }
         self.gather = gather(&config);
         // The tables were made for what was said at start.
@@ -158,6 +163,7 @@ impl EventLoop<'_> {
         let rest = load::needs_restart(started, &config);
         self.limits = Limits { stations, ..config.limits };
         self.reload_sign_ins();
+        self.take_master(self.now, Master::new(&config.clacks.master, self.now));
         Ok(rest)
     }
 
@@ -193,6 +199,12 @@ impl EventLoop<'_> {
                 works,
             ));
         }
+        let links = self.router.links() as u64;
+        rows.push(row("links", "linked servers, the master included", "gauge", links));
+        let (up, in_step) = self.master_is();
+        rows.push(row("link_up", "1 while this node is linked to its master", "gauge", u64::from(up)));
+        let help = "1 while this node is linked to its master and has all of its values";
+        rows.push(row("link_synced", help, "gauge", u64::from(in_step)));
         let open = self.handshakes.len() as u64;
         rows.push(row("tls_handshakes_open", "TLS handshakes that are under way", "gauge", open));
         let waiting = self.sign_ins.as_ref().map_or(0, SignIns::len) as u64;

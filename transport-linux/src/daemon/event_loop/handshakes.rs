@@ -6,8 +6,10 @@
 //! A handshake is the one thing here that costs much for few bytes: a signature, some tenths
 //! of a millisecond with ECDSA, a whole one with RSA. So that a thousand of them at once do
 //! not hold up those who are in, a turn gives all of them together [`SHARE`] and leaves the
-//! rest for the next turns. Who does not go on costs a row and nothing else, and not for
-//! longer than `hello_within`; then the router begins to count that time anew for its hello.
+//! rest for the next turns. Who does not go on costs a row and what has come in part, and not
+//! for longer than `hello_within`; then the router begins to count that time anew for its
+//! hello. Of all places of stations, those who are in their handshake take a quarter at most:
+//! then the oldest of them goes, since a good one is through in the time of two round trips.
 
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use rustls::ServerConfig;
 use tracing::{debug, warn};
 
 use super::doors::From;
-use super::{EventLoop, READ, second};
+use super::{EventLoop, STRANGER_READ, second};
 use crate::daemon::connection::{Connection, Got};
 use crate::daemon::peers::{Peer, token};
 use crate::daemon::secure::{Secure, Trouble};
@@ -26,6 +28,9 @@ use crate::daemon::words;
 
 /// What all handshakes together may take of a turn, and one more.
 const SHARE: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Handshakes that may be under way however few stations there may be.
+const LEAST: usize = 16;
 
 /// Tokens from here on are handshakes, up to those of listeners. Addresses of stations stay
 /// far below.
@@ -45,6 +50,7 @@ pub(super) struct Handshake {
 enum Why {
     Ended,
     Late,
+    Crowded,
     Trouble(Trouble),
 }
 
@@ -62,6 +68,12 @@ impl EventLoop<'_> {
         from: From,
         config: &Arc<ServerConfig>,
     ) {
+        let most = (self.limits.stations as usize / 4).max(LEAST);
+        while self.handshakes.len() >= most
+            && let Some((&oldest, _)) = self.handshakes.first_key_value()
+        {
+            self.end_handshake(now, oldest, Why::Crowded);
+        }
         if !self.has_room() {
             // There are no words for it before the handshake.
             self.refused_full(now, &from);
@@ -122,7 +134,7 @@ impl EventLoop<'_> {
     fn shake_one(&mut self, now: Instant, n: u64) {
         let Some(Handshake { connection, .. }) = self.handshakes.get_mut(&n) else { return };
         connection.queued = false;
-        match connection.read(READ, &mut self.buffer, &mut self.desk) {
+        match connection.read(STRANGER_READ, &mut self.buffer, &mut self.desk) {
             Ok(Got::End) => self.end_handshake(now, n, Why::Ended),
             Ok(Got::Bytes { n: plain, took, of }) => {
                 self.counts.reads += 1;
@@ -190,6 +202,10 @@ impl EventLoop<'_> {
                 self.counts.tls_late += 1;
                 ("late", "its TLS handshake took longer than hello_within_ms".to_owned())
             }
+            Why::Crowded => {
+                self.counts.tls_crowded += 1;
+                ("crowded", "too many TLS handshakes are under way, and it was the oldest".to_owned())
+            }
             Why::Trouble(Trouble::NotTls) => {
                 self.counts.tls_missing += 1;
                 ("no_tls", "it does not speak TLS, which this listener wants: clients write tls:// there".to_owned())
@@ -203,7 +219,7 @@ impl EventLoop<'_> {
         if now >= self.tls_log {
             self.tls_log = now + second();
             let c = &self.counts;
-            let so_far = c.tls_failed + c.tls_missing + c.tls_late;
+            let so_far = c.tls_failed + c.tls_missing + c.tls_late + c.tls_crowded;
             warn!(event = "tls.failed", reason, from = %from, listener = at, so_far, "no TLS connection: {detail}");
         } else {
             debug!(event = "tls.failed", reason, from = %from, listener = at, "no TLS connection: {detail}");

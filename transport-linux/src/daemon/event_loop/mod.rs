@@ -3,7 +3,8 @@
 //!
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
-//! `held`; serial lines are in `lines`, drain and reload in `control`. A turn is:
+//! `held`; serial lines are in `lines`, the link to a master in `master`, drain and reload in
+//! `control`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -22,6 +23,7 @@ mod doors;
 mod handshakes;
 mod held;
 mod lines;
+mod master;
 mod sign_ins;
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,6 +49,7 @@ use super::gate::Users;
 use super::listener::{Door, Listener};
 use super::load::Source;
 use super::log::Log;
+use super::master::Master;
 use super::metrics::Asked;
 use super::peers::{Peer, Peers, token};
 use super::ready::Ready;
@@ -59,6 +62,7 @@ use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
 use doors::DoorState;
 use handshakes::{HANDSHAKES, Handshake};
+use master::{DIALLED, LookUps, MASTER};
 
 /// Room for one read, and so the most that one station says in a turn.
 const READ: usize = 64 * 1024;
@@ -69,6 +73,10 @@ const TURN: usize = 1024 * 1024;
 
 /// Least room for one read.
 const LEAST_READ: usize = 4096;
+
+/// Room for one read of who is not in yet: enough for a hello. What comes with it may have to
+/// be kept while a password is looked at.
+const STRANGER_READ: usize = 2048;
 
 /// Stations that go before those who watch it are written to.
 const PARTINGS: usize = 16;
@@ -93,6 +101,7 @@ pub(super) struct Parts<'s> {
     pub(super) config: Config,
     pub(super) source: Source,
     pub(super) listeners: Vec<Listener>,
+    pub(super) master: Option<Master>,
     pub(super) signals: Signals,
     pub(super) log: Log,
     pub(super) poll: Poll,
@@ -132,6 +141,9 @@ pub(super) struct EventLoop<'s> {
     handshakes: BTreeMap<u64, Handshake>,
     next_handshake: u64,
     shaking: Ready<u64>,
+    /// The server that this one is a slave of.
+    master: Option<Master>,
+    look_ups: LookUps,
     /// Once somebody has said a password.
     sign_ins: Option<SignIns>,
     verifier: Option<Verifier>,
@@ -231,6 +243,7 @@ impl<'s> EventLoop<'s> {
             config,
             source,
             mut listeners,
+            master,
             signals,
             log,
             poll,
@@ -282,6 +295,8 @@ impl<'s> EventLoop<'s> {
             handshakes: BTreeMap::new(),
             next_handshake: 0,
             shaking: Ready::with_capacity(16),
+            master,
+            look_ups: LookUps::new(),
             sign_ins: None,
             verifier: None,
             held: HashMap::new(),
@@ -314,7 +329,8 @@ impl<'s> EventLoop<'s> {
         self.house(self.now);
         loop {
             self.rearm()?;
-            let is_idle = self.ready.is_empty() && self.doors.is_empty() && self.shaking.is_empty();
+            let is_idle =
+                self.ready.is_empty() && self.doors.is_empty() && self.shaking.is_empty() && !self.master_waits();
             match self.poll.poll(&mut events, if is_idle { None } else { Some(std::time::Duration::ZERO) }) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
@@ -328,6 +344,7 @@ impl<'s> EventLoop<'s> {
                     TIMER => fired = true,
                     SIGNALS => self.take_signals(now),
                     WAKER => self.take_messages(),
+                    MASTER => self.note_master(now, event),
                     Token(t) if t > LISTENERS - usize::from(u16::MAX) => {
                         self.push_door((LISTENERS - t) as u16);
                     }
@@ -341,6 +358,7 @@ impl<'s> EventLoop<'s> {
             }
             self.read_ready(now);
             self.shake(now);
+            self.shake_master(now);
             self.open_doors(now);
             if fired {
                 self.armed = None;
@@ -350,6 +368,7 @@ impl<'s> EventLoop<'s> {
                 self.router.tick(now);
             }
             self.take_stop(now);
+            self.watch_master(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
@@ -416,6 +435,8 @@ impl<'s> EventLoop<'s> {
             return self.hear(now, id, n);
         }
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        connection.is_in = connection.is_in || self.router.is_introduced(id);
+        let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
             Ok(Got::End) => self.lose(now, id, "it ended the connection"),
             Ok(Got::Bytes { n, took, of }) => {
@@ -609,6 +630,7 @@ impl<'s> EventLoop<'s> {
         self.router.closed(now, id);
         self.forget_sign_in(id);
         self.forget_held(id);
+        self.master_gone(now, id, Reason::Lost, why);
         // Watchers hear of each name it leaves: when many go at once, that is written now
         // and then instead of all at the end of the turn.
         self.gathered += self.gather / PARTINGS;
@@ -629,6 +651,9 @@ impl<'s> EventLoop<'s> {
             Some(Peer::Datagram(listener, _)) => (*listener, Who::STRANGER),
             None => return (Dialect::Messi, Who::STRANGER),
         };
+        if listener == DIALLED {
+            return (Dialect::Clacks, who);
+        }
         (self.listeners.get(usize::from(listener)).map_or(Dialect::Messi, |l| l.dialect), who)
     }
 
@@ -651,6 +676,7 @@ impl<'s> EventLoop<'s> {
         }
         self.forget_sign_in(id);
         self.forget_held(id);
+        self.master_gone(now, id, reason, "");
         match self.peers.remove(id) {
             Some(Peer::Stream(connection)) if connection.kind == Kind::Serial => self.line_idle(now, connection),
             Some(Peer::Stream(connection)) => connection.close(&mut self.scratch),
@@ -684,6 +710,7 @@ impl<'s> EventLoop<'s> {
         }
         self.open_lines(now);
         self.end_late_handshakes(now);
+        self.master_due(now);
         if self.sign_ins.as_ref().and_then(SignIns::deadline).is_some_and(|at| at <= now) {
             self.go_on_with_sign_ins(now);
         }
@@ -697,7 +724,8 @@ impl<'s> EventLoop<'s> {
         let lines = if self.leave_by.is_none() { self.lines.iter().filter_map(Line::deadline).min() } else { None };
         let sign_ins = self.sign_ins.as_ref().and_then(SignIns::deadline);
         let handshakes = self.handshake_deadline();
-        [self.rest_until, watchdog, lines, sign_ins, handshakes, self.leave_by].into_iter().flatten().min()
+        let master = self.master_deadline();
+        [self.rest_until, watchdog, lines, sign_ins, handshakes, master, self.leave_by].into_iter().flatten().min()
     }
 
     fn rearm(&mut self) -> io::Result<()> {

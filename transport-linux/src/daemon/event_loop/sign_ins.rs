@@ -12,6 +12,7 @@ use chappe_core::time::Instant;
 use tracing::{debug, error, warn};
 
 use super::{EventLoop, second};
+use crate::daemon::connection::Kind;
 use crate::daemon::gate::Asked;
 use crate::daemon::peers::Peer;
 use crate::daemon::sign_in::{Attempt, Origin, Outcome, SignIns};
@@ -25,7 +26,10 @@ impl EventLoop<'_> {
     #[cold]
     pub(super) fn sign_in(&mut self, now: Instant, asked: Asked) -> bool {
         let Asked { station, name, secret } = asked;
-        let origin = self.origin(station);
+        let Some(origin) = self.origin(station) else {
+            self.lose(now, station, "it ended the connection");
+            return true;
+        };
         let Some((who, hash)) = self.users.password_of(&name) else {
             self.router.verified(now, station, Verdict::Denied);
             return true;
@@ -43,15 +47,16 @@ impl EventLoop<'_> {
         !self.router.is_unverified(station)
     }
 
-    fn origin(&mut self, id: StationId) -> Origin {
-        match self.peers.get(id) {
-            Some(Peer::Stream(connection)) => match connection.peer() {
-                Some(address) => address.ip().into(),
-                None => connection.who.uid().map_or(Origin::Here, Origin::User),
+    /// Where a station is. `None`: it is gone; a connection that was reset has no address.
+    fn origin(&mut self, id: StationId) -> Option<Origin> {
+        Some(match self.peers.get(id)? {
+            Peer::Stream(connection) => match (connection.kind, connection.who.uid()) {
+                (Kind::Tcp, _) => connection.peer()?.ip().into(),
+                (_, Some(uid)) => Origin::User(uid),
+                (_, None) => Origin::Here,
             },
-            Some(Peer::Datagram(_, address)) => address.ip().into(),
-            None => Origin::Here,
-        }
+            Peer::Datagram(_, address) => Origin::of_datagram(address.ip()),
+        })
     }
 
     /// Hands the next password to the verifier, and tells whoever can be told.
