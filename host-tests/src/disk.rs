@@ -1,13 +1,13 @@
 //! A store of values whose disk is a test's.
 //!
-//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, and [`OnDisk`], which is a
-//! store in memory that believes it.
+//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, [`OnDisk`], which is a
+//! store in memory that believes it, and what is on the disk when the node has crashed.
 
 use chappe_core::limits::MAX_NAME;
 use chappe_core::router::store::{
     Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, Swept,
 };
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// How it is.
 #[derive(Debug)]
@@ -18,11 +18,67 @@ pub struct Disk {
     pub kept: Cell<u64>,
     /// How it goes.
     pub how: Cell<Keeping>,
+    /// All values after each change that is not on it, and after the last that is: for tests whose nodes crash.
+    copies: Option<RefCell<Vec<(u64, Vec<Row>)>>>,
+}
+
+/// An entry of a store, owned.
+#[derive(Debug, Clone)]
+struct Row {
+    name: String,
+    value: Option<Vec<u8>>,
+    changed: Stamp,
+    accessed: Stamp,
+    origin: u32,
+}
+
+impl Disk {
+    /// One that outlives the node.
+    pub fn lasting() -> Self {
+        Disk { copies: Some(RefCell::default()), ..Disk::default() }
+    }
+
+    /// All that has changed is on it.
+    pub fn catch_up(&self) {
+        self.kept.set(self.changes.get());
+    }
+
+    /// The node has crashed: puts what is on the disk into the store of its next life.
+    ///
+    /// # Panics
+    /// If it does not fit.
+    pub fn restore(&self, store: &mut FixedStore<'_>) {
+        let copies = self.copies.as_ref().expect("it is lasting");
+        let mut copies = copies.borrow_mut();
+        copies.retain(|(at, _)| *at <= self.kept.get());
+        self.changes.set(self.kept.get());
+        for row in copies.last().into_iter().flat_map(|(_, rows)| rows) {
+            let entry = Entry::new(&row.name, row.value.as_deref(), row.changed, row.accessed, row.origin);
+            store.merge(&entry).expect("it was in a store of that size");
+        }
+    }
+
+    fn copy(&self, store: &FixedStore<'_>) {
+        let Some(copies) = &self.copies else { return };
+        let mut copies = copies.borrow_mut();
+        let mut room = [0; 4096];
+        let (mut rows, mut last) = (Vec::new(), None::<String>);
+        while let Some(e) = store.following(last.as_deref(), &mut room) {
+            last = Some(e.name.into());
+            let value = (!e.deleted).then(|| e.value.to_vec());
+            let (name, changed, accessed, origin) = (e.name.into(), e.changed, e.accessed, e.origin);
+            rows.push(Row { name, value, changed, accessed, origin });
+        }
+        copies.push((self.changes.get(), rows));
+        let kept = self.kept.get();
+        let on_disk = copies.iter().rposition(|(at, _)| *at <= kept).unwrap_or(0);
+        copies.drain(..on_disk);
+    }
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Disk { changes: Cell::new(0), kept: Cell::new(0), how: Cell::new(Keeping::Disk) }
+        Disk { changes: Cell::new(0), kept: Cell::new(0), how: Cell::new(Keeping::Disk), copies: None }
     }
 }
 
@@ -43,7 +99,9 @@ impl OnDisk<'_> {
             _ => {}
         }
         self.disk.changes.set(self.disk.changes.get() + 1);
-        what(&mut self.values)
+        let done = what(&mut self.values);
+        self.disk.copy(&self.values);
+        done
     }
 }
 

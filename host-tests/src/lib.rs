@@ -11,6 +11,7 @@
 //! | `disk.rs` | a store of values whose disk is a test's |
 //! | `event.rs` | what a client was told, owned, so that tests can keep and compare it |
 //! | `random.rs` | repeatable random numbers |
+//! | `sim/` | the seeded simulation of nodes, links, stations of all dialects |
 //! | `show.rs` | messages as one line of text, as vectors expect them |
 //! | `vectors.rs` | finds and reads vectors |
 //! | `daemon.rs` | the `chappe` binary as a process |
@@ -29,5 +30,6 @@ pub mod msgq;
 pub mod qemu;
 pub mod random;
 pub mod show;
+pub mod sim;
 pub mod vectors;
 pub mod world;

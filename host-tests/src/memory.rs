@@ -37,6 +37,8 @@ pub struct Memory<
     values: Box<StoreMemory<VALUES, VALUES, VALUE_BLOCKS, 32>>,
     /// How long a deletion mark is kept, in microseconds.
     pub keep: u64,
+    /// Rows that may be used; by default all of them.
+    pub limits: Limits,
 }
 
 const BLOCK: usize = 256;
@@ -78,6 +80,7 @@ impl<
                 _ => large(Box::default),
             },
             keep: 1 << 40,
+            limits: Limits::NONE,
         }
     }
 
@@ -108,7 +111,7 @@ impl<
         let store = StoreSettings { block: 32, rows: VALUES, max_value: scratch.len(), keep: self.keep, seed: 0 };
         let store = FixedStore::new(self.values.parts(), store).map_err(|_| ConfigError::Tables)?;
         let parts = Parts {
-            limits: Limits::NONE,
+            limits: self.limits,
             stations: t.stations.as_mut_view(),
             names: t.names.as_mut_view(),
             name_buckets: &mut t.name_buckets,

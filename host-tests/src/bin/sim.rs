@@ -1,0 +1,139 @@
+//! The simulation as a command: runs seeds, says what happened, and replays and shortens what failed.
+
+use chappe_host_tests::sim::plan::Plan;
+use chappe_host_tests::sim::run::Failure;
+use chappe_host_tests::sim::shrink::shrink;
+use chappe_host_tests::sim::sweep::{Planted, STEPS, attempt, sweep};
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Runs whole nodes, links and stations of all dialects on a simulated network, and checks
+the rules of delivery (D1 to D12) after every step, against a model.
+
+  sim [--seeds N] [--from S]     N seeds (200) from S (0) on; prints what happened how often
+  sim --seed S                   this seed alone; prints its hash, the same each time
+  sim --seed S --only 3,7,9      of its operations only these: what --shrink prints
+  sim --seed S --show            also prints the operations
+
+  --steps N      operations of a run (250); part of what a seed means
+  --jobs N       threads (as many as the machine has)
+  --fault NAME   plants a fault, which then has to be found; --fault list names them
+  --shrink       of each failure, finds a shorter list of operations that fails, too
+  --enough N     stops after so many failures (1)
+
+A failure prints its seed, its last operation, the time, the rule and what it is about, and
+a line that replays it exactly. Exit status: 0 nothing failed, 1 something did, 2 wrong use.
+The gate runs `cargo test -p chappe-host-tests --test sim_run`; a long run is
+`cargo run --release -p chappe-host-tests --bin sim -- --seeds 100000`.
+";
+
+struct Args {
+    seeds: u64,
+    from: u64,
+    seed: Option<u64>,
+    only: Option<Vec<usize>>,
+    steps: usize,
+    jobs: usize,
+    enough: usize,
+    fault: Option<String>,
+    shrinks: bool,
+    shows: bool,
+}
+
+fn args() -> Result<Args, String> {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let (shrinks, shows) = (false, false);
+    let mut a =
+        Args { seeds: 200, from: 0, seed: None, only: None, steps: STEPS, jobs, enough: 1, fault: None, shrinks, shows };
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} wants a value"));
+        let number = |text: String| text.parse::<u64>().map_err(|_| format!("{text} is no number"));
+        match word.as_str() {
+            "--seeds" => a.seeds = number(value()?)?,
+            "--from" => a.from = number(value()?)?,
+            "--seed" => a.seed = Some(number(value()?)?),
+            "--steps" => a.steps = number(value()?)? as usize,
+            "--jobs" => a.jobs = number(value()?)? as usize,
+            "--enough" => a.enough = number(value()?)? as usize,
+            "--only" => {
+                let list = value()?;
+                let places = list.split(',').filter(|t| !t.is_empty()).map(|t| number(t.into()).map(|n| n as usize));
+                a.only = Some(places.collect::<Result<_, _>>()?);
+            }
+            "--fault" => a.fault = Some(value()?),
+            "--shrink" => a.shrinks = true,
+            "--show" => a.shows = true,
+            "--help" | "-h" => return Err(String::new()),
+            other => return Err(format!("unknown: {other}")),
+        }
+    }
+    Ok(a)
+}
+
+fn report(a: &Args, plan: &Plan, failure: &Failure, planted: Planted) {
+    let last = if failure.step == usize::MAX { "after the last".into() } else { failure.step.to_string() };
+    println!("seed {} fails at operation {last}, {} ms: {}", plan.seed, failure.now, failure.what);
+    let fault = a.fault.as_ref().map_or(String::new(), |f| format!(" --fault {f}"));
+    let steps = if a.steps == STEPS { String::new() } else { format!(" --steps {}", a.steps) };
+    let again = format!("cargo run -p chappe-host-tests --bin sim -- --seed {}{steps}{fault}", plan.seed);
+    let only = |places: &[usize]| places.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    if !a.shrinks {
+        let only = a.only.as_ref().map_or(String::new(), |o| format!(" --only {}", only(o)));
+        println!("  again:  {again}{only}");
+        return;
+    }
+    let (keep, failure) = shrink(plan, |plan| attempt(plan, planted).err());
+    println!("  of {} operations {} are needed: {}", plan.steps.len(), keep.len(), failure.what);
+    println!("  {:?}", plan.setup);
+    for (i, step) in &plan.only(&keep).steps {
+        println!("  {i:>5}  {:?}, then {} ms", step.op, step.pause);
+    }
+    println!("  again:  {again} --only {}", only(&keep));
+}
+
+fn main() -> ExitCode {
+    let a = match args() {
+        Ok(a) => a,
+        Err(why) => {
+            print!("{HELP}");
+            if why.is_empty() {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("sim: {why}");
+            return ExitCode::from(2);
+        }
+    };
+    let planted = None;
+    // a panic is reported as the failure of its seed
+    std::panic::set_hook(Box::new(|_| {}));
+    let Some(seed) = a.seed else {
+        let begin = std::time::Instant::now();
+        let swept = sweep(a.from, a.seeds, a.steps, a.jobs, planted, a.enough);
+        print!("{}", swept.tally);
+        println!("{} seeds in {:.1} s, {} failed", swept.seeds, begin.elapsed().as_secs_f32(), swept.failures.len());
+        for (seed, failure) in &swept.failures {
+            report(&a, &Plan::new(*seed, a.steps), failure, planted);
+        }
+        return if swept.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    };
+    let mut plan = Plan::new(seed, a.steps);
+    if let Some(only) = &a.only {
+        plan = plan.only(only);
+    }
+    if a.shows {
+        println!("{:?}", plan.setup);
+        plan.steps.iter().for_each(|(i, step)| println!("{i:>5}  {:?}, then {} ms", step.op, step.pause));
+    }
+    match attempt(&plan, planted) {
+        Ok(ran) => {
+            print!("{}", ran.tally);
+            println!("seed {seed}: nothing is wrong; hash {:016x}", ran.hash);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            report(&a, &plan, &failure, planted);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What happens in one run, as a list that was made before anything runs.
+//!
+//! Owns: the operations, the setup, and how both come out of a seed. Because the list is explicit and the
+//! run itself has no random numbers, a run without some of its operations is a run, too: see `shrink.rs`.
+
+use crate::random::Random;
+
+/// Names that are joined and sent to.
+pub const NAMES: [&str; 5] = ["a", "a::b", "a::c", "d", "mail"];
+/// What is joined, too: everything below `a`.
+pub const PATTERN: &str = "a::*";
+/// Instances of a membership.
+pub const INSTANCES: [&str; 3] = ["*", "*", "i"];
+/// Names of values. The first is also the name of messages.
+pub const KEYS: [&str; 4] = ["a", "k1", "k2", "k3"];
+/// The name of a value that only counting changes.
+pub const COUNTER: &str = "n";
+
+/// What a station speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of dialects")]
+pub enum Speech {
+    Native,
+    Msgq,
+    Clacks,
+}
+
+/// One station.
+#[derive(Debug, Clone, Copy)]
+pub struct Seat {
+    /// What it speaks.
+    pub speech: Speech,
+    /// The node it connects to.
+    pub node: usize,
+    /// Milliseconds that octets are under way.
+    pub delay: u64,
+    /// Octets that arrive together.
+    pub segment: usize,
+    /// Octets that may be under way and unread towards it.
+    pub window: usize,
+}
+
+/// What there is at the beginning.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How many nodes.
+    pub nodes: usize,
+    /// Slave and master of each link.
+    pub links: Vec<(usize, usize)>,
+    /// The stations.
+    pub seats: Vec<Seat>,
+    /// Values survive a crash as far as they are on the disk.
+    pub durable: bool,
+    /// Tables and memory are small.
+    pub tight: bool,
+}
+
+/// How a station takes what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are what they say")]
+pub enum Reading {
+    All,
+    Slowly,
+    Nothing,
+}
+
+/// One thing that happens. `s` is a station, `n` a node.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each is what a station says, or what befalls the network or a node")]
+pub enum Op {
+    Join { s: usize, name: &'static str, instance: &'static str, exclusive: bool },
+    Leave { s: usize, name: &'static str, instance: &'static str },
+    Send { s: usize, name: &'static str, instance: &'static str, count: usize, size: usize, numbered: bool },
+    SendTo { s: usize, to: usize },
+    SendToStale { s: usize },
+    Everyone { s: usize },
+    Mail { s: usize, ttl: u32 },
+    Ask { s: usize, name: &'static str, each: bool, ttl: u32 },
+    AskStation { s: usize, to: usize, ttl: u32 },
+    Answer { s: usize, which: usize, times: usize, size: usize },
+    Set { s: usize, key: &'static str, size: usize, announce: bool },
+    Remove { s: usize, key: &'static str },
+    Get { s: usize, key: &'static str },
+    Add { s: usize, amount: i64 },
+    Flush { s: usize },
+    Watch { s: usize, stations: bool, members: bool, name: &'static str },
+    Declare { s: usize, forget: bool },
+    Read { s: usize, how: Reading },
+    Segment { s: usize, octets: usize },
+    Unplug { s: usize },
+    HalfOpen { s: usize },
+    Goodbye { s: usize },
+    Garbage { n: usize, kind: usize, seed: u64 },
+    Silent { n: usize },
+    Crowd { n: usize, count: usize },
+    Crash { n: usize },
+    Restart { n: usize },
+    Disk { n: usize },
+    Calendar { n: usize, seconds: i64 },
+    Sleep { ms: u32 },
+    Unlink { l: usize },
+    HalfLink { l: usize },
+}
+
+impl Op {
+    /// The station that does it, if one does.
+    pub fn station(&self) -> Option<usize> {
+        match *self {
+            Op::Join { s, .. }
+            | Op::Leave { s, .. }
+            | Op::Send { s, .. }
+            | Op::SendTo { s, .. }
+            | Op::SendToStale { s }
+            | Op::Everyone { s }
+            | Op::Mail { s, .. }
+            | Op::Ask { s, .. }
+            | Op::AskStation { s, .. }
+            | Op::Answer { s, .. }
+            | Op::Set { s, .. }
+            | Op::Remove { s, .. }
+            | Op::Get { s, .. }
+            | Op::Add { s, .. }
+            | Op::Flush { s }
+            | Op::Watch { s, .. }
+            | Op::Declare { s, .. }
+            | Op::Goodbye { s } => Some(s),
+            _ => None,
+        }
+    }
+
+    /// The word for it, for counting.
+    pub fn word(&self) -> String {
+        let text = format!("{self:?}");
+        text.split(' ').next().unwrap_or_default().to_string()
+    }
+}
+
+/// An operation and the time that passes after it.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What happens.
+    pub op: Op,
+    /// Milliseconds until the next.
+    pub pause: u32,
+}
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where it comes from.
+    pub seed: u64,
+    /// The beginning.
+    pub setup: Setup,
+    /// What happens, by its place in the list.
+    pub steps: Vec<(usize, Step)>,
+}
+
+impl Plan {
+    /// The run of a seed.
+    pub fn new(seed: u64, steps: usize) -> Self {
+        let mut random = Random::new(seed);
+        let setup = setup(&mut random);
+        let steps = (0..steps).map(|i| (i, step(&mut random, &setup))).collect();
+        Plan { seed, setup, steps }
+    }
+
+    /// As much of it as is in `only`.
+    pub fn only(&self, only: &[usize]) -> Self {
+        let steps = self.steps.iter().filter(|(i, _)| only.contains(i)).cloned().collect();
+        Plan { steps, ..self.clone() }
+    }
+
+    /// The most lives that its nodes have: one each, and one for each restart.
+    pub fn lives(&self) -> usize {
+        self.setup.nodes + self.steps.iter().filter(|(_, s)| matches!(s.op, Op::Crash { .. })).count()
+    }
+}
+
+fn setup(random: &mut Random) -> Setup {
+    let nodes = [1, 1, 2, 3][random.below(4)];
+    let links = (1..nodes).map(|slave| (slave, random.below(slave))).collect();
+    let seats = (0..7)
+        .map(|i| Seat {
+            speech: match i {
+                0..4 => Speech::Native,
+                4 | 5 => [Speech::Msgq, Speech::Clacks][i - 4],
+                _ => [Speech::Native, Speech::Msgq, Speech::Clacks][random.below(3)],
+            },
+            node: random.below(nodes),
+            delay: [0, 1, 5, 40][random.below(4)],
+            segment: [1, 7, 100, 100_000, 100_000][random.below(5)],
+            window: [500, 4000, 60_000][random.below(3)],
+        })
+        .collect();
+    Setup { nodes, links, seats, durable: random.below(2) == 0, tight: random.below(3) == 0 }
+}
+
+fn step(random: &mut Random, setup: &Setup) -> Step {
+    let pause = [0, 0, 1, 10, 50, 300, 2000][random.below(7)];
+    Step { op: op(random, setup), pause }
+}
+
+fn op(random: &mut Random, setup: &Setup) -> Op {
+    let s = random.below(setup.seats.len());
+    let to = random.below(setup.seats.len());
+    let n = random.below(setup.nodes);
+    let name = NAMES[random.below(4)];
+    let instance = INSTANCES[random.below(3)];
+    let key = KEYS[random.below(KEYS.len())];
+    let size = [0, 0, 20, 200, 800][random.below(5)];
+    let ttl = [300, 2000, 8000][random.below(3)];
+    match random.below(100) {
+        0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
+        0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
+        2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
+        12..15 => Op::Leave { s, name, instance },
+        15 => Op::Leave { s, name: "mail", instance: "*" },
+        16..34 => {
+            let count = [1, 1, 2, 5, 20][random.below(5)];
+            Op::Send { s, name, instance: "*", count, size, numbered: random.below(3) == 0 }
+        }
+        34..36 => Op::Send { s, name, instance: "i", count: 1, size, numbered: true },
+        36..38 => Op::SendTo { s, to },
+        38 => Op::SendToStale { s },
+        39 => Op::Everyone { s },
+        40..43 => Op::Mail { s, ttl: [500, 5000, 60_000][random.below(3)] },
+        43..48 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
+        48..50 => Op::AskStation { s, to, ttl },
+        50..60 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size },
+        60..66 => Op::Set { s, key, size, announce: random.below(3) == 0 },
+        66..68 => Op::Remove { s, key },
+        68..71 => Op::Get { s, key },
+        71..73 => Op::Add { s, amount: 1 + random.below(9) as i64 },
+        73 => Op::Flush { s },
+        74..77 => {
+            let one = random.below(3) == 0;
+            Op::Watch { s, stations: !one, members: true, name: if one { name } else { "" } }
+        }
+        77 => Op::Declare { s, forget: random.below(4) == 0 },
+        78..81 => Op::Read { s, how: [Reading::All, Reading::All, Reading::Slowly, Reading::Nothing][random.below(4)] },
+        81 => Op::Segment { s, octets: [1, 3, 50, 100_000][random.below(4)] },
+        82..85 => Op::Unplug { s },
+        85 => Op::HalfOpen { s },
+        86 => Op::Goodbye { s },
+        87..89 => Op::Garbage { n, kind: random.below(4), seed: random.next() },
+        89 => Op::Silent { n },
+        90 => Op::Crowd { n, count: 1 + random.below(8) },
+        91 => Op::Crash { n },
+        92..94 => Op::Restart { n },
+        94..96 => Op::Disk { n },
+        96 => Op::Calendar { n, seconds: [-3600, -1, 1, 3600][random.below(4)] },
+        97 => Op::Sleep { ms: [3000, 12_000, 70_000][random.below(3)] },
+        98 => match setup.links.len() {
+            0 => Op::Get { s, key },
+            links => Op::Unlink { l: random.below(links) },
+        },
+        _ => match setup.links.len() {
+            0 => Op::Add { s, amount: -1 },
+            links => Op::HalfLink { l: random.below(links) },
+        },
+    }
+}
