@@ -143,7 +143,8 @@ impl<'s> Node<'s> {
         let words = [encoded(&ClientToServer::Hello(hello)), encoded(&ClientToServer::Watch(watch))].concat();
         let taken = router.receive(now, witness, &words);
         assert_eq!(taken, words.len(), "the first to speak is heard");
-        let mut model = Model { max_ask: MAX_ASK, max_keep: KEEP, ..Model::default() };
+        let mut model = Model::default();
+        (model.max_ask, model.max_keep) = (MAX_ASK, KEEP);
         model.tick(now.millis(), false);
         let mut node = Node {
             router,
