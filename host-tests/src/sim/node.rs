@@ -183,9 +183,7 @@ impl<'s> Node<'s> {
     /// If something does not fit together in it.
     pub fn wish(&mut self, now: Instant) -> Result<Option<Wish>, String> {
         loop {
-            let action = self.router.next_action(now);
-            self.router.check()?;
-            match action {
+            match self.router.next_action(now) {
                 None => return Ok(None),
                 Some(Action::Write(id)) if id == self.witness => {
                     let bytes: Vec<u8> = self.router.output(id).flatten().copied().collect();

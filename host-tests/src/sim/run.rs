@@ -4,7 +4,7 @@
 //! nor what happens when (`plan.rs`).
 
 use super::judge::Judge;
-use super::model::Expect;
+use super::model::{Expect, What};
 use super::net::Line;
 use super::node::{self, Node, Wish};
 use super::plan::{Op, Plan, Reading, Setup, Speech};
@@ -16,7 +16,7 @@ use crate::disk::Disk;
 use crate::random::Random;
 use chappe_core::client::Wish as ClientWish;
 use chappe_core::id::StationId;
-use chappe_core::router::Settings;
+use chappe_core::router::{Reason, Settings};
 use chappe_core::time::Instant;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 const CALENDAR: i64 = 1_795_190_000_000_000;
 /// When a run begins.
 const BEGIN: u64 = 1_000_003;
+/// After how long a kernel finds out that a connection is half-open.
+const KEEP_ALIVE: u64 = 75_000;
 /// From the end of a link to the next attempt.
 const LINK_AGAIN: u64 = 700;
 
@@ -52,6 +54,8 @@ struct Wired {
     judge: Judge,
     /// The station has it, too.
     up: bool,
+    /// When the node's kernel finds out that nobody is there.
+    dead_at: Option<u64>,
 }
 
 /// A link between nodes.
@@ -96,6 +100,8 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     calendars: Vec<i64>,
     stations: Vec<Station<'s>>,
     wired: Vec<Wired>,
+    /// Those of them that are not over for both ends.
+    active: Vec<usize>,
     /// The connection that a node calls so.
     by_id: BTreeMap<(usize, u64), usize>,
     links: Vec<Link>,
@@ -135,6 +141,7 @@ pub fn run(plan: &Plan, change: impl for<'a> Fn(&mut Settings<'a>)) -> Result<Ra
         calendars: vec![CALENDAR; plan.setup.nodes],
         stations,
         wired: Vec::new(),
+        active: Vec::new(),
         by_id: BTreeMap::new(),
         links: links.collect(),
         token: 1,
@@ -247,7 +254,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
     fn expect(&mut self, n: usize, e: Expect) {
         if let Some(w) = self.by_id.get(&(n, e.to)) {
             let wired = &mut self.wired[*w];
-            let is_heard = !wired.line.half_open && wired.who != Who::Stranger;
+            let is_heard = !wired.line.half_open
+                && match wired.who {
+                    Who::Station(_) => true,
+                    // all else that is said over links is between the nodes
+                    Who::Link(..) => matches!(e.what, What::Exactly(Heard::Letter { .. })),
+                    Who::Stranger => false,
+                };
             if is_heard {
                 wired.judge.expect(e);
             }
@@ -273,9 +286,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 Wish::Close(id, why) => {
                     self.ran.tally.one(&format!("closed {}", why.name()));
                     if let Some(w) = self.by_id.get(&(n, id.number())).copied() {
-                        let Wired { line, id, .. } = &mut self.wired[w];
+                        let Wired { line, id, who, .. } = &mut self.wired[w];
                         *id = None;
                         line.down.end(self.now, line.delay);
+                        // its dialect has no words for a refusal: its user thinks of something else
+                        if let (Reason::Denied, Who::Station(s)) = (why, *who) {
+                            self.stations[s].forget_joins();
+                        }
                     }
                 }
             }
@@ -295,8 +312,11 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 world.by_id.insert((n, id.number()), w);
                 let line = Line::new(delay, segment, window);
                 let (partial, judge) = Default::default();
-                let (waits, blocked, up) = (false, false, true);
-                world.wired.push(Wired { line, node: n, id: came, who, speech, partial, waits, blocked, judge, up });
+                let (waits, blocked, up, dead_at) = (false, false, true, None);
+                let id = came;
+                let wired = Wired { line, node: n, id, who, speech, partial, waits, blocked, judge, up, dead_at };
+                world.wired.push(wired);
+                world.active.push(w);
             }
             Vec::new()
         })?;
@@ -532,7 +552,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             for l in 0..self.links.len() {
                 busy |= self.link_turn(l)?;
             }
-            for w in 0..self.wired.len() {
+            for w in self.active.clone() {
                 busy |= self.feed(w)?;
                 busy |= self.read(w)?;
             }
@@ -621,7 +641,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             self.settle()?;
             let links = self.links.iter().filter(|l| l.ends.is_none()).map(|l| l.again_at);
             let nodes = self.nodes.iter().flatten().filter_map(|n| n.router.deadline()).map(Instant::millis);
-            let wires = self.wired.iter().filter_map(|w| w.line.next());
+            let active = || self.active.iter().map(|w| &self.wired[*w]);
+            let wires = active().filter_map(|w| w.line.next());
+            let dead = active().filter(|w| w.id.is_some()).filter_map(|w| w.dead_at);
+            let wires = wires.chain(dead);
             let stations = self.stations.iter().filter_map(Station::deadline);
             let next = links.chain(nodes).chain(wires).chain(stations).min().unwrap_or(end).max(self.now + 1);
             if next > end {
@@ -642,10 +665,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 Vec::new()
             })?;
         }
-        // who is over is forgotten, so that looking for what happens next stays short
-        for wired in self.wired.iter_mut().filter(|w| w.id.is_none() && !w.up) {
-            wired.line.break_silently();
+        for w in self.active.clone() {
+            if self.wired[w].id.is_some() && self.wired[w].dead_at.is_some_and(|at| at <= self.now) {
+                self.cut(w)?;
+            }
         }
+        let wired = &self.wired;
+        self.active.retain(|w| wired[*w].id.is_some() || wired[*w].up);
         Ok(())
     }
 
@@ -733,6 +759,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
 
     fn half_open(&mut self, w: usize) {
         self.saw("half-open connections");
+        self.wired[w].dead_at = Some(self.now + KEEP_ALIVE);
         self.wired[w].line.break_silently();
         self.wired[w].judge = Judge::default();
     }
@@ -798,7 +825,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         for s in 0..self.stations.len() {
             self.stations[s].reading = Reading::All;
         }
-        for w in 0..self.wired.len() {
+        for w in self.active.clone() {
             if self.wired[w].who == Who::Stranger {
                 self.cut(w)?;
             }
@@ -856,7 +883,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         }
         for n in 0..self.nodes.len() {
             let declared = self.nodes[n].as_ref().map_or(0, |node| node.model.declared());
-            for w in 0..self.wired.len() {
+            for w in self.active.clone() {
                 if self.wired[w].node == n {
                     self.cut(w)?;
                 }

@@ -303,6 +303,11 @@ impl<'s> Station<'s> {
         }
     }
 
+    /// Joins nothing any more when it connects again.
+    pub fn forget_joins(&mut self) {
+        self.joined.clear();
+    }
+
     fn leave(&mut self, name: &str, instance: &str) {
         self.joined.remove(&(name.into(), instance.into()));
         let seq = self.seq();

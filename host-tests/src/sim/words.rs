@@ -241,7 +241,8 @@ fn clacks_said(line: &str) -> Result<Said, String> {
     let signal = || -> Result<Said, String> {
         Ok(Said::Send(Sent {
             to: To::Name,
-            name: rest.split_once('=').map_or(rest, |(name, _)| name).into(),
+            // without the verb that it may address
+            name: rest.split(['=', '/']).next().unwrap_or_default().into(),
             instance: "*".into(),
             token: token(rest.as_bytes())?,
             seq: 0,
@@ -344,8 +345,7 @@ pub fn clacks_heard(line: &[u8]) -> Result<Heard, String> {
         "OVERHEAD" if rest.starts_with("E ") => Heard::Outcome { seq: 0, code: Code::Failed, count: 0 },
         "SET" | "NOTIFY" | "SETANDSTORE" => {
             let Some(token) = token(line)? else { return Ok(Heard::Other) };
-            let name = rest.split_once('=').map_or(rest, |(name, _)| name);
-            Heard::Letter { token, name: name.split('/').next().unwrap_or_default().into(), ask: false }
+            Heard::Letter { token, name: rest.split(['=', '/']).next().unwrap_or_default().into(), ask: false }
         }
         "RETRIEVED" => {
             let (_, value) = rest.split_once('=').ok_or("no value")?;
