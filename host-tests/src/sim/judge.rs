@@ -14,6 +14,8 @@ pub struct Judge {
     pending: Vec<Expect>,
     /// Messages that it has heard.
     had: BTreeSet<Token>,
+    /// The node has let go of it: it may be told why.
+    is_leaving: bool,
     /// Copies that were to come and have not.
     pub missed: usize,
 }
@@ -27,6 +29,7 @@ impl Judge {
 
     /// Whatever is to come may also not: the station is on its way out.
     pub fn release(&mut self) {
+        self.is_leaving = true;
         self.pending.iter_mut().for_each(|e| e.sure = false);
     }
 
@@ -35,7 +38,8 @@ impl Judge {
     /// # Errors
     /// If it was not to come, or not yet.
     pub fn hear(&mut self, heard: &Heard, speech: Speech) -> Result<(), String> {
-        if *heard == Heard::Other {
+        let is_last_word = self.is_leaving && matches!(heard, Heard::Outcome { seq: 0, .. });
+        if *heard == Heard::Other || is_last_word {
             return Ok(());
         }
         let found = self.pending.iter().position(|e| e.what.fits(heard, speech));

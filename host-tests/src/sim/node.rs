@@ -33,7 +33,7 @@ pub fn room(tight: bool) -> Room {
     let mut room = Room::new(if tight { 40 << 10 } else { 400 << 10 }, 68 << 10);
     room.keep = 3_600_000_000;
     if tight {
-        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, debts: 7, ..Limits::NONE };
+        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, ..Limits::NONE };
     }
     room
 }

@@ -202,6 +202,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 // the machine is off: nobody is told, or the kernel says so for the process
                 if w % 3 == 0 {
                     self.wired[w].line.break_silently();
+                    self.wired[w].dead_at = Some(self.now + KEEP_ALIVE);
                 } else {
                     let Wired { line, .. } = &mut self.wired[w];
                     line.down.end(self.now, line.delay);
@@ -643,7 +644,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             let nodes = self.nodes.iter().flatten().filter_map(|n| n.router.deadline()).map(Instant::millis);
             let active = || self.active.iter().map(|w| &self.wired[*w]);
             let wires = active().filter_map(|w| w.line.next());
-            let dead = active().filter(|w| w.id.is_some()).filter_map(|w| w.dead_at);
+            let dead = active().filter_map(|w| w.dead_at);
             let wires = wires.chain(dead);
             let stations = self.stations.iter().filter_map(Station::deadline);
             let next = links.chain(nodes).chain(wires).chain(stations).min().unwrap_or(end).max(self.now + 1);
@@ -666,7 +667,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             })?;
         }
         for w in self.active.clone() {
-            if self.wired[w].id.is_some() && self.wired[w].dead_at.is_some_and(|at| at <= self.now) {
+            if self.wired[w].dead_at.is_some_and(|at| at <= self.now) {
                 self.cut(w)?;
             }
         }

@@ -59,8 +59,8 @@ pub struct Station<'s> {
     asked: Vec<Question>,
     /// Calls that are open.
     calls: BTreeSet<u32>,
-    /// Replies and losses of calls that were open.
-    pub ended: u64,
+    /// Calls that were answered on this connection.
+    replied: BTreeSet<u32>,
     next_seq: u32,
 }
 
@@ -103,7 +103,7 @@ impl<'s> Station<'s> {
             joined: BTreeSet::new(),
             asked: Vec::new(),
             calls: BTreeSet::new(),
-            ended: 0,
+            replied: BTreeSet::new(),
             next_seq: 0,
         }
     }
@@ -113,6 +113,7 @@ impl<'s> Station<'s> {
         self.partial.clear();
         self.out.clear();
         self.asked.clear();
+        self.replied.clear();
         match &mut self.peer {
             Peer::Native { client, inbox } => {
                 inbox.clear();
@@ -171,9 +172,8 @@ impl<'s> Station<'s> {
             Peer::Native { client, .. } => {
                 while let Some(event) = client.tick(Instant::from_millis(now)) {
                     if let Event::Lost { seq, why } = event {
-                        let was_open = self.calls.remove(&seq);
-                        self.ended += 1;
-                        if !was_open && why == LostWhy::TimedOut {
+                        self.calls.remove(&seq);
+                        if why == LostWhy::TimedOut && self.replied.contains(&seq) {
                             return Err(format!("D5: call {seq} is lost, and was answered"));
                         }
                     }
@@ -230,6 +230,7 @@ impl<'s> Station<'s> {
                     }
                     if let Heard::Reply { seq, station: 0, .. } = heard {
                         self.calls.remove(&(seq as u32));
+                        self.replied.insert(seq as u32);
                     }
                     all.push((heard, (ask_id != 0).then_some((0, ask_id as i64))));
                 }
