@@ -5,6 +5,7 @@
 //! asked. Questions that are answered by their asker's own number have more to them:
 //! `numbered.rs`.
 
+use super::faults::fault;
 use super::policy::{Class, Denied};
 use super::route::Delivery;
 use super::say::OnShort;
@@ -223,6 +224,9 @@ impl Router<'_> {
             && self.post(asker, len, Class::Owed).is_ok()
         {
             self.counters.one(Counter::Answered);
+            if fault!(self, AnswerTwice) {
+                let _ = self.post(asker, len, Class::Owed);
+            }
         }
     }
 
@@ -256,6 +260,10 @@ impl Router<'_> {
         if self.is_spent(r) {
             return self.settle(r);
         }
+        let left = code == Code::RecipientLeft && fault!(self, NoAnswerLeft);
+        if left || code == Code::TimedOut && fault!(self, NoAnswerLate) {
+            return self.conclude(r);
+        }
         let asker = self.requests.row(r).asker;
         let scratch = core::mem::take(&mut self.scratch);
         let question = self.question(r, 0, scratch);
@@ -269,6 +277,9 @@ impl Router<'_> {
         let timer = self.request_timer(r);
         self.wheel.clear(timer);
         self.drop_echo(r);
+        if fault!(self, LeakQuestion) {
+            return;
+        }
         let name = self.requests.close(&mut self.stations, r);
         if name != 0 {
             self.names.release(name);

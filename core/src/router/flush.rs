@@ -7,6 +7,7 @@
 //! A dialect asks with `flush_values` and hears by an outcome of that number. One whose clients
 //! expect answers in order has to hold back what comes after the question until then.
 
+use super::faults::fault;
 use super::store::Keeping;
 use super::{Counter, Rights, Router};
 use crate::model::Code;
@@ -26,7 +27,7 @@ impl Router<'_> {
         let store = self.store.get_mut();
         let mark = store.mark();
         let kept = store.kept();
-        if kept.up_to >= mark {
+        if kept.up_to >= mark || fault!(self, FlushEarly) {
             return self.flushed(n, seq, Code::Ok, "");
         }
         if kept.how == Keeping::Failing {

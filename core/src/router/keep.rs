@@ -6,6 +6,7 @@
 
 use super::Counter;
 use super::Router;
+use super::faults::fault;
 use super::policy::admit;
 use super::route::Delivery;
 use crate::model::{Code, Letter, Message, Raw, encode_letter};
@@ -122,7 +123,9 @@ impl Router<'_> {
         }
         let bytes = core::mem::take(&mut self.scratch);
         let len = self.pool.copy(&chain, bytes);
-        self.drop_mail(k);
+        if !fault!(self, MailTwice) {
+            self.drop_mail(k);
+        }
         if let Ok(letter) = Letter::read(&bytes[..len]) {
             let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
             if self.hand_anew(&mut d, n).is_ok() {
@@ -135,7 +138,7 @@ impl Router<'_> {
 
     /// Mail `k` has waited long enough.
     pub(super) fn mail_due(&mut self, k: u32) {
-        if self.mail.row(k).is_some() {
+        if self.mail.row(k).is_some() && !fault!(self, MailExpired) {
             self.counters.one(Counter::MailExpired);
             self.drop_mail(k);
         }

@@ -1,5 +1,6 @@
 //! Joining, leaving and declaring names (D8).
 
+use super::faults::fault;
 use super::names::JoinError;
 use super::{Rights, Router};
 use crate::model::{Change, Code, Declare, Join, Leave};
@@ -45,7 +46,8 @@ impl Router<'_> {
             return false;
         }
         let mut mine = self.stations[n].memberships;
-        let joined = self.names.join(n, &mut mine, j.name, j.instance, j.exclusive);
+        let exclusive = j.exclusive && !fault!(self, ExclusiveTwice);
+        let joined = self.names.join(n, &mut mine, j.name, j.instance, exclusive);
         self.stations[n].memberships = mine;
         let m = match joined {
             Ok(m) => m,
@@ -66,6 +68,9 @@ impl Router<'_> {
         let member = &self.names.members[m];
         let (row, instance) = (member.name, member.instance);
         self.tell(Change::Joined, n, row, instance, Code::Ok);
+        if fault!(self, JoinTwice) {
+            self.tell(Change::Joined, n, row, instance, Code::Ok);
+        }
         self.notice(Change::Joined, n, row);
         self.greet(n, row);
         self.bring_mail(n);
@@ -101,7 +106,9 @@ impl Router<'_> {
         if !self.names.is_member(mine, row) {
             self.forgive_debts(n, row);
         }
-        self.tell(Change::Left, n, row, instance, Code::Ok);
+        if !fault!(self, ForgetLeave) {
+            self.tell(Change::Left, n, row, instance, Code::Ok);
+        }
         let goes = !self.stations[n].lives();
         if !goes || !self.names.is_member(mine, row) {
             self.notice(Change::Left, n, row);

@@ -75,6 +75,7 @@ mod check;
 #[cfg(feature = "clacks")]
 mod clacks;
 pub mod counters;
+pub mod faults;
 pub mod flags;
 #[cfg(feature = "durable")]
 mod flush;
@@ -250,6 +251,9 @@ pub struct Router<'s> {
     /// The frame at hand could not be delivered to all yet.
     short: bool,
     stopping: bool,
+    /// How often the planted fault could have struck.
+    #[cfg(feature = "faults")]
+    occasions: u32,
     /// Number of the last thing that the node itself said where such have numbers.
     #[cfg(feature = "msgq")]
     number: u64,
@@ -316,6 +320,8 @@ impl<'s> Router<'s> {
             on_short: say::OnShort::Close,
             short: false,
             stopping: false,
+            #[cfg(feature = "faults")]
+            occasions: 0,
             #[cfg(feature = "msgq")]
             number: 0,
             #[cfg(feature = "certain")]

@@ -4,6 +4,7 @@
 //! words. A station is first *doomed*, wherever that is found, and let go of when the call
 //! that found it is through, so that nothing disappears under somebody's hands.
 
+use super::faults::fault;
 use super::stations::Life;
 use super::{Counter, Reason, Router};
 use crate::model::{Change, Closing, Code, ServerToClient};
@@ -61,6 +62,10 @@ impl Router<'_> {
         }
         #[cfg(feature = "clacks")]
         self.end_clacks(n);
+        if self.stations[n].joins > 0 && fault!(self, PresenceFirst) {
+            self.tell(Change::Disconnected, n, 0, 0, why.code());
+            self.stations[n].introduced = false;
+        }
         if self.stations[n].watches > 0 {
             self.watches.clear(&mut self.names, n);
         }
@@ -100,6 +105,9 @@ impl Router<'_> {
     /// Gives back the row of a station that was retired.
     pub(super) fn free(&mut self, n: u32) {
         self.wheel.clear(n - 1);
+        if fault!(self, LeakBlocks) {
+            self.stations[n].out = crate::buffer::pool::Chain::EMPTY;
+        }
         let st = &mut self.stations[n];
         self.pool.clear(&mut st.out);
         self.pool.clear(&mut st.stash);

@@ -3,6 +3,7 @@
 //! Owns: who gets a copy (D1, D2), and how often it is encoded: once for all recipients with
 //! the same wording. Questions and mail are decided in `ask.rs` and `keep.rs`.
 
+use super::faults::fault;
 use super::policy::{Class, Denied};
 use super::say::OnShort;
 use super::stations::{Life, Resume};
@@ -276,7 +277,11 @@ impl Router<'_> {
     fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
-        if let Some(to) = StationId::new(d.letter.station).and_then(|id| self.stations.find(id)) {
+        let mut to = StationId::new(d.letter.station).and_then(|id| self.stations.find(id));
+        if to.is_none() && fault!(self, StaleAddress) {
+            to = (1..=self.stations.made()).find(|n| self.stations[*n].lives());
+        }
+        if let Some(to) = to {
             self.hand(d, to, &mut reached);
             if self.short {
                 self.suspend(d.sender, Resume::default());
@@ -309,9 +314,13 @@ impl Router<'_> {
     #[inline]
     pub(super) fn hand(&mut self, d: &mut Delivery<'_>, to: u32, reached: &mut Reached) {
         let st = &mut self.stations[to];
-        if st.stamp == self.stamp || to == d.sender || st.life != Life::Ready {
+        if st.stamp == self.stamp || st.life != Life::Ready {
             return;
         }
+        if to == d.sender && !fault!(self, DeliverToSender) {
+            return;
+        }
+        let st = &mut self.stations[to];
         st.stamp = self.stamp;
         match self.hand_anew(d, to) {
             Ok(()) => reached.handed += 1,
@@ -351,6 +360,9 @@ impl Router<'_> {
             }
         };
         self.post(to, len, class)?;
+        if fault!(self, DeliverTwice) {
+            self.post(to, len, class)?;
+        }
         self.counters.one(Counter::Deliveries);
         Ok(())
     }

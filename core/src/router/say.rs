@@ -3,6 +3,7 @@
 //! Owns: what is counted and who is doomed when a frame does not fit. The arithmetic is
 //! `policy.rs`'s.
 
+use super::faults::fault;
 use super::policy::{Class, Denied, Fill, admit, pressed};
 use super::stations::Life;
 use super::{Counter, Reason, Router};
@@ -37,8 +38,15 @@ impl Router<'_> {
     /// As [`Router::post`], with a part of the encode buffer that holds one frame.
     #[inline]
     pub(super) fn post_part(&mut self, n: u32, part: Range<usize>, class: Class) -> Result<(), Denied> {
-        match self.put(n, part.clone(), class) {
+        if class != Class::Owed && fault!(self, DropMessage) {
+            return Ok(());
+        }
+        let cut = part.start..part.end - usize::from(fault!(self, HalfFrame));
+        match self.put(n, cut, class) {
             Ok(()) => {
+                if fault!(self, Reorder) {
+                    self.put_first(n, part.len());
+                }
                 self.posted(n, 1);
                 Ok(())
             }

@@ -61,6 +61,9 @@ pub struct Settings<'s> {
     pub flush: Duration,
     /// Frames that one connection may get wrong before it is closed.
     pub strikes: u8,
+    /// What goes wrong on purpose.
+    #[cfg(feature = "faults")]
+    pub fault: Option<super::faults::Fault>,
     /// Who knows users.
     pub gate: &'s (dyn Gate + 's),
     /// What stations that speak MSGQ need.
@@ -99,6 +102,8 @@ impl<'s> Settings<'s> {
             #[cfg(feature = "durable")]
             flush: Duration::from_secs(30),
             strikes: 16,
+            #[cfg(feature = "faults")]
+            fault: None,
             gate,
             #[cfg(feature = "msgq")]
             msgq: crate::dialect::msgq::Settings::DEFAULT,

@@ -3,6 +3,7 @@
 //! Owns: grants, answers, and announcing a change to the members of the name. What is kept,
 //! and which change wins (D10), is `store.rs`'s.
 
+use super::faults::fault;
 use super::route::Delivery;
 use super::store::{Applied, Cursor, Stamp, Step, StoreError};
 use super::{Counter, Rights, Router};
@@ -96,7 +97,8 @@ impl Router<'_> {
 
     fn add_to_value(&mut self, n: u32, s: &Store<'_>) {
         let now = self.stamp_now();
-        match self.store.get_mut().add(s.name, s.amount, now, 0) {
+        let amount = if fault!(self, CountTwice) { s.amount.wrapping_mul(2) } else { s.amount };
+        match self.store.get_mut().add(s.name, amount, now, 0) {
             Ok(sum) => {
                 self.counters.one(Counter::ValuesChanged);
                 let mut text = super::lists::Digits::new();

@@ -1,5 +1,6 @@
 //! The simulation as a command: runs seeds, says what happened, and replays and shortens what failed.
 
+use chappe_core::router::faults::Fault;
 use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::run::Failure;
 use chappe_host_tests::sim::shrink::shrink;
@@ -104,7 +105,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let planted = None;
+    let planted = match a.fault.as_deref() {
+        None => None,
+        Some("list") => {
+            Fault::ALL.iter().for_each(|f| println!("{:<18} {}", f.name(), f.what()));
+            return ExitCode::SUCCESS;
+        }
+        Some(name) => match Fault::ALL.iter().find(|f| f.name() == name) {
+            Some(fault) => Some(*fault),
+            None => {
+                eprintln!("sim: no fault is called {name}; --fault list names them");
+                return ExitCode::from(2);
+            }
+        },
+    };
     // a panic is reported as the failure of its seed
     std::panic::set_hook(Box::new(|_| {}));
     let Some(seed) = a.seed else {

@@ -160,7 +160,9 @@ impl Plan {
     pub fn new(seed: u64, steps: usize) -> Self {
         let mut random = Random::new(seed);
         let setup = setup(&mut random);
-        let steps = (0..steps).map(|i| (i, step(&mut random, &setup))).collect();
+        let begin = beginning(&mut random, &setup);
+        let rest = (begin.len()..steps.max(begin.len())).map(|_| step(&mut random, &setup)).collect();
+        let steps = [begin, rest].concat().into_iter().enumerate().collect();
         Plan { seed, setup, steps }
     }
 
@@ -193,6 +195,18 @@ fn setup(random: &mut Random) -> Setup {
         })
         .collect();
     Setup { nodes, links, seats, durable: random.below(2) == 0, tight: random.below(3) == 0 }
+}
+
+/// Most have joined something, somebody watches, mail is declared.
+fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
+    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, name: "" }];
+    ops.push(Op::Declare { s: random.below(4), forget: false });
+    for s in 0..setup.seats.len() {
+        for _ in 0..2 {
+            ops.push(Op::Join { s, name: NAMES[random.below(4)], instance: "*", exclusive: false });
+        }
+    }
+    ops.into_iter().map(|op| Step { op, pause: 5 }).collect()
 }
 
 fn step(random: &mut Random, setup: &Setup) -> Step {
@@ -244,10 +258,11 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         86 => Op::Goodbye { s },
         87..89 => Op::Garbage { n, kind: random.below(4), seed: random.next() },
         89 => Op::Silent { n },
-        90 => Op::Crowd { n, count: 1 + random.below(8) },
-        91 => Op::Crash { n },
-        92..94 => Op::Restart { n },
-        94..96 => Op::Disk { n },
+        90 if random.below(2) == 0 => Op::Crowd { n, count: 1 + random.below(8) },
+        90 | 91 if random.below(2) == 0 => Op::Crash { n },
+        90 | 91 => Op::Answer { s, which: 0, times: 1, size },
+        92..95 => Op::Restart { n },
+        95 => Op::Disk { n },
         96 => Op::Calendar { n, seconds: [-3600, -1, 1, 3600][random.below(4)] },
         97 => Op::Sleep { ms: [3000, 12_000, 70_000][random.below(3)] },
         98 => match setup.links.len() {

@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::run::{Failure, Ran, run};
 use super::tally::Tally;
 use chappe_core::router::Settings;
+use chappe_core::router::faults::Fault;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const STEPS: usize = 250;
 
 /// Which fault is planted, if any.
-pub type Planted = Option<()>;
+pub type Planted = Option<Fault>;
 
 /// Runs a plan, whatever happens in it.
 ///
 /// # Errors
 /// If a rule is broken, or something panics.
 pub fn attempt(plan: &Plan, planted: Planted) -> Result<Ran, Failure> {
-    let change = |_: &mut Settings<'_>| {
-        let _ = planted;
-    };
+    let change = |s: &mut Settings<'_>| s.fault = planted;
     catch_unwind(AssertUnwindSafe(|| run(plan, change))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));

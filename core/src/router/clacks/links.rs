@@ -10,6 +10,7 @@
 //! links lead up to, in the part of its greeting that is free. Who is told that it is itself has
 //! closed a ring. Servers that say nothing of the kind (the original) hide one.
 
+use super::super::faults::fault;
 use super::super::store::{Applied, Entry, StoreError};
 use super::super::{Counter, Reason, Rights, Router};
 use super::{List, MASTER_SAID, Pause, Place, stamp, time};
@@ -290,7 +291,8 @@ impl Router<'_> {
         let mut spare = heapless::String::<MAX_NAME, u8>::new();
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
         let value = (!sync.deleted).then_some(sync.value);
-        let entry = Entry::new(name, value, stamp(sync.modified), stamp(sync.accessed), origin);
+        let modified = if fault!(self, OlderWins) { self.stamp_now() } else { stamp(sync.modified) };
+        let entry = Entry::new(name, value, modified, stamp(sync.accessed), origin);
         let fits = sync.value.len() <= self.max_value_here();
         let merged = if fits { self.store.get_mut().merge(&entry) } else { Err(StoreError::TooBig) };
         match merged {
@@ -298,7 +300,7 @@ impl Router<'_> {
             Ok(_) => self.counters.one(Counter::ValuesOlder),
             Err(why) => self.store_failed(n, 0, why),
         }
-        if self.clacks.links.iter().any(|link| *link != n) {
+        if self.clacks.links.iter().any(|link| *link != n) && !fault!(self, KeysyncStops) {
             match emit::key_sync(&sync, self.encode) {
                 Some(len) if len > 0 => self.hand_to_links(n, len),
                 _ => self.counters.one(Counter::Uncrossed),
@@ -323,7 +325,8 @@ impl Router<'_> {
     pub(super) fn hand_to_links(&mut self, from: u32, len: usize) {
         for i in 0..self.clacks.links.len() {
             let to = self.clacks.links[i];
-            if to != from && self.stations[to].lives() {
+            let is_other = to != from || fault!(self, LinkEcho);
+            if is_other && self.stations[to].lives() {
                 let _ = self.post(to, len, Class::Certain);
             }
         }

@@ -4,6 +4,7 @@
 //! which values are forgotten. Values are octets as they came: what their markers mean is
 //! looked at when somebody of another dialect is told.
 
+use super::super::faults::fault;
 use super::super::store::{StoreError, Swept};
 use super::super::{Counter, Rights, Router};
 use super::List;
@@ -258,6 +259,7 @@ impl Router<'_> {
     /// One key of a list. `false`: there is none behind the last one.
     pub(super) fn list_key(&mut self, n: u32, list: List) -> bool {
         let last = self.stations[n].clacks.cursor.clone();
+        let skips = list != List::Keys && fault!(self, SkipTombstone);
         let after = (!last.is_empty()).then_some(last.as_str());
         let Some(entry) = self.store.get().following(after, self.scratch) else { return false };
         let mut at = Name::new();
@@ -271,6 +273,7 @@ impl Router<'_> {
                 let shown = !grant.restricted || self.settings.gate.allows(grant, Rights::READ, entry.name);
                 if shown && !entry.deleted { emit::line(&Line::Key(here), self.encode) } else { Some(0) }
             }
+            List::Reply | List::Store if entry.deleted && skips => Some(0),
             List::Reply if entry.origin == self.clacks.sync => Some(0),
             _ => {
                 let sync = super::links::entry_line(&entry, here);
