@@ -228,16 +228,16 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
         2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
         12..15 => Op::Leave { s, name, instance },
-        15 => Op::Leave { s, name: "mail", instance: "*" },
-        16..34 => {
+        15..19 => Op::Leave { s, name: "mail", instance: "*" },
+        19..33 => {
             let count = [1, 1, 2, 5, 20][random.below(5)];
             Op::Send { s, name, instance: "*", count, size, numbered: random.below(3) == 0 }
         }
-        34..36 => Op::Send { s, name, instance: "i", count: 1, size, numbered: true },
-        36..38 => Op::SendTo { s, to },
-        38 => Op::SendToStale { s },
+        33 => Op::Send { s, name, instance: "i", count: 1, size, numbered: true },
+        34..36 => Op::SendTo { s, to },
+        36..38 => Op::SendToStale { s },
         39 => Op::Everyone { s },
-        40..43 => Op::Mail { s, ttl: [500, 5000, 60_000][random.below(3)] },
+        38 | 40..43 => Op::Mail { s, ttl: [500, 5000, 60_000][random.below(3)] },
         43..48 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
         48..50 => Op::AskStation { s, to, ttl },
         50..60 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size },
@@ -245,8 +245,8 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         66..68 => Op::Remove { s, key },
         68..71 => Op::Get { s, key },
         71..73 => Op::Add { s, amount: 1 + random.below(9) as i64 },
-        73 => Op::Flush { s },
-        74..77 => {
+        73 | 74 => Op::Flush { s },
+        75..77 => {
             let one = random.below(3) == 0;
             Op::Watch { s, stations: !one, members: true, name: if one { name } else { "" } }
         }

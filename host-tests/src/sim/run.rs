@@ -109,7 +109,20 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     /// Questions by what who was asked calls them: node, asker if that has a number of its own, number.
     questions: BTreeMap<(usize, u64, i64), Token>,
     stale: Vec<(usize, u64)>,
+    /// The last change of each value: when the one before was, when it was, at which node, and to what.
+    changes: BTreeMap<String, Change>,
+    /// All nodes have the same calendar.
+    one_calendar: bool,
     ran: Ran,
+}
+
+/// A change of a value.
+#[derive(Debug)]
+struct Change {
+    before: u64,
+    at: u64,
+    node: usize,
+    value: Option<Vec<u8>>,
 }
 
 /// Runs a plan. `change` has a word in how nodes are set up.
@@ -147,6 +160,8 @@ pub fn run(plan: &Plan, change: impl for<'a> Fn(&mut Settings<'a>)) -> Result<Ra
         token: 1,
         questions: BTreeMap::new(),
         stale: Vec::new(),
+        changes: BTreeMap::new(),
+        one_calendar: true,
         ran: Ran::default(),
     };
     let mut at = 0;
@@ -209,6 +224,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 }
             }
         }
+        // what only it knew is lost
+        self.changes.values_mut().filter(|c| c.node == n).for_each(|c| c.before = c.at);
         self.by_id.retain(|(node, _), _| *node != n);
         self.questions.retain(|(node, ..), _| *node != n);
         self.stale.retain(|(node, _)| *node != n);
@@ -388,7 +405,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let take = if wired.who == Who::Stranger { most } else { self.offer(w, most)? };
         let wired = &mut self.wired[w];
         let bytes: Vec<u8> = wired.line.up.arrived[..take].to_vec();
-        let mut failed = None;
+        let (mut failed, mut changed) = (None, Vec::new());
         let mut taken = 0;
         self.ask(n, |world, node| {
             taken = node.router.receive(world.instant(), id, &bytes);
@@ -399,15 +416,27 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 return Vec::new();
             }
             wired.partial.extend_from_slice(&bytes[..taken]);
-            world.frames(w, id.number()).unwrap_or_else(|e| {
+            let said = world.frames(w, id.number()).unwrap_or_else(|e| {
                 failed = Some(e);
                 Vec::new()
-            })
+            });
+            changed = said.iter().filter_map(|(_, said)| said.changed()).collect();
+            said
         })?;
+        for key in changed {
+            self.changed(n, key);
+        }
         match failed {
             Some(e) => Err(e),
             None => Ok(taken > 0 || take > 0 && !self.wired[w].waits),
         }
+    }
+
+    /// A station has changed a value at a node, or was refused to.
+    fn changed(&mut self, n: usize, key: String) {
+        let value = self.nodes[n].as_ref().and_then(|node| node.model.values.get(&key).cloned());
+        let before = self.changes.get(&key).map_or(0, |c| c.at);
+        self.changes.insert(key, Change { before, at: self.now, node: n, value });
     }
 
     /// How many octets are offered together: whole messages in any number, anything else alone.
@@ -725,6 +754,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             Op::Disk { n } => self.disk(n)?,
             Op::Calendar { n, seconds } => {
                 self.calendars[n] += seconds * 1_000_000;
+                self.one_calendar = false;
                 let calendar = self.calendars[n] as u64;
                 self.ask(n, |_, node| {
                     node.router.set_calendar(calendar);
@@ -862,6 +892,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let all: Vec<_> = (0..self.nodes.len()).map(|n| self.values(n)).collect();
         if let Some((n, other)) = all.iter().enumerate().find(|(_, other)| **other != all[0]) {
             return Err(format!("D10: node 0 has {:?}, node {n} has {other:?}", all[0]));
+        }
+        // of changes that no delay can have put into another order, the last is what is left
+        for (key, c) in self.changes.iter().filter(|(_, c)| self.one_calendar && c.at > c.before + 3000) {
+            if all[0].get(key) != c.value.as_ref() {
+                let (is, should) = (all[0].get(key), &c.value);
+                return Err(format!("D10: {key} is {is:?}, and was last changed to {should:?} at {} ms", c.at));
+            }
         }
         let node = self.nodes[0].as_ref().expect("it runs");
         if self.links.is_empty() && node.model.values != all[0] {

@@ -104,6 +104,14 @@ fn word_of(what: &dyn std::fmt::Debug) -> String {
 }
 
 impl Said {
+    /// The name of the value that it changes otherwise than by counting.
+    pub fn changed(&self) -> Option<String> {
+        match self {
+            Said::Set { key, .. } | Said::Remove { key, .. } => Some(key.clone()),
+            _ => None,
+        }
+    }
+
     /// The word for it, for counting.
     pub fn word(&self) -> String {
         word_of(self)
