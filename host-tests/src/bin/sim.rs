@@ -44,8 +44,18 @@ struct Args {
 fn args() -> Result<Args, String> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let (shrinks, shows) = (false, false);
-    let mut a =
-        Args { seeds: 200, from: 0, seed: None, only: None, steps: STEPS, jobs, enough: 1, fault: None, shrinks, shows };
+    let mut a = Args {
+        seeds: 200,
+        from: 0,
+        seed: None,
+        only: None,
+        steps: STEPS,
+        jobs,
+        enough: 1,
+        fault: None,
+        shrinks,
+        shows,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} wants a value"));

@@ -221,8 +221,7 @@ impl Model {
 
     /// A connection has come.
     pub fn admitted(&mut self, id: u64, speech: Speech) {
-        let station =
-            Station { speech, ready: false, link: false, members: Vec::new(), watches: Vec::new() };
+        let station = Station { speech, ready: false, link: false, members: Vec::new(), watches: Vec::new() };
         self.stations.insert(id, station);
         if speech == Speech::Msgq {
             self.connected(id);
@@ -247,8 +246,12 @@ impl Model {
             Change::Connected | Change::Disconnected => w.stations,
             _ => w.members && (w.name.is_empty() || w.name == name),
         };
-        let watchers: Vec<u64> =
-            self.stations.iter().filter(|(id, st)| **id != about && st.watches.iter().any(wants)).map(|(id, _)| *id).collect();
+        let watchers: Vec<u64> = self
+            .stations
+            .iter()
+            .filter(|(id, st)| **id != about && st.watches.iter().any(wants))
+            .map(|(id, _)| *id)
+            .collect();
         for watcher in watchers {
             let (name, instance) = (name.to_string(), instance.to_string());
             self.tell(watcher, Heard::Presence { change, station: about, name, instance });
@@ -272,7 +275,9 @@ impl Model {
     fn give_up(&mut self, q: &Question, code: Code) {
         let codes = if self.rough { vec![Code::TimedOut, Code::RecipientLeft] } else { vec![code] };
         match q.each {
-            true => q.owed.iter().for_each(|about| self.expect(q.asker, What::NoAnswer(q.seq, *about, codes.clone()), true)),
+            true => {
+                q.owed.iter().for_each(|about| self.expect(q.asker, What::NoAnswer(q.seq, *about, codes.clone()), true))
+            }
             false => {
                 self.expect(q.asker, What::NoAnswer(q.seq, 0, codes), true);
                 self.closed.push((q.asker, q.seq, self.now + self.max_ask));
@@ -290,7 +295,13 @@ impl Model {
                 self.connected(id);
             }
             // it asks for its name, which comes before all else
-            (true, Said::Hello) => self.out.push(Expect { to: id, what: What::Exactly(Heard::Welcome), sure: true, loose: false, group: 0 }),
+            (true, Said::Hello) => self.out.push(Expect {
+                to: id,
+                what: What::Exactly(Heard::Welcome),
+                sure: true,
+                loose: false,
+                group: 0,
+            }),
             (false, _) => {}
             (true, said) => self.obey(id, said, seen),
         }
@@ -333,8 +344,10 @@ impl Model {
             return self.outcome(id, seq, code, 0);
         }
         let of_name = |st: &Station| st.members.iter().filter(|m| m.name == name).cloned().collect::<Vec<_>>();
-        let others: Vec<_> = self.stations.iter().filter(|(other, _)| **other != id).flat_map(|(_, st)| of_name(st)).collect();
-        let taken = others.iter().any(|m| m.exclusive) || exclusive && !others.is_empty()
+        let others: Vec<_> =
+            self.stations.iter().filter(|(other, _)| **other != id).flat_map(|(_, st)| of_name(st)).collect();
+        let taken = others.iter().any(|m| m.exclusive)
+            || exclusive && !others.is_empty()
             || !others.is_empty() && of_name(&self.stations[&id]).iter().any(|m| m.exclusive);
         if taken {
             return self.outcome(id, seq, Code::NameTaken, 0);
@@ -478,7 +491,8 @@ impl Model {
             _ => st.members.iter().any(asked),
         };
         let meant = self.stations.iter().filter(|(to, st)| **to != id && st.ready && is_meant(**to, st));
-        let (callees, others): (Vec<_>, Vec<_>) = meant.map(|(to, st)| (*to, st.speech)).partition(|(_, s)| *s != Speech::Clacks);
+        let (callees, others): (Vec<_>, Vec<_>) =
+            meant.map(|(to, st)| (*to, st.speech)).partition(|(_, s)| *s != Speech::Clacks);
         let fuzzy = seen.dropped || seen.full;
         let seq = sent.seq as u32;
         let name = |to: &To| if *to == To::Name { sent.name.clone() } else { String::new() };
@@ -509,7 +523,9 @@ impl Model {
             return;
         }
         let under = match sent.to {
-            To::Station(to) => self.stations[&to].members.iter().any(|m| m.name == sent.name).then(|| sent.name.clone()),
+            To::Station(to) => {
+                self.stations[&to].members.iter().any(|m| m.name == sent.name).then(|| sent.name.clone())
+            }
             _ => Some(sent.name.clone()),
         };
         let numbers = self.stations[&id].speech == Speech::Msgq;

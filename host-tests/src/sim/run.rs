@@ -10,7 +10,7 @@ use super::node::{self, Node, Wish};
 use super::plan::{Op, Plan, Reading, Setup, Speech};
 use super::station::{self, Peer, Station, address};
 use super::tally::Tally;
-use super::words::{self, Heard, Said, Token, To};
+use super::words::{self, Heard, Said, To, Token};
 use crate::clacks::wire::Wire;
 use crate::disk::Disk;
 use crate::random::Random;
@@ -203,7 +203,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let room = self.rooms.next().expect("one for each life");
         let disk = self.setup.durable.then_some(&self.disks[n]);
         self.lives += 1;
-        let mut node = Node::new(n, 0x100 + self.lives, room, disk, self.instant(), self.calendars[n] as u64, &self.change);
+        let mut node =
+            Node::new(n, 0x100 + self.lives, room, disk, self.instant(), self.calendars[n] as u64, &self.change);
         node.model.linked = !self.links.is_empty();
         self.nodes[n] = Some(node);
     }
@@ -320,7 +321,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
 
     // Connections.
 
-    fn connect(&mut self, n: usize, who: Who, speech: Speech, (delay, segment, window): (u64, usize, usize)) -> Result<Option<usize>, String> {
+    fn connect(
+        &mut self,
+        n: usize,
+        who: Who,
+        speech: Speech,
+        (delay, segment, window): (u64, usize, usize),
+    ) -> Result<Option<usize>, String> {
         let w = self.wired.len();
         let to_master = matches!(who, Who::Link(_, true));
         let mut came = None;
@@ -762,7 +769,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 })?;
             }
             Op::Sleep { ms } => return self.pass(ms.into()),
-            Op::Unlink { l } => return self.unlink(l),
+            Op::Unlink { l, ms } => {
+                self.unlink(l)?;
+                self.links[l].again_at = self.now + ms;
+            }
             Op::HalfLink { l } => {
                 if let Some((up, down)) = self.links[l].ends {
                     self.half_open(up);

@@ -251,7 +251,8 @@ impl<'s> Station<'s> {
                 for f in std::mem::take(&mut talker.heard) {
                     let heard = words::msgq_heard(&f)?;
                     let is_question = matches!(heard, Heard::Letter { ask: true, .. });
-                    let number = is_question.then(|| (address(f.text_of("from")), f.header["seq"].as_i64().unwrap_or(0)));
+                    let number =
+                        is_question.then(|| (address(f.text_of("from")), f.header["seq"].as_i64().unwrap_or(0)));
                     all.push((heard, number));
                     if is_question {
                         self.asked.push(Question::Msgq(Box::new(f)));
@@ -422,7 +423,12 @@ impl<'s> Station<'s> {
                 self.send(now, Letter { everyone: true, ..plain }, &text(token, 0), None);
             }
             Op::Mail { ttl, .. } if self.seat.speech == Speech::Native => {
-                self.send(now, Letter { name: "mail", keep: true, ttl_ms: ttl, seq: 1, ..plain }, &text(token, 30), None);
+                self.send(
+                    now,
+                    Letter { name: "mail", keep: true, ttl_ms: ttl, seq: 1, ..plain },
+                    &text(token, 30),
+                    None,
+                );
             }
             Op::Ask { name, each, ttl, .. } => {
                 self.send(now, Letter { name, ask: true, each, ttl_ms: ttl, ..plain }, &text(token, 5), None);
@@ -435,7 +441,10 @@ impl<'s> Station<'s> {
             Op::Answer { which, times, size, .. } => self.answer(which, times, &text(token, size)),
             Op::Set { key, size, announce, .. } => {
                 let value = text(token, size);
-                self.store(now, Store { op: StoreOp::Set, name: key, value: value.as_bytes(), announce, ..Store::default() });
+                self.store(
+                    now,
+                    Store { op: StoreOp::Set, name: key, value: value.as_bytes(), announce, ..Store::default() },
+                );
             }
             Op::Remove { key, .. } => self.store(now, Store { op: StoreOp::Remove, name: key, ..Store::default() }),
             Op::Get { key, .. } => self.store(now, Store { op: StoreOp::Get, name: key, ..Store::default() }),

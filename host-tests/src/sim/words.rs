@@ -63,19 +63,63 @@ pub struct Sent {
 #[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
 pub enum Said {
     Hello,
-    Join { seq: u32, name: String, instance: String, exclusive: bool },
-    Leave { seq: u32, name: String, instance: String },
+    Join {
+        seq: u32,
+        name: String,
+        instance: String,
+        exclusive: bool,
+    },
+    Leave {
+        seq: u32,
+        name: String,
+        instance: String,
+    },
     Send(Sent),
     /// To the question of that number; by the asker's own number for it where there is one.
-    Answer { ask_id: u64, token: Option<Token>, ok: bool, to: Option<(u64, i64)> },
-    Set { seq: u32, key: String, value: Vec<u8>, announce: bool },
-    Get { seq: u32, key: String },
-    Remove { seq: u32, key: String },
-    Add { seq: u32, key: String, amount: i64, announce: bool },
-    Flush { seq: u32, text: String },
-    Watch { seq: u32, stations: bool, members: bool, name: String },
-    Declare { seq: u32, name: String, forget: bool },
-    Goodbye { seq: u32 },
+    Answer {
+        ask_id: u64,
+        token: Option<Token>,
+        ok: bool,
+        to: Option<(u64, i64)>,
+    },
+    Set {
+        seq: u32,
+        key: String,
+        value: Vec<u8>,
+        announce: bool,
+    },
+    Get {
+        seq: u32,
+        key: String,
+    },
+    Remove {
+        seq: u32,
+        key: String,
+    },
+    Add {
+        seq: u32,
+        key: String,
+        amount: i64,
+        announce: bool,
+    },
+    Flush {
+        seq: u32,
+        text: String,
+    },
+    Watch {
+        seq: u32,
+        stations: bool,
+        members: bool,
+        name: String,
+    },
+    Declare {
+        seq: u32,
+        name: String,
+        forget: bool,
+    },
+    Goodbye {
+        seq: u32,
+    },
     /// It wants to be a link.
     Link,
     /// Nothing that the model cares about.
@@ -87,12 +131,33 @@ pub enum Said {
 #[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
 pub enum Heard {
     Welcome,
-    Letter { token: Token, name: String, ask: bool },
-    Reply { seq: i64, station: u64, token: Option<Token>, code: Code },
-    Outcome { seq: u32, code: Code, count: u32 },
-    Value { seq: u32, value: Vec<u8> },
+    Letter {
+        token: Token,
+        name: String,
+        ask: bool,
+    },
+    Reply {
+        seq: i64,
+        station: u64,
+        token: Option<Token>,
+        code: Code,
+    },
+    Outcome {
+        seq: u32,
+        code: Code,
+        count: u32,
+    },
+    Value {
+        seq: u32,
+        value: Vec<u8>,
+    },
     Flushed(String),
-    Presence { change: Change, station: u64, name: String, instance: String },
+    Presence {
+        change: Change,
+        station: u64,
+        name: String,
+        instance: String,
+    },
     /// Nothing that depends on others: signs of life, last words.
     Other,
 }
