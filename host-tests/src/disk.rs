@@ -19,8 +19,11 @@ pub struct Disk {
     /// How it goes.
     pub how: Cell<Keeping>,
     /// All values after each change that is not on it, and after the last that is: for tests whose nodes crash.
-    copies: Option<RefCell<Vec<(u64, Vec<Row>)>>>,
+    copies: Option<RefCell<Copies>>,
 }
+
+/// All values after a change, and its number.
+type Copies = Vec<(u64, Vec<Row>)>;
 
 /// An entry of a store, owned.
 #[derive(Debug, Clone)]

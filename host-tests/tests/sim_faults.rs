@@ -6,7 +6,31 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::sweep::{STEPS, attempt};
 
 /// From which seed on, and within how many, a fault is found.
-const FOUND: [(Fault, u64, u64); 0] = [];
+const FOUND: [(Fault, u64, u64); 23] = [
+    (Fault::DropMessage, 0, 40),
+    (Fault::DeliverTwice, 0, 40),
+    (Fault::DeliverToSender, 0, 40),
+    (Fault::Reorder, 0, 40),
+    (Fault::HalfFrame, 0, 40),
+    (Fault::ForgetLeave, 0, 40),
+    (Fault::JoinTwice, 0, 40),
+    (Fault::PresenceFirst, 0, 40),
+    (Fault::ExclusiveTwice, 0, 40),
+    (Fault::AnswerTwice, 0, 40),
+    (Fault::NoAnswerLeft, 0, 40),
+    (Fault::NoAnswerLate, 0, 40),
+    (Fault::LeakQuestion, 0, 40),
+    (Fault::LeakBlocks, 0, 40),
+    (Fault::MailExpired, 0, 40),
+    (Fault::MailTwice, 0, 40),
+    (Fault::StaleAddress, 0, 40),
+    (Fault::FlushEarly, 0, 40),
+    (Fault::CountTwice, 0, 40),
+    (Fault::OlderWins, 0, 40),
+    (Fault::SkipTombstone, 0, 40),
+    (Fault::LinkEcho, 0, 40),
+    (Fault::KeysyncStops, 0, 40),
+];
 
 fn found(fault: Fault) -> Option<u64> {
     let (_, from, within) = FOUND.iter().find(|(f, ..)| *f == fault).expect("each has a row");

@@ -79,7 +79,7 @@ impl super::Router<'_> {
             return false;
         }
         self.occasions = self.occasions.wrapping_add(1);
-        self.occasions % 2 == 0
+        self.occasions.is_multiple_of(2)
     }
 }
 

@@ -7,7 +7,7 @@ use super::judge::Judge;
 use super::model::{Expect, What};
 use super::net::Line;
 use super::node::{self, Node, Wish};
-use super::plan::{Op, Plan, Reading, Setup, Speech};
+use super::plan::{KEYS, Op, Plan, Reading, Setup, Speech};
 use super::station::{self, Peer, Station, address};
 use super::tally::Tally;
 use super::words::{self, Heard, Said, To, Token};
@@ -897,8 +897,19 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
     fn converge(&mut self) -> Result<(), String> {
         for l in 0..self.links.len() {
             self.unlink(l)?;
+            self.links[l].again_at = u64::MAX;
         }
-        self.pass(5000)?;
+        // each node has news for the others, and they come up one after the other
+        for s in 0..self.stations.len() {
+            let key = KEYS[s % KEYS.len()];
+            let op = if s == 2 { Op::Remove { s, key } } else { Op::Set { s, key, size: 9, announce: false } };
+            self.act(&op)?;
+            self.pass(3100)?;
+        }
+        for l in 0..self.links.len() {
+            self.links[l].again_at = self.now;
+            self.pass(4000)?;
+        }
         let all: Vec<_> = (0..self.nodes.len()).map(|n| self.values(n)).collect();
         if let Some((n, other)) = all.iter().enumerate().find(|(_, other)| **other != all[0]) {
             return Err(format!("D10: node 0 has {:?}, node {n} has {other:?}", all[0]));

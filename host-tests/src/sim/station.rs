@@ -37,6 +37,9 @@ enum Question {
     Msgq(Box<Frame>),
 }
 
+/// What a station was told, and of a question its number, with the asker if that has a number of its own.
+pub type Told = (Heard, Option<(u64, i64)>);
+
 /// One station.
 pub struct Station<'s> {
     /// Where it sits.
@@ -217,7 +220,7 @@ impl<'s> Station<'s> {
     ///
     /// # Errors
     /// If no client understands it.
-    pub fn input(&mut self, now: u64, bytes: &[u8]) -> Result<Vec<(Heard, Option<(u64, i64)>)>, String> {
+    pub fn input(&mut self, now: u64, bytes: &[u8]) -> Result<Vec<Told>, String> {
         let mut all = Vec::new();
         match &mut self.peer {
             Peer::Native { client, inbox } => {
