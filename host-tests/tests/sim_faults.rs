@@ -63,3 +63,16 @@ fn without_a_fault_the_same_seeds_find_nothing() {
         }
     }
 }
+
+/// Nothing that is shipped has them.
+#[test]
+fn no_firmware_and_no_daemon_has_faults() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut folders: Vec<_> = ["core", "transport-linux", "transport-smoltcp"].map(|f| root.join(f)).into();
+    let boards = std::fs::read_dir(root.join("firmware-examples")).expect("boards");
+    folders.extend(boards.map(|b| b.expect("a folder").path()).filter(|b| b.is_dir()));
+    for manifest in folders.iter().map(|f| f.join("Cargo.toml")).filter(|m| m.is_file()) {
+        let text = std::fs::read_to_string(&manifest).expect("a manifest");
+        assert!(!text.contains("\"faults\""), "{}", manifest.display());
+    }
+}

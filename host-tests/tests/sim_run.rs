@@ -42,13 +42,13 @@ fn seeds(from: u64, seeds: u64) {
 }
 
 #[test]
-fn sim_seeds_0_to_99() {
-    seeds(0, 100);
+fn sim_seeds_0_to_59() {
+    seeds(0, 60);
 }
 
 #[test]
-fn sim_seeds_100_to_199() {
-    seeds(100, 100);
+fn sim_seeds_60_to_119() {
+    seeds(60, 60);
 }
 
 #[test]
