@@ -8,6 +8,8 @@
 
 #[cfg(feature = "clacks")]
 pub mod clacks;
+#[cfg(feature = "communicator")]
+pub mod communicator;
 pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
