@@ -131,6 +131,11 @@ impl<'o> Writer<'o> {
         self.at = self.at.saturating_add(1);
     }
 
+    /// How many octets were written so far, whether they fitted or not.
+    pub const fn written(&self) -> usize {
+        self.at
+    }
+
     /// How many octets were written.
     ///
     /// # Errors
@@ -310,6 +315,11 @@ fn write_escaped(value: Text<'_>, quotes: bool, w: &mut Writer<'_>) {
 }
 
 fn write_json(m: &Message<'_>, params: &Sorted<'_>, twice: bool, w: &mut Writer<'_>) -> Result<(), Unsaid> {
+    let names = [m.from_server, m.from_service, m.server, m.service, m.command];
+    let has_nul = |(key, value): &(Text<'_>, Text<'_>)| key.octets().chain(value.octets()).any(|b| b == 0);
+    if names.iter().any(|name| name.contains(&0)) || params.pairs().iter().any(has_nul) {
+        return Err(Unsaid::Nul);
+    }
     let mut before: &[u8] = b"{";
     for (name, value) in [
         (&b"sent-from-server"[..], m.from_server),
@@ -326,16 +336,42 @@ fn write_json(m: &Message<'_>, params: &Sorted<'_>, twice: bool, w: &mut Writer<
             before = b",";
         }
     }
-    let mut before: &[u8] = b",\"parameters\":{";
-    for (key, value) in params.pairs() {
-        w.bytes(before);
-        write_string(*key, false, w)?;
-        w.byte(b':');
-        write_string(*value, twice, w)?;
-        before = b",";
+    if !params.pairs().is_empty() {
+        w.bytes(b",\"parameters\":");
+        write_members(params.pairs().iter().copied(), twice, w)?;
     }
-    w.bytes(if params.pairs().is_empty() { b"}" } else { b"}}" });
+    w.byte(b'}');
     Ok(())
+}
+
+fn write_members<'p>(
+    pairs: impl Iterator<Item = (Text<'p>, Text<'p>)>,
+    twice: bool,
+    w: &mut Writer<'_>,
+) -> Result<(), Unsaid> {
+    let mut before = b'{';
+    for (key, value) in pairs {
+        w.byte(before);
+        before = b',';
+        write_string(key, false, w)?;
+        w.byte(b':');
+        write_string(value, twice, w)?;
+    }
+    w.bytes(if before == b'{' { b"{}" } else { b"}" });
+    Ok(())
+}
+
+/// An object of JSON, for JSON readers. A NUL is no trouble here.
+pub(super) fn write_object<'p>(
+    pairs: impl Iterator<Item = (Text<'p>, Text<'p>)>,
+    w: &mut Writer<'_>,
+) -> Result<(), Unsaid> {
+    write_members(pairs, false, w)
+}
+
+/// Whether a value can be held by a message of the string form, wherever it stands in it.
+pub fn is_sayable(value: &[u8]) -> bool {
+    facts(Text::Plain(value), true).is_ok()
 }
 
 /// A string of JSON. `twice`: for a reader that looks for escapes again in what it means.
@@ -347,7 +383,6 @@ fn write_string(text: Text<'_>, twice: bool, w: &mut Writer<'_>) -> Result<(), U
             return Err(Unsaid::NotUtf8);
         }
         match b {
-            0 => return Err(Unsaid::Nul),
             b'\\' if twice => w.bytes(b"\\\\\\\\"),
             b'\\' => w.bytes(b"\\\\"),
             b'"' => w.bytes(b"\\\""),

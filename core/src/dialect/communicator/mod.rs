@@ -1,6 +1,7 @@
 //! The dialect of the Snap! Communicator and its event dispatcher (`wire/communicator.md`).
 
 pub mod address;
+mod base64;
 pub mod cache;
 pub mod command;
 pub mod emit;
@@ -12,8 +13,10 @@ pub mod params;
 pub mod parse;
 pub mod repr;
 pub mod route;
+pub mod say;
 pub mod schema;
 pub mod text;
+pub mod translate;
 pub mod udp;
 #[cfg(test)]
 mod vectors;

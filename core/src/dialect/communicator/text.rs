@@ -5,7 +5,7 @@
 //! somebody who needs a slice has them put. Does not own where a piece begins and ends
 //! (`parse.rs`, `json.rs`), nor writing (`emit.rs`).
 
-use super::json;
+use super::{base64, json};
 
 /// A key or value, as its sender wrote it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub enum Text<'f> {
     Value(&'f [u8]),
     /// A number of JSON, which is known again by its value only.
     Number(&'f [u8]),
+    /// Octets whose Base64 is meant.
+    Base64(&'f [u8]),
 }
 
 impl Default for Text<'_> {
@@ -54,6 +56,7 @@ impl<'f> Text<'f> {
             Text::Name(raw) => (First::Json(json::Chars::new(raw)), Second::Nothing),
             Text::Value(raw) => (First::Json(json::Chars::new(raw)), Second::EscapesAndQuotes),
             Text::Number(raw) => (First::Digits(json::Digits::new(raw)), Second::Nothing),
+            Text::Base64(raw) => (First::Base64(base64::Digits::new(raw)), Second::Nothing),
         };
         Octets { first, second, held: None }
     }
@@ -161,6 +164,7 @@ enum First<'f> {
     Quoted(&'f [u8]),
     Json(json::Chars<'f>),
     Digits(json::Digits),
+    Base64(base64::Digits<'f>),
 }
 
 /// What is done about backslashes then.
@@ -191,6 +195,7 @@ impl First<'_> {
             }
             First::Json(chars) => chars.next(),
             First::Digits(digits) => digits.next(),
+            First::Base64(digits) => digits.next(),
         }
     }
 }
