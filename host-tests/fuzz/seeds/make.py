@@ -143,3 +143,40 @@ save('clacks_session', 'master-locks-and-dies', bytes([CLACKS, 0, ROLE, 0, AGAIN
 save('clacks_session', 'password-under-way', bytes([CLACKS, 2, WORD, 0, WORD, 10, VERDICT, 0, CLACKS, 2, VERDICT, 65]))
 save('clacks_session', 'deaf-until-closed', bytes([CLACKS, 0, CLACKS, 0, WORD, 11, READS, 0] + [15, 255, 6, 3] * 20 + [TIME, 61]))
 save('clacks_session', 'list-within-list', bytes([CLACKS, 0, 15, 65, 31, 66, SWITCH, 80, SWITCH, 18, SWITCH, 2, READS, 0, SWITCH, 2, READS, 0]))
+
+# --- Communicator ---
+
+FOLDER = os.path.join(HERE, '../../vectors/communicator')
+
+
+def plain(text):
+    """Octets of a line of those vectors."""
+    out, i, raw = b'', 0, text.encode()
+    while i < len(raw):
+        if raw[i:i + 2] == b'\\x':
+            out, i = out + bytes.fromhex(raw[i + 2:i + 4].decode()), i + 4
+        elif raw[i:i + 2] == b'\\\\':
+            out, i = out + b'\\', i + 2
+        else:
+            out, i = out + raw[i:i + 1], i + 1
+    return out
+
+
+for table in ('valid', 'invalid', 'json'):
+    name = ''
+    for line in open(f'{FOLDER}/{table}.txt'):
+        if line.startswith('== '):
+            name = line[3:].strip()
+        if line.startswith('in '):
+            data = plain(line[3:].rstrip('\n'))
+            save('communicator_lines', f'{table}-{name}', bytes([200, len(data) // 2]) + data + b'\n')
+            save('communicator_lines', f'{table}-{name}-datagram', bytes([200, len(data) // 2]) + data)
+every = [line for line in open(f'{FOLDER}/lines.txt', 'rb') if not line.startswith(b'#')]
+save('communicator_lines', 'transcripts', bytes([255, 100]) + b''.join(every))
+for name, data in {
+        'datagram-with-lfs': b'./CMD a=x\nSTOP;b="y\n;"\n',
+        'names-of-the-bus': b'a_x2f_b/SET name=a/b;value=1\n_x63_ommunicatord/X\n_xff_/X\na_x5f_x2f_b/_X67_\n',
+        'signals': b'./SET name=s::x;value="a;b"\ns/SET name=s;value_base64=/w==\n./NOTIFY name=x\ns/MSG body={"a":1}\n',
+        'json-escapes': rb'{"\u0063ommand":"\u0043","service":"s","parameters":{"a":"\\n\ud83d\udc4b","n":-1.5e3}}' + b'\n',
+        'replies': b'x/REPLY reply_to=7;code=1;text=none;body=4\nx/GET reply_to=7;cache="no;reply"\n'}.items():
+    save('communicator_lines', name, bytes([200, 9]) + data)

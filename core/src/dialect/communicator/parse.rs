@@ -71,8 +71,11 @@ fn text(whole: &[u8]) -> Result<Message<'_>, Fault> {
     Ok(Message { from_server, from_service, server, service, command, params: Params::of_text(params), raw })
 }
 
+/// Three parts of a line.
+type Three<'f> = (&'f [u8], &'f [u8], &'f [u8]);
+
 /// `server:service ` behind a `<`; what is left behind it.
-fn source(line: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn source(line: &[u8]) -> Result<Three<'_>, Fault> {
     let at = line.iter().position(|b| matches!(b, b':' | b' ')).ok_or(Fault::Source)?;
     let (server, line) = line.split_at(at);
     let line = line.strip_prefix(b":").ok_or(Fault::Source)?;
@@ -81,7 +84,7 @@ fn source(line: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
 }
 
 /// Server, service and command.
-fn destination(head: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
+fn destination(head: &[u8]) -> Result<Three<'_>, Fault> {
     let (mut server, mut service, mut from) = (None, None, 0);
     for (at, b) in head.iter().enumerate() {
         let word = head.get(from..at).unwrap_or_default();

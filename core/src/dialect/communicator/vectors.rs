@@ -6,12 +6,15 @@
 
 extern crate std;
 
+use super::cache::Cache;
 use super::emit::{self, Edit, Form};
 use super::frame::Finder;
 use super::parse;
 use super::repr::{Message, Params};
-use super::text::Text;
-use super::{number, params};
+use super::route::{self, Facts, To};
+use super::text::{Room, Text};
+use super::translate::{self, Shown};
+use super::{address, number, params, schema, udp};
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 use std::{format, fs};
@@ -278,9 +281,44 @@ impl<const N: usize> ConcatAll for [Vec<Vector>; N] {
 
 /// Everything that looks at a message.
 fn look_at(m: &Message<'_>, out: &mut [u8]) {
-    let (_, _) = (emit::line(m, Edit::NONE, Form::Text, out), emit::datagram(m, Edit::NONE, out));
-    if let Ok(n) = emit::line(m, Edit::NONE, Form::JsonTwice, out) {
-        let json = out[..n].to_vec();
-        assert_eq!(parse::message(&json, &mut [0; 2048]).as_ref(), Ok(m));
+    if let Ok(n) = emit::line(m, Edit::NONE, Form::Text, out) {
+        let again = parse::message(&out[..n], &mut []).unwrap();
+        assert!(again.params == m.params && again.command == m.command && again.service == m.service);
     }
+    if let Ok(n) = emit::line(m, Edit::NONE, Form::JsonTwice, out) {
+        assert_eq!(parse::message(&out[..n], &mut [0; 2048]).as_ref(), Ok(m));
+    }
+    _ = (emit::datagram(m, Edit::NONE, out), udp::is_right(m.get(udp::SECRET), b"secret"));
+    _ = (schema::check(m).map_err(|why| why.text()), Cache::of(m));
+    let to = To::of(m, b"hostA");
+    if let To::Service { reach, .. } = to {
+        for bits in 0..16 {
+            let has = |bit| bits & bit != 0;
+            let facts = Facts { is_here: has(1), is_sender: has(2), is_declared: has(4), has_links: has(8) };
+            _ = route::reports(m, Cache::of(m), route::fate(reach, facts, Cache::of(m)));
+        }
+    }
+    let mut octets = [0; 64];
+    let mut room = Room::new(&mut octets);
+    _ = params::Register::read(m, &mut room).map_err(|why| why.text());
+    _ = params::List::read(m, &mut room).map(|list| (list.announced(), list.odd()));
+    _ = (params::Peer::read(m), params::service(m, &mut room), params::Alive::read(m));
+    _ = params::addresses(m, &mut room).map(|all| all.count());
+    for (key, value) in &m.params {
+        _ = (number::integer(value), number::Timespec::read(value), address::read(key, 1));
+        if let Some(plain) = value.plain() {
+            _ = number::duration(plain);
+        }
+    }
+    // with all the room there may be need of, only names are refused
+    let mut room = [0; 8192];
+    let heard = translate::letter(m, &mut room, |l, reply_to| {
+        assert_eq!(l.ask, reply_to.is_some());
+        let reply_to = reply_to.and_then(|r| r.copied::<64>()).map(|r| String::from_utf8_lossy(&r).into_owned());
+        translate::write_letter(l, (b"h", b"s"), Shown::ToName, reply_to.as_deref(), Form::Text, out)
+    });
+    assert_ne!(heard, Err(translate::Unheard::NoRoom));
+    _ = translate::answer(m, &mut room, |a, id| {
+        translate::write_answer(a, (b"", b""), (b"", b"x"), id, Form::Text, out)
+    });
 }
