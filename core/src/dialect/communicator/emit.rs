@@ -218,11 +218,12 @@ fn write_text(m: &Message<'_>, params: &Sorted<'_>, w: &mut Writer<'_>) -> Resul
 }
 
 /// `<server:service ` if there is any of it. `first`: what follows, which without a source
-/// must not look like one, nor like JSON.
+/// must not look like one, nor like JSON, nor like what is trimmed.
 #[inline]
 fn write_source(server: &[u8], service: &[u8], first: Option<&u8>, w: &mut Writer<'_>) -> Result<(), Unsaid> {
     if server.is_empty() && service.is_empty() {
-        return if matches!(first, Some(b'<' | b'{')) { Err(Unsaid::BadName) } else { Ok(()) };
+        let odd = first.is_some_and(|b| matches!(*b, b'<' | b'{') || is_white(*b));
+        return if odd { Err(Unsaid::BadName) } else { Ok(()) };
     }
     if server.iter().any(|b| matches!(*b, b':' | b' ' | LF | 0)) || service.iter().any(|b| matches!(*b, b' ' | LF | 0))
     {
@@ -528,7 +529,13 @@ mod tests {
         let n = handed_on(b"", b"", m.raw, &mut out).unwrap();
         assert_eq!(&out[..n], b"x/CMD secret_code=s;b=1;a=2\n");
         assert_eq!(handed_on(b"", b"", m.raw, &mut out[..n - 1]), Err(Unsaid::NoRoom));
-        assert_eq!(handed_on(b"", b"", b"<x", &mut out), Err(Unsaid::BadName));
+        for odd in ["<:a <x", "<:a {x", "<:a \tX"] {
+            let m = read(odd);
+            assert_eq!(handed_on(b"", b"", m.raw, &mut out), Err(Unsaid::BadName));
+            let n = handed_on(b"h", b"", m.raw, &mut out).unwrap();
+            let again = parse::message(&out[..n], &mut []).unwrap();
+            assert_eq!(again, Message { from_server: b"h", from_service: b"", ..m });
+        }
     }
 
     #[test]
