@@ -193,7 +193,8 @@ fn trust(authority: &Authority) -> Trust {
 fn the_library_carries_much_in_both_directions_and_comes_back() {
     let authority = Authority::new();
     let issued = authority.server();
-    let config = "[limits]\nmax_frame = 1048576\noutbox = 16777216\nbuffers = 268435456\nmax_value = 65536\n";
+    // The outbox holds all of it: a reader that gets no processor for a while must miss nothing.
+    let config = "[limits]\nmax_frame = 1048576\noutbox = 33554432\nbuffers = 268435456\nmax_value = 65536\n";
     let mut daemon = Daemon::start(&format!("{config}{}", listeners(&issued.toml(""))));
     let port = port(&daemon, "tls");
     let options = || Options {

@@ -11,6 +11,11 @@ use chappe_core::model::StoreOp;
 use support::links::{self, LINK, at, client, comes, config, kill, master, slave, start_in, start_with};
 use support::{Daemon, counters, tls, until};
 
+/// In a folder that is there.
+fn again(folder: tempfile::TempDir, config: &str) -> Daemon {
+    start_in(folder, config).unwrap_or_else(|(status, text)| panic!("it does not start: {status}\n{text}"))
+}
+
 /// The value of a key by a native station.
 fn set(daemon: &mut Daemon, name: &str, value: &[u8]) {
     let mut station = daemon.station("native");
@@ -136,12 +141,12 @@ fn a_tree_of_three_levels() {
     for from in 0..all.len() {
         all[from].say(&format!("SETANDSTORE s=from {from}"));
         all[from].say(&format!("STORE k{from}=v{from}"));
-        for to in 0..all.len() {
+        for (to, client) in all.iter_mut().enumerate() {
             if to != from {
-                assert_eq!(all[to].line(), format!("SET s=from {from}"));
+                assert_eq!(client.line(), format!("SET s=from {from}"));
             }
-            comes(&mut all[to], &format!("k{from}"), Some(&format!("v{from}")));
-            comes(&mut all[to], "s", Some(&format!("from {from}")));
+            comes(client, &format!("k{from}"), Some(&format!("v{from}")));
+            comes(client, "s", Some(&format!("from {from}")));
         }
     }
     assert!(all.iter_mut().all(|client| client.has_nothing()));
@@ -176,7 +181,7 @@ fn the_slave_serves_while_the_master_is_away_and_both_agree_again() {
         down.say("STORE new=1");
         down.sync();
         assert_eq!(down.ask("RETRIEVE kept"), "RETRIEVED kept=1");
-        let master = start_in(folder, &master_config).ok().expect("it starts again");
+        let master = again(folder, &master_config);
         slave.event("link.synced");
         let mut up = client(&master);
         for client in [&mut up, &mut down] {
@@ -307,7 +312,7 @@ fn it_is_right_after_a_reload() {
     let first = master();
     let folder = links::folder("wrong");
     let text = config("", &format!("address = \"{}\"", at(&first)), "");
-    let mut slave = start_in(folder, &text).ok().unwrap();
+    let mut slave = again(folder, &text);
     slave.event("link.refused");
     std::fs::write(slave.folder.path().join("link"), LINK.1).unwrap();
     slave.signal("HUP");
@@ -467,9 +472,9 @@ fn many_values_cross_and_clients_are_served_meanwhile() {
     assert_eq!(down.keys().len(), 20_000);
     // an empty master gets all of them back
     let folder = kill(first);
-    let again = start_in(folder, &config("", "", "")).ok().unwrap();
+    let back = again(folder, &config("", "", ""));
     slave.event("link.synced");
-    let mut up = client(&again);
+    let mut up = client(&back);
     comes(&mut up, "key19999", Some(&value));
     assert_eq!(up.keys().len(), 20_000);
 }

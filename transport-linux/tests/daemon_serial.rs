@@ -10,7 +10,8 @@ use std::time::Duration;
 use chappe_core::dialect::messi::repr::{Code, Hello, ServerToClient};
 use support::{Daemon, Station, Stream, until};
 
-/// The end that is the board's, not blocking, and the path of the daemon's end.
+/// The end that is the board's, not blocking, and the path of the daemon's end. A daemon must
+/// not outlive it under that path: another test gets the same one, and it would open that.
 fn line() -> (File, String) {
     // SAFETY: no pointers; the result is checked and owned by nobody else. The name is
     // copied before anybody else can ask for one (one call in this process at a time).
@@ -69,6 +70,7 @@ fn a_station_speaks_over_a_line_as_over_a_connection() {
     board.hello("board again");
     board.join("led");
     assert!(board.is_alive());
+    drop(daemon);
 }
 
 #[test]
@@ -83,12 +85,12 @@ fn a_line_that_goes_away_is_opened_again() {
     daemon.event("serial.failed");
     for round in 0..2 {
         let (board, path) = line();
-        let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(&path, &link).unwrap();
         daemon.event("serial.opened");
         until("it holds the line", || open_files(&daemon, &path) == 1);
         let mut board = Station::new(Stream::File(board));
         board.hello(if round == 0 { "board" } else { "another board" });
+        std::fs::remove_file(&link).unwrap();
         drop(board);
         daemon.event("serial.lost");
     }
@@ -114,4 +116,5 @@ fn who_is_let_go_while_a_password_is_looked_at_leaves_the_line_to_the_next() {
     daemon.event("connection.closed");
     board.hello("another");
     assert!(board.is_alive());
+    drop(daemon);
 }

@@ -111,6 +111,27 @@ fn what_a_reload_cannot_change_is_named_and_strangers_rights_can() {
 }
 
 #[test]
+fn a_master_that_comes_with_a_reload_wants_another_start_if_nothing_of_clacks_was_there() {
+    let native = "[[listeners]]\naddress = \"unix://FOLDER/s\"\n";
+    let clacks = "[[listeners]]\naddress = \"clacks://FOLDER/c\"\n";
+    let master = "[clacks]\nlink_user = \"l\"\nlink_password_file = \"FOLDER/p\"\n\
+        [clacks.master]\naddress = \"clacks://FOLDER/nobody\"\n";
+    for (before, needs_restart) in [(native.to_owned(), "clacks.master"), (format!("{native}{clacks}"), "")] {
+        let mut daemon = Daemon::start(&before);
+        std::fs::write(daemon.folder.path().join("p"), "open sesame").unwrap();
+        daemon.write_config(&format!("{master}{before}"));
+        daemon.signal("HUP");
+        assert_eq!(daemon.event("config.reloaded")["needs_restart"], needs_restart);
+        if needs_restart.is_empty() {
+            daemon.event("link.failed");
+        } else {
+            let nothing = daemon.find("link.failed", Duration::from_millis(300));
+            assert!(nothing.is_none(), "it is not called: {nothing:?}");
+        }
+    }
+}
+
+#[test]
 fn a_bad_new_configuration_changes_nothing_and_is_said() {
     let mut daemon = Daemon::start(&user("anna", "sesame-open"));
     daemon.write_config("[limits]\noutbox = 1\n");

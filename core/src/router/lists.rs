@@ -267,6 +267,8 @@ impl Router<'_> {
             #[cfg(feature = "clacks")]
             ("clacks_max_line", self.settings.clacks.max_line as u64),
             #[cfg(feature = "clacks")]
+            ("clacks_max_value", self.max_value_here() as u64),
+            #[cfg(feature = "clacks")]
             ("clacks_outbox", self.settings.clacks.outbox as u64),
             #[cfg(feature = "clacks")]
             ("clacks_links", self.clacks.links() as u64),

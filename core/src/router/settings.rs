@@ -18,6 +18,9 @@ pub struct Settings<'s> {
     /// Longest frame taken from a station, header included. At most the length of the
     /// storage's frame buffers less 64.
     pub max_frame: usize,
+    /// Longest value taken from and shown to stations of the native dialect. Less counts if the
+    /// store keeps less, or with its name it would not fit `max_frame`.
+    pub max_value: usize,
     /// Octets that may wait for one station; a quarter more for what it asked for itself. At
     /// least `max_frame` and [`FRAME_MARGIN`](super::FRAME_MARGIN).
     pub outbox: usize,
@@ -75,6 +78,7 @@ impl<'s> Settings<'s> {
             node,
             version,
             max_frame: 1024,
+            max_value: usize::MAX,
             outbox: 4096,
             silence: Duration::from_secs(10),
             max_silence: Duration::from_secs(3600),

@@ -16,11 +16,12 @@ impl Router<'_> {
         Stamp::from_micros(self.epoch.saturating_add(self.now.millis().saturating_mul(1000)))
     }
 
-    /// Longest value that is taken.
+    /// Longest value that is taken from stations of the native dialect, and shown to them.
+    /// Others may have stored longer ones.
     pub(super) fn max_value(&self) -> usize {
         // a listing needs room for the name beside it, a frame for a few fields more
         let frames = self.settings.max_frame.min(self.scratch.len()) - MAX_NAME - 64;
-        self.store.get().max_value().min(frames)
+        self.settings.max_value.min(self.store.get().max_value()).min(frames)
     }
 
     pub(super) fn store_op(&mut self, n: u32, s: &Store<'_>) {
@@ -57,11 +58,15 @@ impl Router<'_> {
             self.counters.one(Counter::ValuesMissed);
             return self.outcome(n, s.seq, Code::NotFound, "no such value");
         };
+        if found.len > self.max_value() {
+            let text = "longer than Welcome.max_value: whoever has stored it speaks another dialect, and can read it";
+            return self.outcome(n, s.seq, Code::TooBig, text);
+        }
         self.counters.one(Counter::ValuesRead);
         let value = Value {
             seq: s.seq,
             name: s.name,
-            value: &self.scratch[..found.len.min(self.scratch.len())],
+            value: &self.scratch[..found.len],
             age_ms: now.millis_since(found.changed),
             idle_ms: now.millis_since(found.accessed),
         };
@@ -167,7 +172,7 @@ impl Router<'_> {
     /// See the other lists in `lists.rs`.
     pub(super) fn list_value(&mut self, n: u32, l: &List<'_>, at: u32) -> Option<(u32, bool)> {
         let now = self.stamp_now();
-        let here = self.here();
+        let (here, max_value) = (self.here(), self.max_value());
         let row = match self.store.get().next(Cursor::new(at), l.name, &mut 1, self.scratch) {
             Step::Row(row) => row,
             Step::Pause(next) => return Some((next.number(), false)),
@@ -176,7 +181,9 @@ impl Router<'_> {
         let grant = self.stations[n].grant;
         let shown = !grant.restricted || self.settings.gate.allows(grant, Rights::READ, row.name);
         let next = row.next.number();
-        let item = Item {
+        let st = &self.stations[n];
+        let (wording, longest) = (st.session.wording(), st.max_frame as usize);
+        let mut item = Item {
             seq: l.seq,
             what: l.what,
             name: row.name,
@@ -184,8 +191,15 @@ impl Router<'_> {
             age_ms: now.millis_since(row.changed),
             ..Item::default()
         };
-        let wording = self.stations[n].session.wording();
-        let len = wording.say(here, &ServerToClient::Item(item), self.encode);
+        let mut len = None;
+        if row.value.len() <= max_value {
+            len = wording.say(here, &ServerToClient::Item(item), self.encode).filter(|len| *len <= longest);
+        }
+        if len.is_none() {
+            // what is too long to be shown is told all the same: the list goes on behind it
+            (item.value, item.count) = (&[], row.value.len() as u64);
+            len = wording.say(here, &ServerToClient::Item(item), self.encode);
+        }
         if shown {
             self.put_row(n, l.seq, len);
         }

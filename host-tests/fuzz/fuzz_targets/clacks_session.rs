@@ -133,6 +133,8 @@ impl Node<'_> {
                 Action::Resume(id) => resumed.push(id),
                 Action::Close(id, reason) => {
                     assert!(self.router.counters().get(reason.counter()) > 0, "{reason:?} is not counted");
+                    let is_pair = self.peers.iter().take(2).any(|p| p.id == id);
+                    assert!(!is_pair, "one of the pair is closed: {reason:?}");
                     self.peers.retain(|p| p.id != id);
                 }
             }
@@ -157,6 +159,8 @@ impl Node<'_> {
         self.now = self.now + by;
         self.router.tick(self.now);
         self.serve();
+        // the native one of the pair says that it is there
+        self.feed(0, &[3, 0, 0, 0], usize::MAX);
     }
 }
 

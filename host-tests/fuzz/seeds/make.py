@@ -113,3 +113,33 @@ save('msgq_session', 'deaf-until-closed', bytes([MSGQ, 0, MSGQ, 0] + named + [SU
 save('msgq_session', 'watchers', bytes([MSGQ, 0, WORD, 0, SUB + 80, 0, SUB + 64, 0, MSGQ, 0, WORD, 1, SEND + 48, 1, SUB, 1, SUB, 33, GOES, 1]))
 save('msgq_session', 'native-asks-each', bytes([MSGQ, 0, MSGQ, 0, NATIVE, 0] + named + [SUB, 0, SUB, 1, SEND, 32 + 16 + 2, ANSWER, 0, GOES, 1]))
 save('msgq_session', 'before-its-name', bytes([MSGQ, 0, WORD, 0, SUB + 80, 0, MSGQ, 0, SEND, 16, SUB, 1, WORD, 1, WORD + 16, 1]))
+
+# --- Clacks ---
+
+for path in sorted(glob.glob(os.path.join(HERE, '../../vectors/clacks/*.txt'))):
+    name = os.path.basename(path)[:-4]
+    clients, lines, ops = {}, b'', b''
+    for line in open(path, encoding='utf-8'):
+        who, _, said = line.rstrip('\n').partition(': ')
+        if not (len(who) == 2 and who[0] == 'C' and who[1].isdigit()):
+            continue
+        if who not in clients:
+            clients[who] = len(clients)
+            # a client that logs in as `l`
+            ops += bytes([0, 0])
+        said = said.replace('<sp>', ' ').encode() + b'\r\n'
+        lines += said
+        ops += bytes([3 + 16 * clients[who], len(said)]) + said
+    if lines:
+        save('clacks_lines', name, bytes([255, len(lines) // 2]) + lines)
+        save('clacks_session', name, ops)
+
+save('clacks_lines', 'odd-ends', b'\xff\x05' + b'a\rb\r\n\r\r\nSET x=1\r\r\n\n \nPING')
+save('clacks_lines', 'names', b'\xff\x09' + b'*\n~\na::*\n\\x41\n\\x07\n\xff\xfe\n\x01\x7f\n\xc3\xa9\n')
+save('clacks_lines', 'numbers', b'\xff\x03' + b' 7 \n5abc\n1e300\n-0\nInf\nNaN\n18446744073709551615\n0x10\n.5\n5.\n')
+CLACKS, NATIVE, ROLE, RAW, WORD, SWITCH, AGAIN, VERDICT, READS, GOES, TIME = 0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 14
+save('clacks_session', 'link-and-listener', bytes([CLACKS, 0, CLACKS, 0, SWITCH, 6, WORD, 1, WORD + 16, 1, WORD, 5, TIME, 30, SWITCH, 2]))
+save('clacks_session', 'master-locks-and-dies', bytes([CLACKS, 0, ROLE, 0, AGAIN, 1, SWITCH, 71, WORD, 0, GOES, 1, WORD, 10]))
+save('clacks_session', 'password-under-way', bytes([CLACKS, 2, WORD, 0, WORD, 10, VERDICT, 0, CLACKS, 2, VERDICT, 65]))
+save('clacks_session', 'deaf-until-closed', bytes([CLACKS, 0, CLACKS, 0, WORD, 11, READS, 0] + [15, 255, 6, 3] * 20 + [TIME, 61]))
+save('clacks_session', 'list-within-list', bytes([CLACKS, 0, 15, 65, 31, 66, SWITCH, 80, SWITCH, 18, SWITCH, 2, READS, 0, SWITCH, 2, READS, 0]))

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chappe_core::dialect::clacks::BESIDE_VALUE;
 use chappe_core::router::store::Stamp;
-use chappe_linux::config::{Config, DEFAULT_FILE, Limits};
+use chappe_linux::config::{Config, DEFAULT_FILE};
 use chappe_linux::import::{self, Around, Error, Outcome, Places, Plan, STORE_FILE, Target};
 use chappe_linux::password::Cost;
 use clap::Args;
@@ -39,8 +40,8 @@ pub(crate) struct ImportClacks {
 pub(crate) struct ImportClacksConfig {
     /// The original's configuration, in XML
     file: PathBuf,
-    /// Write chappe.toml into this folder, and for a slave the password that its link needs, in a
-    /// file that nobody else can read. Without it: print the configuration
+    /// Write chappe.toml into this folder, and the password that links with other servers need, in
+    /// a file that nobody else can read. Without it: print the configuration
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Where the daemon shall keep values on disk
@@ -102,7 +103,7 @@ pub(crate) fn config(args: &ImportClacksConfig, global: &Global) -> Result<(), F
     }
     if saved.is_none() && plan.needs_password_file() {
         eprintln!(
-            "chappe: its link to a master needs the main user's password, which is not printed: --out writes it, too"
+            "chappe: links with other servers need the main user's password, which is not printed: --out writes it, too"
         );
     }
     Ok(())
@@ -135,7 +136,7 @@ pub(crate) fn values(args: &ImportClacks, global: &Global) -> Result<(), Failure
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
     let target = Target { file: &file, rehearsal: args.dry_run };
     let outcome = import::values(&args.file, target, Stamp::from_micros(now)).map_err(failure)?;
-    let needs = needs(&outcome, config.as_ref().map(|(_, config)| &config.limits));
+    let needs = needs(&outcome, config.as_ref().map(|(_, config)| config));
     let mut out = global.out();
     if out.json {
         let skipped: Vec<_> = outcome
@@ -185,26 +186,23 @@ fn report(o: &Outcome, args: &ImportClacks, to: &str) -> Vec<String> {
 }
 
 /// What the configuration must allow for so many and such long values. `None`: it is not known.
-fn needs(o: &Outcome, limits: Option<&Limits>) -> Vec<String> {
-    let usual = Limits::default();
-    let (limits, whose) = limits.map_or((&usual, "unless said"), |limits| (limits, "now"));
+fn needs(o: &Outcome, config: Option<&Config>) -> Vec<String> {
+    let usual = Config::default();
+    let (config, whose) = config.map_or((&usual, "unless said"), |config| (config, "now"));
+    let (limits, clacks) = (&config.limits, &config.clacks);
     let mut needs = Vec::new();
-    for (key, is, needed) in [
-        ("limits.max_value", u64::from(limits.max_value), o.longest),
-        ("limits.value_rows", u64::from(limits.value_rows), o.values),
-        ("limits.values", limits.values, o.memory),
-    ] {
+    let mut need = |key, is, needed| {
         if needed > is {
             needs.push(format!("{key} must be {needed} at least; it is {is} {whose}"));
         }
+    };
+    if o.longest > limits.max_value.into() {
+        // it can only be theirs
+        need("clacks.max_value", clacks.max_value.into(), o.longest);
+        need("clacks.max_line", clacks.max_line.into(), o.longest + BESIDE_VALUE as u64);
     }
-    if o.longest + 256 > u64::from(limits.max_frame) && o.longest > u64::from(limits.max_value) {
-        needs.push(format!(
-            "limits.max_frame must be {} at least; it is {} {whose}",
-            o.longest + 256,
-            limits.max_frame
-        ));
-    }
+    need("limits.value_rows", limits.value_rows.into(), o.values);
+    need("limits.values", limits.values, o.memory);
     needs
 }
 

@@ -165,7 +165,10 @@ pub(crate) fn list(bus: &mut Connection, out: &mut Out, prefix: &str) -> Result<
     if out.json {
         return items.iter().try_for_each(|i| {
             let mut o = object([("name", i.name.as_str().into()), ("age_ms", json!(i.age.as_millis() as u64))]);
-            body_json(&mut o, "value", &i.value, Encoding::None);
+            match i.count {
+                0 => body_json(&mut o, "value", &i.value, Encoding::None),
+                bytes => _ = o.insert("bytes".into(), bytes.into()),
+            }
             out.json(&o.into())
         });
     }
@@ -173,7 +176,9 @@ pub(crate) fn list(bus: &mut Connection, out: &mut Out, prefix: &str) -> Result<
         .iter()
         .map(|i| {
             let mut value = printable(&i.value, false);
-            if value.chars().count() > 60 {
+            if i.count > 0 {
+                value = format!("({} bytes, too long to be shown)", i.count);
+            } else if value.chars().count() > 60 {
                 value = value.chars().take(59).chain(['…']).collect();
             }
             vec![plain(&i.name, false), span(i.age), value]

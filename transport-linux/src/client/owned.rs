@@ -143,9 +143,10 @@ pub struct Item {
     pub instance: String,
     /// Stations: the dialect. Flags: the description. Status: the value.
     pub text: String,
-    /// Values.
+    /// Values; empty if it is too long to be shown.
     pub value: Vec<u8>,
-    /// Names: members. Counters: the value. Stations: names joined. Flags: the priority.
+    /// Names: members. Counters: the value. Stations: names joined. Flags: the priority. Values:
+    /// bytes of one that is too long to be shown.
     pub count: u64,
     /// Stations: since connected. Values: since changed. Flags: since raised.
     pub age: Duration,

@@ -23,12 +23,21 @@ use crate::tls::{Files, Trust};
 /// What the original's library needs: it never pings more often.
 const SPARSEST_PINGS_MS: u32 = 120_000;
 
+/// Longest line that can be configured.
+const MAX_LINE: u32 = 64 << 20;
+
+const BESIDE_VALUE: u32 = dialect::BESIDE_VALUE as u32;
+
+/// Longest value that any configuration allows.
+pub(crate) const MAX_VALUE: u32 = MAX_LINE - BESIDE_VALUE;
+
 /// How stations of the dialect `clacks` are treated. Sizes in bytes, times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "each key is documented once, in chappe.toml, which a test holds to this")]
 pub struct Clacks {
     pub max_line: u32,
+    pub max_value: u32,
     pub outbox: u32,
     pub login_within_ms: u32,
     pub ping_within_ms: u32,
@@ -52,6 +61,7 @@ impl Default for Clacks {
     fn default() -> Self {
         Clacks {
             max_line: dialect::MAX_LINE as u32,
+            max_value: 1_048_576,
             outbox: 41_943_040,
             login_within_ms: dialect::LOGIN_WITHIN.millis(),
             ping_within_ms: dialect::PING_WITHIN.millis(),
@@ -183,10 +193,16 @@ impl Clacks {
         [sparse, open, believed].into_iter().flatten()
     }
 
+    /// Octets of the longest value that is taken with this configuration.
+    pub(crate) fn longest_value(&self) -> u32 {
+        self.max_value.min(self.max_line.saturating_sub(BESIDE_VALUE))
+    }
+
     pub(super) fn check(&self, at: At<'_>) -> Result<(), ConfigError> {
         let (day, mib) = (86_400_000, 1 << 20);
         for (key, value, least, most) in [
-            ("max_line", self.max_line, 4096, 64 * mib),
+            ("max_line", self.max_line, 4096, MAX_LINE),
+            ("max_value", self.max_value, 16, MAX_LINE),
             ("outbox", self.outbox, 16_384, 256 * mib),
             ("login_within_ms", self.login_within_ms, 100, day),
             ("ping_within_ms", self.ping_within_ms, 100, day),
@@ -201,6 +217,15 @@ impl Clacks {
         }
         let reconnect = [Key("clacks"), Key("master"), Key("reconnect_after_ms")];
         bounds(at, &reconnect, self.master.reconnect_after_ms, 100, day)?;
+        // Who has said nothing gets what fits.
+        if self.max_value > self.longest_value() && self.max_value != Clacks::default().max_value {
+            let text = format!(
+                "{} must not be more than max_line less {BESIDE_VALUE} bytes for its name and times, which is {}",
+                self.max_value,
+                self.longest_value()
+            );
+            return Err(at(&[Key("clacks"), Key("max_value")], text));
+        }
         self.check_outbox(at)?;
         self.check_link(at)?;
         self.check_master(at)
@@ -385,6 +410,10 @@ mod tests {
             ("[clacks]\nmax_line = 67108865".into(), (2, 12), "clacks.max_line", "at most"),
             ("[clacks]\nmax_line = 33554432".into(), (2, 12), "clacks.max_line", "add outbox = 67108992"),
             ("[clacks]\nmax_line = 8192\noutbox = 16511".into(), (3, 10), "clacks.outbox", "which is 16512"),
+            ("[clacks]\nmax_value = 15".into(), (2, 13), "clacks.max_value", "at least 16"),
+            ("[clacks]\nmax_value = 67108865".into(), (2, 13), "clacks.max_value", "at most"),
+            ("[clacks]\nmax_value = 16776961".into(), (2, 13), "clacks.max_value", "max_line less 256"),
+            ("[clacks]\nmax_value = 7937\nmax_line = 8192".into(), (2, 13), "clacks.max_value", "which is 7936"),
             ("[clacks]\nlogin_within_ms = 1".into(), (2, 19), "clacks.login_within_ms", "at least"),
             ("[clacks]\nping_within_ms = 1".into(), (2, 18), "clacks.ping_within_ms", "at least"),
             ("[clacks]\nstale_after_ms = 4294967295".into(), (2, 18), "clacks.stale_after_ms", "at most"),
@@ -454,6 +483,13 @@ mod tests {
         assert!(notes.len() == 2 && notes[0].contains("insecure") && notes[1].contains("no user `west`"), "{notes:?}");
         let user = "[[users]]\nname = 'west'\ntoken = 'sesame open'\nrights = ['read', 'write', 'manage', 'link']\n";
         assert_eq!(parse(&format!("{text}{user}")).unwrap().clacks_notes().count(), 1, "nobody checks who answers");
+    }
+
+    #[test]
+    fn who_says_nothing_of_values_gets_what_fits_a_line() {
+        let longest = |text: &str| parse(&format!("[clacks]\n{text}")).unwrap().clacks.longest_value();
+        assert_eq!((longest(""), longest("max_line = 4096")), (1 << 20, 3840));
+        assert_eq!((longest("max_value = 16"), longest("max_value = 16776960")), (16, 16_776_960));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 pub(crate) use check::trim_token;
+pub(crate) use clacks::MAX_VALUE as MAX_CLACKS_VALUE;
 pub use clacks::{Clacks, Master, MasterAddress};
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,

@@ -185,11 +185,12 @@ impl Connection {
         local.is_some() && local == self.peer()
     }
 
-    /// From now on events have another token.
+    /// From now on it is somebody else's, and events have another token.
     pub(super) fn rename(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.blocked = false;
         self.watches_room = false;
         self.waits = false;
+        self.is_in = false;
         registry.reregister(&mut SourceFd(&self.file.as_raw_fd()), token, Interest::READABLE)
     }
 

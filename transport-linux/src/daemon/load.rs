@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::Overrides;
-use super::memory::longest_frame;
+use super::memory::{longest_frame, longest_value};
 use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
 
 /// Where the configuration comes from: the same at start and at each reload.
@@ -88,8 +88,10 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("limits.buffers", new.buffers != old.buffers),
         ("limits.values", new.values != old.values),
         ("limits.value_rows", new.value_rows != old.value_rows),
-        ("limits.max_value", new.max_value != old.max_value),
+        ("limits.max_value", new.max_value as usize > longest_value(started)),
         ("msgq.max_body", now.msgq.max_frame() > longest_frame(started)),
+        ("clacks.master", now.clacks.master.address.is_some() && !started.speaks_clacks()),
+        ("clacks.max_value", now.clacks.longest_value() as usize > longest_value(started)),
         ("clacks.max_line", now.clacks.max_line as usize > longest_frame(started)),
     ];
     changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
@@ -154,9 +156,11 @@ mod tests {
         let mut now = started.clone();
         assert_eq!(needs_restart(&started, &now), "");
         now.limits.outbox *= 2;
+        now.limits.max_value *= 2;
         now.msgq = crate::config::Msgq { max_body: 65_536, outbox: 8 << 20, stalled_after_ms: 50, allow_stop: true };
         now.clacks = crate::config::Clacks {
             max_line: 4096,
+            max_value: 1000,
             ping_within_ms: 600_000,
             stale_after_ms: 1,
             allow_shutdown: true,
@@ -173,6 +177,17 @@ mod tests {
         assert_eq!(needs_restart(&started, &now), named, "the longest line makes room for a longer body");
         now.msgq.max_body = started.clacks.max_line;
         assert!(needs_restart(&started, &now).contains("msgq.max_body"));
+        now.clacks.max_value = started.clacks.max_value + 1;
+        now.limits.max_value = started.clacks.max_value + 1;
+        let named = needs_restart(&started, &now);
+        assert!(named.contains("limits.max_value, ") && named.contains(", clacks.max_value, "), "{named}");
+        // Nothing of Net::Clacks was there, so the store has no order.
+        let mut started = Config::default();
+        started.listeners.truncate(1);
+        let mut now = started.clone();
+        now.clacks.master.address = "clacks:///m".parse().ok();
+        assert_eq!(needs_restart(&started, &now), "clacks.master");
+        assert_eq!(needs_restart(&Config::default(), &Config { listeners: Config::default().listeners, ..now }), "");
     }
 
     #[test]

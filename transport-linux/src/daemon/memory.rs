@@ -26,6 +26,11 @@ pub(super) fn longest_frame(config: &Config) -> usize {
     MAX_FRAME.max(config.msgq.max_frame()).max(config.clacks.max_line as usize)
 }
 
+/// Longest value, of any dialect, that a daemon started with `config` can ever keep.
+pub(super) fn longest_value(config: &Config) -> usize {
+    config.limits.max_value.max(config.clacks.longest_value()) as usize
+}
+
 /// Names at once: four for each station.
 const NAMES: usize = 4 * MAX_STATIONS;
 const MEMBERS: usize = 8 * MAX_STATIONS;
@@ -137,7 +142,7 @@ impl ValueMemory {
             settings: StoreSettings {
                 block: VALUE_BLOCK,
                 rows,
-                max_value: wanted.max_value as usize,
+                max_value: longest_value(config),
                 keep: u64::from(config.store.removals_kept_s) * 1_000_000,
                 seed: seed(),
             },
@@ -226,6 +231,14 @@ mod tests {
         let (a, b) = (life(), life());
         assert_ne!(a, b);
         assert!(a >> 24 > 1_700_000_000 && (b >> 24) - (a >> 24) <= 1);
+    }
+
+    #[test]
+    fn values_are_as_long_as_any_dialect_may_have_them() {
+        let mut config = Config::default();
+        assert_eq!(longest_value(&config), 1 << 20);
+        config.clacks.max_value = 100;
+        assert_eq!(longest_value(&config), 32_768);
     }
 
     #[test]

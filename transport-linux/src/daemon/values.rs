@@ -1,6 +1,6 @@
 //! Which store of values the router gets: one in memory, or one that is also on disk.
 //!
-//! Owns: that choice, and what is said about it at start.
+//! Owns: that choice, whether it keeps them in order, and what is said about it at start.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,11 +22,15 @@ pub(super) fn open<'m>(
     waker: Arc<Waker>,
 ) -> Result<(Box<dyn Store + 'm>, Option<Keeper>), Failure> {
     let (parts, settings) = memory.parts();
+    // Only lists and links of Net::Clacks want an order, which costs each new name some time.
+    let in_order = config.speaks_clacks();
     let no_memory = |e| Failure::from(format!("limits.values: {e:?}"));
     let Some(file) = &config.store.path else {
-        return Ok((Box::new(FixedStore::new(parts, settings).map_err(no_memory)?), None));
+        let values = FixedStore::new(parts, settings).map_err(no_memory)?;
+        return Ok((Box::new(if in_order { values } else { values.without_order() }), None));
     };
     let values = FixedStore::with_heir(parts, settings, Forgotten::default()).map_err(no_memory)?;
+    let values = if in_order { values } else { values.without_order() };
     let settings = store::Settings {
         file: file.as_path().to_owned(),
         within: Duration::from_millis(config.store.write_within_ms.into()),

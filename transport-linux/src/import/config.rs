@@ -38,9 +38,10 @@ pub struct Plan {
     pub(super) users: Vec<User>,
     /// The one that links are made as.
     pub(super) main_user: String,
-    /// Seconds, for those that the file says.
+    /// Milliseconds, for those that the file says and for those where the original's default is
+    /// not ours.
     pub(super) times: Vec<(Timing, u64)>,
-    pub(super) master: Option<Master>,
+    pub(super) links: Option<Links>,
     /// The original's file of values.
     pub(super) persistence: Option<PathBuf>,
     pub(super) not_carried: Vec<NotCarried>,
@@ -87,27 +88,33 @@ pub(super) enum Timing {
     Clean,
 }
 
-const TIMES: [(&str, Timing); 9] = [
-    ("pingtimeout", Timing::Ping),
-    ("interclackspingtimeout", Timing::LinkPing),
-    ("authtimeout", Timing::Login),
-    ("stalledwritetimeout", Timing::Stalled),
-    ("interclacksstalledwritetimeout", Timing::LinkStalled),
-    ("interclacksreconnecttimeout", Timing::Reconnect),
-    ("deletedcachetime", Timing::Deleted),
-    ("stalecachetime", Timing::Stale),
-    ("cachecleaninterval", Timing::Clean),
+/// What the original calls it, the least and the most that it may be here, and what it is there
+/// if the file does not say so; `None`: the same as here. All in milliseconds.
+const TIMES: [(&str, Timing, u64, u64, Option<u64>); 9] = [
+    ("pingtimeout", Timing::Ping, 100, DAY, None),
+    ("interclackspingtimeout", Timing::LinkPing, 100, DAY, None),
+    ("authtimeout", Timing::Login, 100, DAY, None),
+    ("stalledwritetimeout", Timing::Stalled, 10, DAY, None),
+    ("interclacksstalledwritetimeout", Timing::LinkStalled, 10, DAY, None),
+    ("interclacksreconnecttimeout", Timing::Reconnect, 100, DAY, None),
+    ("deletedcachetime", Timing::Deleted, 1000, 365 * DAY, Some(3_600_000)),
+    // 0 would be for ever
+    ("stalecachetime", Timing::Stale, 1, 49 * DAY, Some(DAY)),
+    ("cachecleaninterval", Timing::Clean, 20, DAY, None),
 ];
 
-/// A client of the original sends no ping sooner than this after the last, in seconds.
-const LIBRARY_PINGS: u64 = 120;
+const DAY: u64 = 86_400_000;
 
-/// The server that this one is a slave of.
+/// A client of the original sends no ping sooner than this after the last.
+const LIBRARY_PINGS: u64 = 120_000;
+
+/// What this server needs for links with others, to its master and to its slaves.
 #[derive(Debug)]
-pub(super) struct Master {
-    pub(super) at: MasterAt,
-    /// That of the main user, which a link has to say.
+pub(super) struct Links {
+    /// That of the main user, which is said on both ends of each.
     pub(super) password: Zeroizing<String>,
+    /// Whose slave it is.
+    pub(super) master: Option<MasterAt>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,11 +193,14 @@ impl Plan {
         let listeners = reading.listeners()?;
         let (main_user, password, users) = reading.users()?;
         let times = reading.times()?;
-        let master = reading.master(password)?;
+        let master = reading.master()?;
+        // Any server may get slaves. If its main user may not link, none has ever come about.
+        let may_link = users.first().is_some_and(|main| main.rights.contains(&Grant::Link));
+        let links = (may_link || master.is_some()).then_some(Links { password, master });
         let persistence = reading.one("persistancefile")?.map(|e| reading.path(&e)).transpose()?;
         reading.rest();
         let Reading { not_carried, warnings, .. } = reading;
-        Ok(Plan { listeners, users, main_user, times, master, persistence, not_carried, warnings })
+        Ok(Plan { listeners, users, main_user, times, links, persistence, not_carried, warnings })
     }
 }
 
@@ -244,11 +254,7 @@ impl Reading<'_> {
             mode.map(Mode)
         });
         for socket in sockets {
-            let path = self.path(&socket)?;
-            if path.as_os_str().len() > MAX_SOCKET_PATH {
-                let text = format!("the path is longer than that of a socket may be, {MAX_SOCKET_PATH} bytes");
-                return Err(Wrong::at(socket.line, text));
-            }
+            let path = self.socket(&socket)?;
             listeners.push((Listener::Unix { path, mode }, socket));
         }
         if listeners.is_empty() {
@@ -355,43 +361,38 @@ impl Reading<'_> {
 
     fn times(&mut self) -> Result<Vec<(Timing, u64)>, Wrong> {
         let mut times = Vec::new();
-        for (name, timing) in TIMES {
-            let Some(e) = self.one(name)? else { continue };
-            let seconds = self.seconds(&e)?;
-            if timing == Timing::Ping && seconds <= LIBRARY_PINGS {
+        for (name, timing, least, most, there) in TIMES {
+            let Some(e) = self.one(name)? else {
+                times.extend(there.map(|ms| (timing, ms)));
+                continue;
+            };
+            let said = millis(&e)?;
+            let ms = match timing {
+                // who keeps values that long keeps them for ever
+                Timing::Stale if said > most => 0,
+                // seconds here
+                Timing::Deleted => said.div_ceil(1000).saturating_mul(1000).clamp(least, most),
+                _ => said.clamp(least, most),
+            };
+            if ms != said {
+                let here = if ms == 0 { "values are kept for ever".into() } else { format!("here it is {ms} ms") };
+                self.not_carried(&e, format!("{name} {}", e.text.trim()), here);
+            }
+            if timing == Timing::Ping && ms <= LIBRARY_PINGS {
                 self.warnings.push(format!(
-                    "line {}: a pingtimeout of {seconds} s closes clients that are well: the library sends a ping every \
-                     {LIBRARY_PINGS} s at most",
-                    e.line
+                    "line {}: a pingtimeout of {} s closes clients that are well: the library sends a ping every \
+                     {} s at most",
+                    e.line,
+                    e.text.trim(),
+                    LIBRARY_PINGS / 1000
                 ));
             }
-            times.push((timing, seconds));
+            times.push((timing, ms));
         }
         Ok(times)
     }
 
-    fn seconds(&mut self, e: &Element) -> Result<u64, Wrong> {
-        let text = e.text.trim();
-        let wrong = || Wrong::at(e.line, format!("{}: `{}` is no number of seconds", e.name, text.escape_debug()));
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) {
-            return Err(wrong());
-        }
-        let seconds: u64 = whole.parse().map_err(|_| wrong())?;
-        if fraction.bytes().all(|b| b == b'0') {
-            return Ok(seconds);
-        }
-        let seconds = seconds.saturating_add(1);
-        self.not_carried(
-            e,
-            format!("the fraction of {}", e.name),
-            format!("whole seconds: {seconds} instead of {text}"),
-        );
-        Ok(seconds)
-    }
-
-    fn master(&mut self, password: Zeroizing<String>) -> Result<Option<Master>, Wrong> {
+    fn master(&mut self) -> Result<Option<MasterAt>, Wrong> {
         let mut all = self.all("master").into_iter();
         let Some(mut master) = all.next() else { return Ok(None) };
         for more in all {
@@ -404,18 +405,28 @@ impl Reading<'_> {
         };
         let (socket, ip, port) = (first("socket"), first("ip"), first("port"));
         let at = match (socket, ip, port) {
-            (Some(socket), _, _) => MasterAt::Unix(self.path(&socket)?),
+            (Some(socket), _, _) => MasterAt::Unix(self.socket(&socket)?),
             (None, Some(ip), Some(port)) => MasterAt::Tls(HostPort { host: host_of(&ip)?, port: port_of(&port)? }),
             (None, None, None) => return Ok(None),
             _ => return Err(Wrong::at(master.line, "a master is a socket, or an ip and a port")),
         };
-        Ok(Some(Master { at, password }))
+        Ok(Some(at))
     }
 
     /// A path, from where the original is started.
     fn path(&self, e: &Element) -> Result<PathBuf, Wrong> {
         let text = text_of(e)?;
         Ok(self.around.folder.join(text))
+    }
+
+    /// The same of a socket.
+    fn socket(&self, e: &Element) -> Result<PathBuf, Wrong> {
+        let path = self.path(e)?;
+        if path.as_os_str().len() > MAX_SOCKET_PATH {
+            let text = format!("the path is longer than that of a socket may be, {MAX_SOCKET_PATH} bytes");
+            return Err(Wrong::at(e.line, text));
+        }
+        Ok(path)
     }
 
     /// What nobody has asked for.
@@ -496,6 +507,22 @@ fn text_of(e: &Element) -> Result<&str, Wrong> {
 fn port_of(e: &Element) -> Result<u16, Wrong> {
     let wrong = || Wrong::at(e.line, format!("`{}` is no port: a number of 1 to 65535", e.text.trim().escape_debug()));
     e.text.trim().parse().ok().filter(|port| *port > 0).ok_or_else(wrong)
+}
+
+/// What stands there in seconds; of less than a millisecond it is a whole one.
+fn millis(e: &Element) -> Result<u64, Wrong> {
+    let text = e.text.trim();
+    let wrong = || Wrong::at(e.line, format!("{}: `{}` is no number of seconds", e.name, text.escape_debug()));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return Err(wrong());
+    }
+    let seconds: u64 = whole.parse().map_err(|_| wrong())?;
+    let (part, rest) = fraction.split_at(fraction.len().min(3));
+    let part: u64 = format!("{part:0<3}").parse().map_err(|_| wrong())?;
+    let more = u64::from(rest.bytes().any(|b| b != b'0'));
+    Ok(seconds.saturating_mul(1000).saturating_add(part + more))
 }
 
 fn host_of(e: &Element) -> Result<String, Wrong> {

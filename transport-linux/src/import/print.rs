@@ -9,13 +9,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::config::{Listener, Master, MasterAt, Plan, Timing};
+use super::config::{Listener, MasterAt, Plan, Timing};
 
 /// The configuration in a folder.
 pub const CONFIG_FILE: &str = "chappe.toml";
 
-/// The main user's password beside it, for the link to a master.
-pub const PASSWORD_FILE: &str = "clacks-master.password";
+/// The main user's password beside it, for links with other servers.
+pub const PASSWORD_FILE: &str = "clacks-link.password";
 
 /// Where values are kept unless it is said otherwise.
 pub const STORE_FILE: &str = "/var/lib/chappe/values.redb";
@@ -34,7 +34,7 @@ pub struct Places {
 impl Plan {
     /// The password that has to be in [`PASSWORD_FILE`].
     pub fn needs_password_file(&self) -> bool {
-        self.master.is_some()
+        self.links.is_some()
     }
 
     /// As a configuration. No password is in it, only hashes.
@@ -62,19 +62,22 @@ impl Plan {
         for n in &self.not_carried {
             writeln!(out, "# not carried over: {} (line {}): {}", harmless(&n.what), n.line, harmless(&n.why))?;
         }
+        writeln!(out, "\n[store]")?;
         if let Some(file) = &self.persistence {
             let (file, config) = (file.display(), places.folder.join(CONFIG_FILE));
-            writeln!(out, "\n[store]\n# To bring the values along, while neither daemon runs:")?;
+            writeln!(out, "# To bring the values along, while neither daemon runs:")?;
             writeln!(out, "#   {}", harmless(&format!("chappe import-clacks {file} --config {}", config.display())))?;
             writeln!(out, "path = {}", path(&places.store))?;
         }
-        writeln!(out, "\n[clacks]\nmain_user = {}", text(&self.main_user))?;
-        for (timing, seconds) in &self.times {
-            writeln!(out, "{} = {seconds}", key(*timing))?;
+        self.write_times(out, |timing| timing == Timing::Deleted)?;
+        writeln!(out, "\n[clacks]")?;
+        self.write_times(out, |timing| !matches!(timing, Timing::Deleted | Timing::Reconnect))?;
+        writeln!(out, "# Whoever has the right to manage may end the daemon (OVERHEAD S), as it is there.")?;
+        writeln!(out, "allow_shutdown = true")?;
+        if self.links.is_some() {
+            self.write_links(out, places)?;
         }
-        if let Some(master) = &self.master {
-            write_master(out, master, &self.main_user, places)?;
-        }
+        self.write_master(out)?;
         for listener in &self.listeners {
             match listener {
                 Listener::Tls { at, certificate, key } => {
@@ -99,6 +102,55 @@ impl Plan {
         Ok(())
     }
 
+    fn write_times(&self, out: &mut String, wanted: impl Fn(Timing) -> bool) -> std::fmt::Result {
+        for (timing, ms) in self.times.iter().filter(|(timing, _)| wanted(*timing)) {
+            let number = if *timing == Timing::Deleted { ms / 1000 } else { *ms };
+            if *timing == Timing::Stale && *ms > 0 {
+                writeln!(out, "# Values that nobody stores, counts or reads for so long are forgotten; 0: none is.")?;
+            }
+            writeln!(out, "{} = {number}", key(*timing))?;
+        }
+        Ok(())
+    }
+
+    fn write_links(&self, out: &mut String, places: &Places) -> std::fmt::Result {
+        out.push_str(
+            "# Servers that are linked say the main user's password to each other: this one to its master and to its\n\
+             # slaves, and they to it. The file holds it in clear, so nobody else may read it; --out writes it beside\n\
+             # the configuration. Who has no links takes away these two lines, that file, [clacks.master] if it is\n\
+             # there, and \"link\" from the rights below.\n",
+        );
+        writeln!(out, "link_user = {}", text(&self.main_user))?;
+        writeln!(out, "link_password_file = {}", path(&places.folder.join(PASSWORD_FILE)))
+    }
+
+    fn write_master(&self, out: &mut String) -> std::fmt::Result {
+        let master = self.links.as_ref().and_then(|links| links.master.as_ref());
+        if master.is_none() && !self.times.iter().any(|(timing, _)| *timing == Timing::Reconnect) {
+            return Ok(());
+        }
+        writeln!(out, "\n[clacks.master]")?;
+        match master {
+            None => {}
+            Some(MasterAt::Unix(path)) => {
+                writeln!(out, "address = {}", text(&format!("clacks://{}", path.display())))?;
+            }
+            Some(MasterAt::Tls(at)) => {
+                writeln!(out, "address = {}", text(&format!("clackss://{at}")))?;
+                writeln!(
+                    out,
+                    "# WARNING: WHOEVER ANSWERS AT THAT ADDRESS IS BELIEVED TO BE THE MASTER and is told the password, as in\n\
+                     # the original. Better: take the certificate that the master shows (ssl/cert in its configuration; not\n\
+                     # the key), or fetch it once over a network that you trust:\n\
+                     #   openssl s_client -connect {at} </dev/null 2>/dev/null | openssl x509 >master.pem\n\
+                     # and write ca_file = \"/PATH/master.pem\" instead of the next line. It must be made for that host."
+                )?;
+                writeln!(out, "insecure = true")?;
+            }
+        }
+        self.write_times(out, |timing| timing == Timing::Reconnect)
+    }
+
     /// Writes the configuration into its folder, and a password file if it needs one. Returns
     /// their names. Nothing that is there is touched.
     ///
@@ -111,9 +163,9 @@ impl Plan {
         };
         std::fs::create_dir_all(&places.folder).map_err(of(&places.folder))?;
         let mut drafts = Drafts(Vec::new());
-        if let Some(master) = &self.master {
+        if let Some(links) = &self.links {
             // a file's last line end is not part of the secret
-            drafts.write(places.folder.join(PASSWORD_FILE), 0o600, &[master.password.as_bytes(), b"\n"])?;
+            drafts.write(places.folder.join(PASSWORD_FILE), 0o600, &[links.password.as_bytes(), b"\n"])?;
         }
         drafts.write(places.folder.join(CONFIG_FILE), 0o640, &[self.print(places).as_bytes()])?;
         Ok(std::mem::take(&mut drafts.0))
@@ -144,31 +196,17 @@ impl Drop for Drafts {
     }
 }
 
-fn write_master(out: &mut String, master: &Master, user: &str, places: &Places) -> std::fmt::Result {
-    let address = match &master.at {
-        MasterAt::Tls(at) => format!("clackss://{at}"),
-        MasterAt::Unix(path) => format!("clacks://{}", path.display()),
-    };
-    writeln!(out, "\n[clacks.master]\naddress = {}\nuser = {}", text(&address), text(user))?;
-    writeln!(
-        out,
-        "# A file that holds the password of that user and that nobody else may read. It is written beside a"
-    )?;
-    writeln!(out, "# configuration that is written with --out.")?;
-    writeln!(out, "password_file = {}", path(&places.folder.join(PASSWORD_FILE)))
-}
-
 fn key(timing: Timing) -> &'static str {
     match timing {
-        Timing::Ping => "ping_timeout_s",
-        Timing::LinkPing => "link_ping_timeout_s",
-        Timing::Login => "login_timeout_s",
-        Timing::Stalled => "stalled_write_s",
-        Timing::LinkStalled => "link_stalled_write_s",
-        Timing::Reconnect => "reconnect_s",
-        Timing::Deleted => "deleted_after_s",
-        Timing::Stale => "stale_after_s",
-        Timing::Clean => "clean_every_s",
+        Timing::Ping => "ping_within_ms",
+        Timing::LinkPing => "link_ping_within_ms",
+        Timing::Login => "login_within_ms",
+        Timing::Stalled => "stalled_after_ms",
+        Timing::LinkStalled => "link_stalled_after_ms",
+        Timing::Reconnect => "reconnect_after_ms",
+        Timing::Deleted => "removals_kept_s",
+        Timing::Stale => "stale_after_ms",
+        Timing::Clean => "clean_every_ms",
     }
 }
 
@@ -190,6 +228,7 @@ fn harmless(text: &str) -> String {
 mod tests {
     use super::super::config::Around;
     use super::*;
+    use crate::config::{Clacks, Config};
     use crate::password::{Cost, Hashed};
 
     fn around() -> Around {
@@ -252,10 +291,14 @@ mod tests {
         let text = printed(&plan, &["unsafepassword", "foo", "bar"]);
         let want = "[store]
 path = \"/var/lib/chappe/values.redb\"
+removals_kept_s = 3600
 [clacks]
-main_user = \"exampleuser\"
-ping_timeout_s = 600
-link_ping_timeout_s = 60
+ping_within_ms = 600000
+link_ping_within_ms = 60000
+stale_after_ms = 86400000
+allow_shutdown = true
+link_user = \"exampleuser\"
+link_password_file = \"/etc/chappe/clacks-link.password\"
 [[listeners]]
 address = \"clackss://127.0.0.1:49888\"
 tls = { certificate = \"/srv/clacks/server.crt\", key = \"/srv/clacks/server.key\" }
@@ -277,38 +320,41 @@ rights = [\"read\"]";
         assert!(text.contains("#   chappe import-clacks /var/lib/clacks/store.dat --config /etc/chappe/chappe.toml\n"));
     }
 
+    /// All that the page knows.
+    const EVERYTHING: &str = "<c appname='x' port='PC_CLACKSPORT' username='m' password='p&quot;\\'>
+    <ip> ::1 </ip><ip>0.0.0.0</ip><ip>::1</ip><ssl cert='/c' key='k'/><socketchmod>0777</socketchmod>
+    <socket>a b.sock</socket><socketcommands><item>chown x</item></socketcommands>
+    <user username='n' password='q' manage='1'/>
+    <user><username>nothing</username><password>r</password><more>1</more></user>
+    <authtimeout>20</authtimeout><stalledwritetimeout>61</stalledwritetimeout>
+    <interclacksstalledwritetimeout>121</interclacksstalledwritetimeout>
+    <interclacksreconnecttimeout>2.5</interclacksreconnecttimeout>
+    <deletedcachetime>7200</deletedcachetime><stalecachetime>9</stalecachetime><cachecleaninterval>5.0</cachecleaninterval>
+    <readfailtimeout>1</readfailtimeout><interclacksreadfailtimeout>1</interclacksreadfailtimeout>
+    <persistanceinterval>1</persistanceinterval><throttle><maxsleep>5000</maxsleep></throttle>
+    <debugfile>/tmp/x</debugfile><whatever>secret</whatever>
+    <master><ip>10.0.0.1</ip><port>49888</port></master><master><socket>/m</socket></master>
+    <hosts><here><socket>/own.sock</socket></here></hosts></c>";
+
     #[test]
     fn everything_else_that_can_be_said() {
-        let plan = plan(
-            "<c appname='x' port='PC_CLACKSPORT' username='m' password='p&quot;\\'>
-            <ip> ::1 </ip><ip>0.0.0.0</ip><ip>::1</ip><ssl cert='/c' key='k'/><socketchmod>0777</socketchmod>
-            <socket>a b.sock</socket><socketcommands><item>chown x</item></socketcommands>
-            <user username='n' password='q' manage='1'/>
-            <user><username>nothing</username><password>r</password><more>1</more></user>
-            <authtimeout>20</authtimeout><stalledwritetimeout>61</stalledwritetimeout>
-            <interclacksstalledwritetimeout>121</interclacksstalledwritetimeout>
-            <interclacksreconnecttimeout>2.5</interclacksreconnecttimeout>
-            <deletedcachetime>7200</deletedcachetime><stalecachetime>9</stalecachetime><cachecleaninterval>5.0</cachecleaninterval>
-            <readfailtimeout>1</readfailtimeout><interclacksreadfailtimeout>1</interclacksreadfailtimeout>
-            <persistanceinterval>1</persistanceinterval><throttle><maxsleep>5000</maxsleep></throttle>
-            <debugfile>/tmp/x</debugfile><whatever>secret</whatever>
-            <master><ip>10.0.0.1</ip><port>49888</port></master><master><socket>/m</socket></master>
-            <hosts><here><socket>/own.sock</socket></here></hosts></c>",
-        );
+        let plan = plan(EVERYTHING);
         let text = printed(&plan, &["p\"\\", "q", "r"]);
-        let want = r#"[clacks]
-main_user = "m"
-login_timeout_s = 20
-stalled_write_s = 61
-link_stalled_write_s = 121
-reconnect_s = 3
-deleted_after_s = 7200
-stale_after_s = 9
-clean_every_s = 5
+        let want = r#"[store]
+removals_kept_s = 7200
+[clacks]
+login_within_ms = 20000
+stalled_after_ms = 61000
+link_stalled_after_ms = 121000
+stale_after_ms = 9000
+clean_every_ms = 5000
+allow_shutdown = true
+link_user = "m"
+link_password_file = "/etc/chappe/clacks-link.password"
 [clacks.master]
 address = "clackss://10.0.0.1:49888"
-user = "m"
-password_file = "/etc/chappe/clacks-master.password"
+insecure = true
+reconnect_after_ms = 2500
 [[listeners]]
 address = "clackss://[::1]:49999"
 tls = { certificate = "/c", key = "/srv/clacks/k" }
@@ -335,7 +381,6 @@ rights = []"#;
             "appname (line 1)",
             "ip (line 2): the same address",
             "more of a user (line 5)",
-            "the fraction of interclacksreconnecttimeout (line 8): whole seconds: 3 instead of 2.5",
             "master (line 13): the original uses the first",
             "readfailtimeout (line 10)",
             "interclacksreadfailtimeout (line 10)",
@@ -348,6 +393,8 @@ rights = []"#;
             assert!(text.contains(&format!("# not carried over: {what}")), "{what}\n{text}");
         }
         assert!(!text.contains("secret") && !text.contains("p&quot"), "{text}");
+        assert!(text.contains("# WARNING: WHOEVER ANSWERS AT THAT ADDRESS IS BELIEVED"), "{text}");
+        assert!(text.contains("-connect 10.0.0.1:49888 ") && text.contains("write ca_file = "), "{text}");
     }
 
     #[test]
@@ -357,9 +404,108 @@ rights = []"#;
         };
         let text = with("<master><ip>x</ip><port>1</port><socket>m.sock</socket></master>").print(&places());
         assert!(text.contains("address = \"clacks:///srv/clacks/m.sock\""), "{text}");
-        assert!(!with("<master/>").needs_password_file());
-        assert!(!with("").print(&places()).contains("master"));
-        assert!(!with("").print(&places()).contains("[store]"), "values were in memory only");
+        assert!(!text.contains("insecure") && !text.contains("WARNING"), "no TLS is spoken there: {text}");
+        for none in ["<master/>", ""] {
+            let text = with(none).print(&places());
+            assert!(!keys(&text).contains(&"[clacks.master]") && text.contains("\nlink_user = \"u\"\n"), "{text}");
+        }
+        assert!(!keys(&with("").print(&places())).iter().any(|l| l.starts_with("path")), "values were in memory only");
+        let text = with("<interclacksreconnecttimeout>5</interclacksreconnecttimeout>").print(&places());
+        assert!(text.contains("\n[clacks.master]\nreconnect_after_ms = 5000\n"), "{text}");
+    }
+
+    #[test]
+    fn a_main_user_that_may_not_link_has_no_use_for_its_password() {
+        let with = |more: &str| {
+            let same = "<user username='u' password='p' read='1'/>";
+            plan(&format!("<c><socket>/s</socket><username>u</username><password>p</password>{same}{more}</c>"))
+        };
+        let (none, slave) = (with(""), with("<master><socket>/m</socket></master>"));
+        assert!(!none.needs_password_file() && !none.print(&places()).contains("link_user"));
+        assert!(slave.needs_password_file() && slave.print(&places()).contains("link_user"));
+    }
+
+    #[test]
+    fn times_that_cannot_be_here_are_told() {
+        let with = |name: &str, said: &str| {
+            let xml = format!(
+                "<c><socket>/s</socket><username>u</username><password>p</password><{name}>{said}</{name}></c>"
+            );
+            let plan = plan(&xml);
+            let text = plan.print(&places());
+            config(&plan, tempfile::tempdir().unwrap().path());
+            (keys(&text).join("\n"), text.contains(&format!("# not carried over: {name} {said} (line 1): ")))
+        };
+        for (name, said, line, is_told) in [
+            ("pingtimeout", "0", "ping_within_ms = 100", true),
+            ("pingtimeout", "180.0625", "ping_within_ms = 180063", false),
+            ("pingtimeout", "999999999999999999", "ping_within_ms = 86400000", true),
+            ("stalledwritetimeout", "0.001", "stalled_after_ms = 10", true),
+            ("interclacksreconnecttimeout", "0.1", "reconnect_after_ms = 100", false),
+            ("deletedcachetime", "0", "removals_kept_s = 1", true),
+            ("deletedcachetime", "1.5", "removals_kept_s = 2", true),
+            ("deletedcachetime", "99999999", "removals_kept_s = 31536000", true),
+            ("stalecachetime", "0", "stale_after_ms = 1", true),
+            ("stalecachetime", "4233600", "stale_after_ms = 4233600000", false),
+            ("stalecachetime", "315360000", "stale_after_ms = 0", true),
+            ("cachecleaninterval", "0", "clean_every_ms = 20", true),
+        ] {
+            let (text, told) = with(name, said);
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+            assert_eq!(told, is_told, "{name} {said}");
+        }
+    }
+
+    /// What the daemon, and `chappe check-config`, make of it, written into a folder of `home`,
+    /// where the original's files are, too.
+    fn config(plan: &Plan, home: &Path) -> Config {
+        let places = Places { folder: home.join("new"), ..places() };
+        let files = plan.save(&places).unwrap();
+        let config = Config::read(files.last().unwrap(), |_| {});
+        config.unwrap_or_else(|e| panic!("{e}\n{}", plan.print(&places)))
+    }
+
+    #[test]
+    fn what_is_printed_is_a_configuration() {
+        let home = tempfile::tempdir().unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["x".into()]).unwrap().self_signed(&key).unwrap();
+        for (name, text) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+            std::fs::write(home.path().join(name), text).unwrap();
+        }
+        let around = Around { folder: home.path().to_owned(), ..around() };
+        let config = |xml: &str| {
+            let _ = std::fs::remove_dir_all(home.path().join("new"));
+            config(&Plan::of(xml.as_bytes(), &around).unwrap(), home.path())
+        };
+        let rights = |config: &Config| config.users.iter().map(|user| user.rights.len()).collect::<Vec<_>>();
+
+        let page = config(PAGE);
+        assert_eq!(page.listeners[0].address.to_string(), "clackss://127.0.0.1:49888");
+        assert_eq!(page.listeners[1].address.to_string(), "clacks:///run/clacks/main.sock");
+        assert_eq!((page.store.removals_kept_s, page.clacks.stale_after_ms), (3600, 86_400_000));
+        let same = Clacks::default();
+        let now = &page.clacks;
+        assert_eq!((now.ping_within_ms, now.login_within_ms), (600_000, same.login_within_ms));
+        assert_eq!((now.link_user.as_str(), &now.master), ("exampleuser", &same.master));
+        assert_eq!(now.link_password.as_ref().unwrap().reveal(), "unsafepassword");
+        assert_eq!((now.allow_shutdown, rights(&page)), (true, vec![4, 2, 1]));
+        assert!(!page.notes().any(|(_, note)| note.contains("clacks.")));
+        let socket_only = PAGE.replace("<ip>127.0.0.1</ip>", "");
+        assert_eq!(config(&socket_only).listeners[..], page.listeners[1..]);
+
+        let all = config(&EVERYTHING.replace("'/c'", "'server.crt'").replace("'k'", "'server.key'"));
+        assert_eq!(all.listeners.len(), 3);
+        assert_eq!(rights(&all), [4, 1, 0]);
+        assert_eq!(all.clacks.link_password.as_ref().unwrap().reveal(), "p\"\\");
+        assert_eq!(all.clacks.master.address.as_ref().unwrap().to_string(), "clackss://10.0.0.1:49888");
+        assert_eq!((all.clacks.master.insecure, all.clacks.master.reconnect_after_ms), (true, 2500));
+        assert!(all.notes().any(|(_, note)| note.contains("clacks.master.insecure")));
+
+        let base = "<username>u</username><password>p</password>";
+        let slave = config(&format!("<c><socket>a b.sock</socket>{base}<master><socket>m</socket></master></c>"));
+        let master = home.path().join("m");
+        assert_eq!(slave.clacks.master.address.as_ref().and_then(|at| at.path()), Some(master.as_path()));
     }
 
     #[test]
@@ -451,6 +597,11 @@ rights = []"#;
                 "line end",
             ),
             (format!("<c>{base}<socket>/s</socket><master><ip>x</ip></master></c>"), Some(3), "an ip and a port"),
+            (
+                format!("<c>{base}<socket>/s</socket><master><socket>/{}</socket></master></c>", "x".repeat(107)),
+                Some(3),
+                "107 bytes",
+            ),
             (format!("<c>{base}<socket><a/></socket></c>"), Some(3), "elements in socket"),
         ] {
             let wrong = Plan::of(xml.as_bytes(), &around()).expect_err(&xml);
@@ -502,9 +653,9 @@ rights = []"#;
         std::fs::remove_file(&files[0]).unwrap();
         assert_eq!(plan.save(&places).unwrap_err().0, files[1]);
         assert!(!files[0].exists() && files[1].exists());
-        // without a master there is nothing to keep
+        // a server without a master may get slaves
         std::fs::remove_file(&files[1]).unwrap();
-        assert_eq!(with("").save(&places).unwrap(), files[1..]);
+        assert_eq!(with("").save(&places).unwrap(), files);
     }
 
     #[test]

@@ -20,11 +20,11 @@ use chappe_core::dialect::clacks::time::Time;
 use chappe_core::router::store::{Stamp, Stored};
 
 use super::persistence::{self, Damage, Form, Row, shown};
-use crate::daemon::MAX_FRAME;
+use crate::config::MAX_CLACKS_VALUE;
 use crate::store::{self, FileError, Problem};
 
-/// Longest value that any node can keep: it must fit into a frame, with its name.
-const LONGEST: usize = MAX_FRAME - 256;
+/// Longest value that any node can keep: it must fit into a line, with its name.
+const LONGEST: usize = MAX_CLACKS_VALUE as usize;
 
 /// How many keys of a kind are named.
 const NAMED: usize = 10;

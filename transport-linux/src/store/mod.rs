@@ -213,7 +213,10 @@ fn too_much(why: StoreError, row: &Stored<'_>) -> Problem {
         StoreError::NoSpace => ("limits.values", "its values need more memory than limits.values allows".into()),
         StoreError::TooBig => {
             let len = row.value.map_or(0, <[u8]>::len);
-            ("limits.max_value", format!("its value `{}` has {len} bytes, more than limits.max_value allows", row.name))
+            let name = row.name;
+            let text =
+                format!("its value `{name}` has {len} bytes, more than clacks.max_value and limits.max_value allow");
+            ("clacks.max_value", text)
         }
         other => return Problem::Damaged(format!("the value `{}`: {}", row.name, other.text())),
     };

@@ -217,7 +217,7 @@ fn a_file_that_is_too_large_for_the_limits_names_the_key() {
     };
     for (key, settings) in [
         ("limits.value_rows", StoreSettings { rows: 18, ..limits() }),
-        ("limits.max_value", StoreSettings { max_value: 99, ..limits() }),
+        ("clacks.max_value", StoreSettings { max_value: 99, ..limits() }),
     ] {
         match try_with(settings, parts()) {
             Err(FileError { problem: Problem::TooMuch { key: named, .. }, .. }) => assert_eq!(named, key),

@@ -54,6 +54,9 @@ pub struct Settings<'s> {
     /// Longest line taken, in octets with its end. At most the length of the storage's frame
     /// buffers less 64.
     pub max_line: usize,
+    /// Longest value taken. Less counts if the store keeps less, or if it would not fit a line
+    /// with its name and its times.
+    pub max_value: usize,
     /// Octets that may wait for one station before it is closed as slow. At least twice
     /// `max_line`, because none of its messages is dropped.
     pub outbox: usize,
@@ -88,6 +91,7 @@ impl Settings<'_> {
     /// Short lines, for tests and hubs. A daemon says more.
     pub const DEFAULT: Settings<'static> = Settings {
         max_line: 1024,
+        max_value: usize::MAX,
         outbox: 256 * 1024,
         login_within: LOGIN_WITHIN,
         ping_within: PING_WITHIN,
@@ -125,6 +129,9 @@ pub enum Role {
     /// The server that we have connected to, as its slave (section 12.2).
     Master,
 }
+
+/// Octets of a line beside a value, at most: `KEYSYNC`, two times and the name.
+pub const BESIDE_VALUE: usize = 256;
 
 /// The usual TCP port, with TLS always (section 2).
 pub const PORT: u16 = 49888;

@@ -10,7 +10,7 @@
 //! links lead up to, in the part of its greeting that is free. Who is told that it is itself has
 //! closed a ring. Servers that say nothing of the kind (the original) hide one.
 
-use super::super::store::{Applied, Entry};
+use super::super::store::{Applied, Entry, StoreError};
 use super::super::{Counter, Reason, Rights, Router};
 use super::{List, MASTER_SAID, Pause, Place, stamp, time};
 use crate::dialect::clacks::overhead::Flags;
@@ -291,7 +291,9 @@ impl Router<'_> {
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
         let value = (!sync.deleted).then_some(sync.value);
         let entry = Entry::new(name, value, stamp(sync.modified), stamp(sync.accessed), origin);
-        match self.store.get_mut().merge(&entry) {
+        let fits = sync.value.len() <= self.max_value_here();
+        let merged = if fits { self.store.get_mut().merge(&entry) } else { Err(StoreError::TooBig) };
+        match merged {
             Ok(Applied::Done) => self.counters.one(Counter::ValuesMerged),
             Ok(_) => self.counters.one(Counter::ValuesOlder),
             Err(why) => self.store_failed(n, 0, why),

@@ -10,7 +10,7 @@ use super::List;
 #[cfg(feature = "durable")]
 use super::Pause;
 use crate::dialect::clacks::repr::{Line, Need};
-use crate::dialect::clacks::{emit, name, number, translate};
+use crate::dialect::clacks::{BESIDE_VALUE, emit, name, number, translate};
 use crate::limits::MAX_NAME;
 use crate::model::Code;
 use crate::router::policy::Class;
@@ -29,6 +29,13 @@ const SWEEP_AGAIN: Duration = Duration::from_millis(20);
 type Name = heapless::String<MAX_NAME, u8>;
 
 impl Router<'_> {
+    /// Longest value that is taken from stations of this dialect: linked servers must be told it,
+    /// too.
+    pub(in crate::router) fn max_value_here(&self) -> usize {
+        let lines = self.settings.clacks.max_line.min(self.scratch.len()).saturating_sub(BESIDE_VALUE);
+        self.settings.clacks.max_value.min(self.store.get().max_value()).min(lines)
+    }
+
     /// Whether the value is stored now; if not, who wanted it was told why.
     pub(super) fn store_value(&mut self, n: u32, here: &[u8], value: &[u8]) -> bool {
         let mut spare = Name::new();
@@ -37,7 +44,7 @@ impl Router<'_> {
     }
 
     fn put_value(&mut self, n: u32, name: &str, value: &[u8]) -> bool {
-        if value.len() > self.scratch.len().min(self.store.get().max_value()) {
+        if value.len() > self.max_value_here() {
             self.store_failed(n, 0, StoreError::TooBig);
             return false;
         }

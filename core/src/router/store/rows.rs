@@ -66,7 +66,7 @@ impl Linked<Tombstones> for StoredRow {
     }
 }
 
-/// The memory of a [`FixedStore`]. A value of 32 bytes with a name of 20 takes, in blocks of
+/// The memory of a [`FixedStore`](super::FixedStore). A value of 32 bytes with a name of 20 takes, in blocks of
 /// 32: a row of 48 bytes, two blocks with 4 bytes each beside them, and 4 bytes per bucket:
 /// 124 bytes.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Forget for () {
     fn forget(&mut self, _: &[u8]) {}
 }
 
-/// The sizes and habits of a [`FixedStore`].
+/// The sizes and habits of a [`FixedStore`](super::FixedStore).
 #[derive(Debug, Clone, Copy)]
 pub struct StoreSettings {
     /// Bytes of a block; 16 to 64 for small values.
@@ -153,7 +153,7 @@ impl<const ROWS: usize, const BUCKETS: usize, const BLOCKS: usize, const BLOCK: 
         }
     }
 
-    /// For [`FixedStore::new`], with `block` of [`StoreSettings`] being `BLOCK`.
+    /// For [`FixedStore::new`](super::FixedStore::new), with `block` of [`StoreSettings`] being `BLOCK`.
     pub fn parts(&mut self) -> StoreParts<'_> {
         StoreParts {
             rows: self.rows.as_mut_view(),

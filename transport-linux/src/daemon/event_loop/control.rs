@@ -162,8 +162,10 @@ impl EventLoop<'_> {
         let stations = config.limits.stations.min(started.limits.stations);
         let rest = load::needs_restart(started, &config);
         self.limits = Limits { stations, ..config.limits };
+        // Without an order, which the store has for Net::Clacks, no link could be told values.
+        let master = if started.speaks_clacks() { Master::new(&config.clacks.master, self.now) } else { None };
         self.reload_sign_ins();
-        self.take_master(self.now, Master::new(&config.clacks.master, self.now));
+        self.take_master(self.now, master);
         Ok(rest)
     }
 

@@ -188,6 +188,7 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
     let ms = Duration::from_millis;
     let (limits, msgq, clacks) = (&config.limits, &config.msgq, &config.clacks);
     settings.max_frame = limits.max_frame as usize;
+    settings.max_value = limits.max_value as usize;
     settings.outbox = limits.outbox as usize;
     settings.silence = ms(limits.silence_ms);
     settings.max_silence = ms(limits.max_silence_ms);
@@ -213,6 +214,7 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
     settings.msgq.stop = msgq.allow_stop;
     settings.clacks = dialect::clacks::Settings {
         max_line: (clacks.max_line as usize).min(longest),
+        max_value: clacks.max_value as usize,
         outbox: clacks.outbox as usize,
         login_within: ms(clacks.login_within_ms),
         ping_within: ms(clacks.ping_within_ms),
