@@ -11,6 +11,8 @@ pub mod clacks;
 pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
+#[cfg(feature = "certain")]
+pub mod text;
 
 #[cfg(feature = "msgq")]
 pub(crate) use msgq::{

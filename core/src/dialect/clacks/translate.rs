@@ -129,7 +129,7 @@ pub fn write_value(value: &[u8], w: &mut Writer<'_>) {
 #[cold]
 fn write_marked(value: &[u8], w: &mut Writer<'_>) {
     w.bytes(MARKER);
-    token::encode(value, w);
+    w.base64(value);
 }
 
 /// The body of a letter: what is read from it again is the same.
