@@ -212,3 +212,30 @@ fn a_letter_of_everybody_s_is_not_lost_on_who_was_paused() {
     let seq = w.call(s, &Letter { name: "x", verb: "DO", ..Letter::default() });
     assert_ne!(w.replies(s, seq)[0].0, Code::Ok);
 }
+
+#[test]
+fn d4_an_announced_value_costs_nobody_who_reads_its_connection() {
+    let mut w = ours(|s| {
+        s.max_frame = 70_000;
+        s.outbox = 2 << 20;
+    });
+    let listeners: Vec<usize> = (0..90).map(|_| w.client(User::Ro)).collect();
+    for c in &listeners {
+        w.tell(*c, "LISTEN v");
+    }
+    let natives: Vec<usize> = (0..8).map(|_| w.station("native")).collect();
+    let value = vec![b'v'; 62_000];
+    for s in &natives {
+        let set = Store { op: StoreOp::Set, name: "v", value: &value, announce: true, ..Store::default() };
+        w.stations[*s].client.store(w.now, &set).unwrap();
+    }
+    w.drive();
+    for c in &listeners {
+        assert!(w.is_open(*c), "{:?}", w.wires[*c].closed);
+        assert_eq!(w.told(*c).len(), natives.len(), "each once");
+    }
+    for s in &natives {
+        let done = w.take(*s).into_iter().filter(|seen| matches!(seen, Seen::Outcome { code: Code::Ok, .. })).count();
+        assert_eq!(done, 1, "each is told once");
+    }
+}
