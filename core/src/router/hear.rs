@@ -131,17 +131,13 @@ impl Router<'_> {
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
             self.stations[n].session = session;
-            #[cfg(feature = "clacks")]
-            {
-                self.stations[n].clacks.again = true;
-            }
             return false;
         }
         let st = &mut self.stations[n];
         st.resume = None;
         #[cfg(feature = "clacks")]
         {
-            st.clacks.again = false;
+            st.clacks.shown = false;
         }
         true
     }

@@ -124,7 +124,7 @@ impl Router<'_> {
 
     /// A delivery of station `n` waits: where it will go on.
     #[cold]
-    fn suspend(&mut self, _n: u32, _at: Resume) {
+    pub(super) fn suspend(&mut self, _n: u32, _at: Resume) {
         #[cfg(feature = "certain")]
         {
             self.stations[_n].resume = Some(_at);

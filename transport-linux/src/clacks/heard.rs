@@ -164,14 +164,16 @@ impl Heard {
         self.queue.push_back(event);
     }
 
-    /// What is told of the connection itself has room always: it is little, and rare.
+    /// What is told of the connection itself has room of its own: it is little, and rare, unless
+    /// the server wants our memory.
     pub(super) fn push_about_connection(&mut self, event: Event) {
         if let (Event::Unreachable { .. }, Some(Event::Unreachable { .. })) = (&event, self.queue.back())
             && let Some(old) = self.queue.pop_back()
         {
             self.octets -= old.size();
         }
-        if self.queue.len() >= self.room.saturating_mul(2) {
+        let is_over = self.octets.saturating_add(event.size()) > self.room_octets.saturating_mul(2);
+        if self.queue.len() >= self.room.saturating_mul(2) || is_over && self.is_full() {
             self.missed.events += 1;
             return;
         }
@@ -460,6 +462,18 @@ mod tests {
             assert_eq!(value(&mut heard), Some(None));
             assert_eq!(events(&mut heard), [Event::Set { name: b"s".into(), value: key.into() }]);
         }
+    }
+
+    #[test]
+    fn a_server_that_never_ends_to_say_what_it_is_takes_no_memory() {
+        let mut heard = Heard::new(&Options { queue_bytes: 1 << 20, ..Options::default() });
+        let line = [&b"CLACKS "[..], &[b'x'; 100_000]].concat();
+        for _ in 0..1000 {
+            heard.hear(&line).unwrap();
+        }
+        let octets: usize = events(&mut heard).iter().map(Event::size).sum();
+        assert!(octets <= (2 << 20), "{octets}");
+        assert!(heard.missed().events > 900);
     }
 
     #[test]

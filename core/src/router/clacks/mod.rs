@@ -45,8 +45,11 @@ use core::net::SocketAddr;
 /// Most stations that see what others say.
 pub(crate) const MAX_MONITORS: usize = 16;
 
-/// Most links, that to the master included.
+/// Most links, that to the master included, whose place is kept for it.
 pub(crate) const MAX_LINKS: usize = 32;
+
+/// Octets of `DEBUG `, an id and `=`, about.
+const SHOWN: usize = 128;
 
 /// Octets of what is kept of a master's words.
 const MASTER_SAID: usize = 96;
@@ -63,8 +66,8 @@ pub(crate) struct Own {
     /// It wants its silence not to count.
     no_ping: bool,
     monitors: bool,
-    /// Its line at hand was looked at before.
-    pub(crate) again: bool,
+    /// Who looks on has been shown its line at hand.
+    pub(crate) shown: bool,
     pub(crate) pause: Pause,
     /// How the flush at hand went.
     #[cfg(feature = "durable")]
@@ -90,7 +93,7 @@ impl Own {
         welcome: false,
         no_ping: false,
         monitors: false,
-        again: false,
+        shown: false,
         pause: Pause(0),
         #[cfg(feature = "durable")]
         flushed: None,
@@ -228,9 +231,13 @@ impl Router<'_> {
         }
         if !self.clacks.monitors.is_empty() || matches!(command, Command::Monitor) {
             self.end_run();
+            let shown = self.stations[n].clacks.shown;
+            if !shown && !self.there_is_room(self.clacks.monitors.len(), SHOWN + line.len()) {
+                return self.hear_again(n);
+            }
             self.show(n, command, line);
         }
-        if !self.clacks.links.is_empty() && command.crosses() && !self.links_have_room(line.len()) {
+        if command.crosses() && !self.there_is_room(self.clacks.links.len(), line.len()) {
             self.end_run();
             return self.hear_again(n);
         }
@@ -363,6 +370,22 @@ impl Router<'_> {
     /// The line at hand was not dealt with: it comes again.
     fn hear_again(&mut self, _n: u32) {
         self.short = true;
+    }
+
+    /// Whether memory is there for as many copies of a line of that length. If it is not, and
+    /// writing may help, who says it waits.
+    #[inline]
+    fn there_is_room(&mut self, copies: usize, len: usize) -> bool {
+        if copies == 0 {
+            return true;
+        }
+        let all = (len + 2 + self.pool.block()).saturating_mul(copies);
+        let enough = all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8);
+        if !enough && self.stations.has_ready() {
+            self.pressed = true;
+            return false;
+        }
+        true
     }
 
     /// A time by the calendar.

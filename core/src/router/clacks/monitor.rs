@@ -26,7 +26,7 @@ impl Router<'_> {
             Command::Overhead(o) => o.is_hidden(),
             _ => false,
         };
-        if hidden || self.stations[n].clacks.again || self.clacks.monitors.is_empty() {
+        if hidden || self.clacks.monitors.is_empty() || core::mem::replace(&mut self.stations[n].clacks.shown, true) {
             return;
         }
         let id = self.id_of(n);

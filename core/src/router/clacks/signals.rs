@@ -45,6 +45,10 @@ impl Router<'_> {
         let mut room = [0; 512];
         let also = translate::addressed(l, &mut room, |l| {
             let Some(row) = self.names.find(l.name) else { return };
+            // a grant for `s/VERB` is none for `s`
+            if !self.covers(n, Rights::WRITE, l.name) {
+                return self.counters.one(Counter::Refused);
+            }
             let mut delivery = Delivery::new(l, Raw::None, n, from, 0).but(Wording::Clacks);
             // the same stamp: who had it under the other name has it
             self.reach_members(&mut delivery, row, &mut reached);

@@ -44,11 +44,13 @@ impl Router<'_> {
     }
 
     fn put_value(&mut self, n: u32, name: &str, value: &[u8]) -> bool {
-        if value.len() > self.max_value_here() {
+        let (now, most) = (self.stamp_now(), self.max_value_here());
+        let value = translate::kept(value, self.scratch);
+        if value.len() > most {
             self.store_failed(n, 0, StoreError::TooBig);
             return false;
         }
-        let now = self.store.get().stamp(name, self.stamp_now());
+        let now = self.store.get().stamp(name, now);
         match self.store.get_mut().set(name, value, now, 0) {
             Ok(_) => {
                 self.counters.one(Counter::ValuesChanged);
@@ -259,7 +261,9 @@ impl Router<'_> {
     pub(super) fn list_key(&mut self, n: u32, list: List) -> bool {
         let last = self.stations[n].clacks.cursor.clone();
         let after = (!last.is_empty()).then_some(last.as_str());
-        let Some(entry) = self.store.get().following(after, self.scratch) else { return false };
+        // whoever lists keys has no need of their values
+        let room = if list == List::Keys { self.scratch.len().min(MAX_NAME) } else { self.scratch.len() };
+        let Some(entry) = self.store.get().following(after, &mut self.scratch[..room]) else { return false };
         let mut at = Name::new();
         // a name of a row is never longer
         let _ = at.push_str(entry.name);
