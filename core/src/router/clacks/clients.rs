@@ -141,7 +141,7 @@ impl Router<'_> {
     }
 
     /// Ends a connection. Ids that are nobody's are ignored.
-    pub(super) fn dismiss(&mut self, _n: u32, id: &[u8]) {
+    pub(super) fn dismiss(&mut self, id: &[u8]) {
         let number =
             id.rsplit(|b| *b == b':').next().and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
         let found = number.and_then(StationId::new).and_then(|id| self.stations.find(id));

@@ -282,7 +282,7 @@ impl Router<'_> {
             Command::NoPing => self.no_ping(n),
             Command::KeyList => self.begin_list(n, List::Keys),
             Command::ClientList => self.begin_list(n, List::Clients),
-            Command::ClientDisconnect(id) => self.dismiss(n, id),
+            Command::ClientDisconnect(id) => self.dismiss(id),
             Command::Monitor => self.monitor(n),
             Command::Unmonitor => self.unmonitor(n),
             Command::Clacks(name) => self.call(n, name),

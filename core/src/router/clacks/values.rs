@@ -125,8 +125,9 @@ impl Router<'_> {
     pub(super) fn set_and_store(&mut self, n: u32, here: &[u8], value: &[u8], line: &[u8]) {
         let mut spare = Name::new();
         let Some(name) = self.permitted(n, Rights::WRITE, here, &mut spare) else { return };
-        // once more if it comes again: that is the same value, only newer
-        if !self.put_value(n, name, value) {
+        // who has it already was told of this very value, so it is not stored again for the rest
+        let is_stored = self.stations[n].resumed().is_some();
+        if !is_stored && !self.put_value(n, name, value) {
             return;
         }
         self.send_signal(n, &translate::signal(name, Some(value)), line);

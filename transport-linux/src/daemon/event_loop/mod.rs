@@ -437,6 +437,11 @@ impl<'s> EventLoop<'s> {
             return self.hear(now, id, n);
         }
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if self.router.is_paused(id) {
+            // what it says stays where it is, instead of here
+            connection.waits = true;
+            return;
+        }
         connection.is_in = connection.is_in || self.router.is_introduced(id);
         let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
