@@ -15,7 +15,7 @@ use core::fmt::Write;
 use core::net::SocketAddr;
 
 /// Connections that are put into order in one go.
-const SORTED: usize = 32;
+const SORTED: usize = 128;
 
 /// Octets of the longest id: an address of IPv6 with a scope, a port, a number.
 const LONGEST: usize = 96;

@@ -400,9 +400,10 @@ impl Router<'_> {
     }
 }
 
-/// As the store has times: never before 1970.
+/// As the store has times: never before 1970, and so that there are times behind it that this
+/// dialect can say, however far ahead a clock is.
 fn stamp(time: Time) -> Stamp {
-    Stamp::from_micros(time.micros().max(0) as u64)
+    Stamp::from_micros(time.micros().clamp(0, i64::MAX / 2) as u64)
 }
 
 /// As this dialect has them.
