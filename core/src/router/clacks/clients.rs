@@ -112,7 +112,8 @@ impl Router<'_> {
         cursor.clear();
         // an id is never as long as a name may be
         let _ = cursor.push_str(id.as_str());
-        true
+        // with a place left, there are no more
+        next.is_full()
     }
 
     fn list_client(&mut self, n: u32, id: &Id, s: u32) {
