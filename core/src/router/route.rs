@@ -287,6 +287,8 @@ impl Router<'_> {
 
     fn reach_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
+        #[cfg(feature = "clacks")]
+        self.spare_links(d.letter);
         let mut reached = Reached::default();
         let resumed = self.take_up(d.sender, &mut reached);
         let first = resumed.map_or(1, |r| r.after as u32 + 1);

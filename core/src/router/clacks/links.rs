@@ -370,11 +370,12 @@ impl Router<'_> {
         }
     }
 
-    /// Links get every signal, so none gets it once more because it listens (D2). To be called
+    /// Links get every signal, so none gets it once more because it listens (D2); and a letter to
+    /// everyone is to the stations of this node, which over a link it would not be. To be called
     /// when a delivery begins.
     #[inline]
     pub(in crate::router) fn spare_links(&mut self, l: &Letter<'_>) {
-        if self.has_links() && is_signal(l) {
+        if self.has_links() && (is_signal(l) || l.everyone) {
             for link in &self.clacks.links {
                 self.stations[*link].stamp = self.stamp;
             }
