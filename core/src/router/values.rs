@@ -36,10 +36,14 @@ impl Router<'_> {
             return self.refuse(n, s.seq, Code::Refused, "no grant for that value");
         }
         #[cfg(feature = "certain")]
-        if s.announce && matches!(s.op, StoreOp::Set | StoreOp::Add) && !self.can_be_announced(s) {
-            // nothing was done: it comes again
-            self.short = true;
-            return;
+        if s.announce && matches!(s.op, StoreOp::Set | StoreOp::Add) {
+            // a third more in Base64
+            let len = s.value.len() + s.value.len() / 3 + 2 * MAX_NAME;
+            let copies = self.names.find(s.name).map_or(0, |row| self.names.row(row).count);
+            // once the change is made, telling it to all members cannot wait
+            if self.must_wait_for_room(copies as usize, len) {
+                return;
+            }
         }
         match s.op {
             StoreOp::Get => self.read_value(n, s),
@@ -161,22 +165,6 @@ impl Router<'_> {
             return self.outcome(n, seq, code, why.text());
         }
         self.refuse(n, seq, code, why.text());
-    }
-
-    /// Whether memory is there for a change to be told to all members of its name: once it is made
-    /// that cannot wait. If it is not, and writing may help, who wants the change does.
-    #[cfg(feature = "certain")]
-    fn can_be_announced(&mut self, s: &Store<'_>) -> bool {
-        let Some(row) = self.names.find(s.name) else { return true };
-        // a third more in Base64
-        let each = s.value.len() + s.value.len() / 3 + 2 * MAX_NAME + self.pool.block();
-        let all = each.saturating_mul(self.names.row(row).count as usize);
-        let enough = all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8);
-        if !enough && self.stations.has_ready() {
-            self.pressed = true;
-            return false;
-        }
-        true
     }
 
     /// Sends a new value to the members of its name, as a signal with verb SET.

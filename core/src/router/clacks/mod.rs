@@ -232,14 +232,14 @@ impl Router<'_> {
         if !self.clacks.monitors.is_empty() || matches!(command, Command::Monitor) {
             self.end_run();
             let shown = self.stations[n].clacks.shown;
-            if !shown && !self.there_is_room(self.clacks.monitors.len(), SHOWN + line.len()) {
-                return self.hear_again(n);
+            if !shown && self.must_wait_for_room(self.clacks.monitors.len(), SHOWN + line.len()) {
+                return;
             }
             self.show(n, command, line);
         }
-        if command.crosses() && !self.there_is_room(self.clacks.links.len(), line.len()) {
+        if command.crosses() && self.must_wait_for_room(self.clacks.links.len(), line.len() + 2) {
             self.end_run();
-            return self.hear_again(n);
+            return;
         }
         match *command {
             Command::Set { name, value } => self.signal(n, name, Some(value), line),
@@ -368,24 +368,8 @@ impl Router<'_> {
     }
 
     /// The line at hand was not dealt with: it comes again.
-    fn hear_again(&mut self, _n: u32) {
+    fn hear_again(&mut self) {
         self.short = true;
-    }
-
-    /// Whether memory is there for as many copies of a line of that length. If it is not, and
-    /// writing may help, who says it waits.
-    #[inline]
-    fn there_is_room(&mut self, copies: usize, len: usize) -> bool {
-        if copies == 0 {
-            return true;
-        }
-        let all = (len + 2 + self.pool.block()).saturating_mul(copies);
-        let enough = all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8);
-        if !enough && self.stations.has_ready() {
-            self.pressed = true;
-            return false;
-        }
-        true
     }
 
     /// A time by the calendar.
