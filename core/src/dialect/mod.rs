@@ -78,6 +78,7 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: true,
+                lengths: true,
                 misses: true,
                 answers: true,
                 outcomes: true,
@@ -88,6 +89,7 @@ impl Dialect {
                 hello: false,
                 pings: false,
                 frames: true,
+                lengths: true,
                 misses: false,
                 answers: true,
                 outcomes: false,
@@ -98,6 +100,7 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: false,
+                lengths: false,
                 misses: false,
                 answers: false,
                 outcomes: true,
@@ -116,6 +119,8 @@ pub(crate) struct Ways {
     pub(crate) pings: bool,
     /// Whatever they say is a sign of life.
     pub(crate) frames: bool,
+    /// How long a frame is, is known when it has begun; of others only that there is more of it.
+    pub(crate) lengths: bool,
     /// They can live with a message less. Others are closed rather than left with a gap.
     pub(crate) misses: bool,
     /// They can answer what they are asked. Others get letters, but are asked nothing.

@@ -24,7 +24,7 @@ impl Router<'_> {
         if is_link && matches!(list, List::Keys | List::Clients) {
             // a link hears all the time, so it may want a list within the other
             self.pause(n, Pause::LIST);
-            return self.hear_again(n);
+            return self.hear_again();
         }
         own.list = Some(list);
         own.cursor.clear();

@@ -65,7 +65,9 @@ impl Router<'_> {
 
     pub(super) fn retrieve(&mut self, n: u32, key: &[u8]) {
         let mut spare = Name::new();
-        if self.may(n, Need::Read) && name::to_bus(key, &mut spare).is_none() {
+        // the longest that is written out takes four times its octets, and one more
+        let may_be_long = key.len() * 4 >= MAX_NAME;
+        if may_be_long && self.may(n, Need::Read) && name::to_bus(key, &mut spare).is_none() {
             // who asks waits for one of two answers
             self.counters.one(Counter::ValuesMissed);
             return self.say_line(n, &Line::NotRetrieved(key));
@@ -153,7 +155,7 @@ impl Router<'_> {
         #[cfg(feature = "durable")]
         {
             if self.stations[n].clacks.flushed.is_none() {
-                self.flush_values(n, 0);
+                self.wait_for_disk(n, 0);
             }
             match self.stations[n].clacks.flushed.take() {
                 Some(Code::Ok) => {}
@@ -166,7 +168,7 @@ impl Router<'_> {
                 }
                 None if self.stations[n].barriers > 0 => {
                     self.pause(n, Pause::FLUSH);
-                    return self.hear_again(n);
+                    return self.hear_again();
                 }
                 // refused, and told so
                 None => return,
