@@ -50,7 +50,8 @@ pub enum Address {
     },
 }
 
-/// Where a Clacks server listens: `clacks:///PATH` (a Unix socket), `clacks://HOST:PORT` (TCP without
+/// Where a Clacks server listens: `clacks:///PATH` (a Unix socket; `clacks://auto` finds that of
+/// this machine's daemon), `clacks://HOST:PORT` (TCP without
 /// TLS, which servers of Net::Clacks do not have) or `clackss://HOST` (TLS, port 49888 unless it says
 /// another).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -117,10 +118,16 @@ impl FromStr for ClacksAddress {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let bad = |why| BadAddress { text: text.to_owned(), why };
-        let (scheme, rest) = text.split_once("://").ok_or(bad("it does not say how to connect"))?;
+        if matches!(text, "clacks://auto" | "clacks:auto") {
+            return Ok(ClacksAddress::of_this_machine());
+        }
+        let (scheme, rest) = match text.strip_prefix("clacks:") {
+            Some(path) if path.starts_with('/') && !path.starts_with("//") => ("clacks", path),
+            _ => text.split_once("://").ok_or(bad("it does not say how to connect"))?,
+        };
         let address = match scheme {
             "clacks" if rest.starts_with('/') && rest.trim_matches('/').is_empty() => {
-                return Err(bad("the path of the socket is missing"));
+                return Err(bad("the path of the socket is missing (clacks://auto looks at the usual places)"));
             }
             "clacks" if rest.starts_with('/') => Address::Unix(rest.into()),
             "clacks" => match host_and_port(rest, 0) {
@@ -152,6 +159,14 @@ impl fmt::Display for ClacksAddress {
 }
 
 impl ClacksAddress {
+    /// The Clacks socket of this machine's daemon: of the usual places the first where there is a
+    /// socket, or else the first. Written `clacks://auto`.
+    pub fn of_this_machine() -> ClacksAddress {
+        let places = crate::config::usual_clacks_sockets();
+        let found = places.iter().find(|path| is_socket(path)).or(places.first());
+        ClacksAddress::unix(found.cloned().unwrap_or_default())
+    }
+
     /// A server at a Unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> ClacksAddress {
         ClacksAddress(Address::Unix(path.into()))
@@ -160,6 +175,11 @@ impl ClacksAddress {
     /// Whether TLS is spoken there.
     pub fn is_tls(&self) -> bool {
         self.0.is_tls()
+    }
+
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.0, Address::Unix(_))
     }
 
     /// What carries it.
@@ -325,6 +345,7 @@ mod tests {
     fn a_clacks_server_is_told_by_its_scheme() {
         for (text, want, is_tls) in [
             ("clacks:///run/x y.sock", "clacks:///run/x y.sock", false),
+            ("clacks:/run/x.sock", "clacks:///run/x.sock", false),
             ("clacks://localhost:18888", "clacks://localhost:18888", false),
             ("clacks://[::1]:18888", "clacks://[::1]:18888", false),
             ("clackss://node.example", "clackss://node.example:49888", true),
@@ -336,6 +357,9 @@ mod tests {
             let Bus::Clacks(address) = bus else { panic!("{bus:?}") };
             assert_eq!((address.is_tls(), address.to_string().parse()), (is_tls, Ok(address)));
         }
+        for text in ["clacks://auto", "clacks:auto"] {
+            assert!(text.parse::<ClacksAddress>().unwrap().to_string().ends_with("clacks.sock"));
+        }
         for (text, why) in [
             ("clacks://", "host is missing"),
             ("clacks:", "how to connect"),
@@ -344,7 +368,10 @@ mod tests {
             ("clacks://localhost:0", "port is 0"),
             ("clackss://localhost:0", "port is 0"),
             ("clackss:///run/x.sock", "no TLS on Unix sockets"),
-            ("clacks:/run/x.sock", "how to connect"),
+            ("clacks:/", "path of the socket is missing"),
+            ("clacks:run/x.sock", "how to connect"),
+            ("clackss:/run/x.sock", "how to connect"),
+            ("clackss://auto:0", "port is 0"),
             ("clackss://", "host is missing"),
             ("clacks://h:65536", "above 65535"),
         ] {

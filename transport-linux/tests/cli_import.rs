@@ -185,7 +185,10 @@ fn a_configuration_of_the_original_is_printed_as_one_of_ours() {
 
     let (status, out, err) = folder.run(&["import-clacks-config", "clacks.xml"]);
     assert_eq!((status, out.as_str()), (7, ""));
-    assert!(err.contains("clacks.xml, line 2: `PC_CLACKSPORT` is no port"), "{err}");
+    assert!(
+        err.contains("clacks.xml, line 2: the variable PC_CLACKSPORT is not set: `PC_CLACKSPORT` is no port"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub mod communicator;
 pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
+#[cfg(feature = "certain")]
+pub mod text;
 
 #[cfg(feature = "msgq")]
 pub(crate) use msgq::{
@@ -78,6 +80,7 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: true,
+                lengths: true,
                 misses: true,
                 answers: true,
                 outcomes: true,
@@ -88,6 +91,7 @@ impl Dialect {
                 hello: false,
                 pings: false,
                 frames: true,
+                lengths: true,
                 misses: false,
                 answers: true,
                 outcomes: false,
@@ -98,6 +102,7 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: false,
+                lengths: false,
                 misses: false,
                 answers: false,
                 outcomes: true,
@@ -116,6 +121,8 @@ pub(crate) struct Ways {
     pub(crate) pings: bool,
     /// Whatever they say is a sign of life.
     pub(crate) frames: bool,
+    /// How long a frame is, is known when it has begun; of others only that there is more of it.
+    pub(crate) lengths: bool,
     /// They can live with a message less. Others are closed rather than left with a gap.
     pub(crate) misses: bool,
     /// They can answer what they are asked. Others get letters, but are asked nothing.

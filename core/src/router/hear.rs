@@ -131,17 +131,13 @@ impl Router<'_> {
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
             self.stations[n].session = session;
-            #[cfg(feature = "clacks")]
-            {
-                self.stations[n].clacks.again = true;
-            }
             return false;
         }
         let st = &mut self.stations[n];
         st.resume = None;
         #[cfg(feature = "clacks")]
         {
-            st.clacks.again = false;
+            st.clacks.shown = false;
         }
         true
     }
@@ -176,7 +172,7 @@ impl Router<'_> {
         }
         let st = &mut self.stations[n];
         // how long the longest may take is nobody's to say: only that there is more of it
-        let goes_on = !st.session.dialect().ways().frames && st.life != Life::New;
+        let goes_on = !st.session.dialect().ways().lengths && st.life != Life::New;
         if st.half_since.is_none() || goes_on {
             st.half_since = Some(self.now);
             self.arm(n);

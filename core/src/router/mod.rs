@@ -401,9 +401,11 @@ impl<'s> Router<'s> {
             #[cfg(feature = "clacks")]
             self.begin(n, new);
             self.arm(n);
-        } else {
-            self.is_there(n);
+            let id = self.stations.id(n);
+            self.reap();
+            return Ok(id);
         }
+        self.is_there(n);
         Ok(self.stations.id(n))
     }
 
@@ -688,10 +690,18 @@ impl<'s> Router<'s> {
         }
     }
 
-    /// When a connection has to be known.
+    /// When a connection has to be known: while it is not heard, that does not come nearer.
     fn hello_by(&self, n: u32) -> Instant {
         let st = &self.stations[n];
-        st.connected + self.settings.hello_in(st.session.dialect())
+        let since = st.connected;
+        #[cfg(feature = "clacks")]
+        let since = match st.session.dialect() {
+            Dialect::Clacks if st.clacks.pause.is_any() => self.now,
+            // nothing that it says before its login counts, so that is when it was last paused
+            Dialect::Clacks => st.heard,
+            _ => since,
+        };
+        since + self.settings.hello_in(st.session.dialect())
     }
 
     /// When the last words of a station are over, read or not.

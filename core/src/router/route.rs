@@ -124,7 +124,7 @@ impl Router<'_> {
 
     /// A delivery of station `n` waits: where it will go on.
     #[cold]
-    fn suspend(&mut self, _n: u32, _at: Resume) {
+    pub(super) fn suspend(&mut self, _n: u32, _at: Resume) {
         #[cfg(feature = "certain")]
         {
             self.stations[_n].resume = Some(_at);
@@ -287,6 +287,8 @@ impl Router<'_> {
 
     fn reach_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
+        #[cfg(feature = "clacks")]
+        self.spare_links(d.letter);
         let mut reached = Reached::default();
         let resumed = self.take_up(d.sender, &mut reached);
         let first = resumed.map_or(1, |r| r.after as u32 + 1);

@@ -88,22 +88,14 @@ impl Router<'_> {
             len = wording.letter(here, l, raw, from, 0, self.encode);
         }
         let Some(len) = len else { return false };
-        if !self.has_room_for_run(row, self.run.len + len) {
+        // it is taken already when it is delivered, and cannot wait for who may miss nothing
+        if !self.has_room_for(self.names.row(row).count as usize, self.run.len + len) {
             self.end_run();
             return false;
         }
         let Run { len: before, letters, longest, .. } = self.run;
         self.run = Run { row, wording, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
         true
-    }
-
-    /// Whether a run of that length can be delivered to all members who may miss nothing: it is
-    /// taken already when it is delivered, and cannot wait.
-    #[inline]
-    fn has_room_for_run(&self, row: u32, len: usize) -> bool {
-        let each = len + self.pool.block();
-        let all = each.saturating_mul(self.names.row(row).count as usize);
-        all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8)
     }
 
     /// Delivers the run, if there is one. To be called before the encode buffer is used, and

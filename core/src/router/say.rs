@@ -111,6 +111,26 @@ impl Router<'_> {
         Err(why)
     }
 
+    /// Whether memory is there for as many copies of that many octets, with what is kept back for
+    /// what is owed.
+    #[inline]
+    pub(super) fn has_room_for(&self, copies: usize, len: usize) -> bool {
+        let all = (len + self.pool.block()).saturating_mul(copies);
+        all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8)
+    }
+
+    /// The same before something is done that cannot wait once it is begun. `true`: memory is
+    /// short and writing may help, so nothing is to be done, and the frame at hand comes again.
+    #[cfg(feature = "certain")]
+    #[inline]
+    pub(super) fn must_wait_for_room(&mut self, copies: usize, len: usize) -> bool {
+        if copies == 0 || self.has_room_for(copies, len) || !self.stations.has_ready() {
+            return false;
+        }
+        (self.short, self.pressed) = (true, true);
+        true
+    }
+
     /// Takes the memory of whoever holds most of it and takes nothing: he goes, not who is to
     /// be told. `false`: there is nobody of that kind.
     pub(super) fn relieve(&mut self) -> bool {

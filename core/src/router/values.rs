@@ -35,6 +35,16 @@ impl Router<'_> {
         if !self.covers(n, right, s.name) {
             return self.refuse(n, s.seq, Code::Refused, "no grant for that value");
         }
+        #[cfg(feature = "certain")]
+        if s.announce && matches!(s.op, StoreOp::Set | StoreOp::Add) {
+            // a third more in Base64
+            let len = s.value.len() + s.value.len() / 3 + 2 * MAX_NAME;
+            let copies = self.names.find(s.name).map_or(0, |row| self.names.row(row).count);
+            // once the change is made, telling it to all members cannot wait
+            if self.must_wait_for_room(copies as usize, len) {
+                return;
+            }
+        }
         match s.op {
             StoreOp::Get => self.read_value(n, s),
             StoreOp::Set => self.set_value(n, s),

@@ -109,7 +109,7 @@ impl World {
         let taken = self.router.receive(self.now, id, &wire.output[..n]);
         wire.output.drain(..taken);
         // from here on it is offered nothing until the router says so
-        wire.waits = taken < n;
+        wire.waits = taken < n && self.router.is_paused(id);
         self.check();
         true
     }

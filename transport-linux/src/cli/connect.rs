@@ -12,6 +12,9 @@ use clap::Args;
 use super::exit::{Failure, Status};
 use super::show::{Out, parse_span};
 
+/// User and password at Clacks servers of who does not say who they are.
+const NOBODY: &str = "anonymous";
+
 /// Options of all commands that speak to a node.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection and output")]
@@ -21,11 +24,12 @@ pub(crate) struct Global {
     /// tcp://127.0.0.1:7840. For `send`, `call`,
     /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
-    /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:///PATH, clacks://HOST:PORT
-    /// without TLS, or clackss://HOST with it (port 49888)
+    /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:/PATH (clacks://auto: the
+    /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888)
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
     connect: Option<Bus>,
-    /// Who you are; without it: anonymous. A bus of BIND 10 does not ask, a Clacks server always does
+    /// Who you are; without it: anonymous, which a node without users takes. A bus of BIND 10 does not ask, a
+    /// server of Net::Clacks takes nobody without a user
     #[arg(long, global = true, env = "CHAPPE_USER", value_name = "NAME")]
     user: Option<String>,
     /// Your secret, a token or a password. Others see it in the list of processes: prefer --token-file or the variable.
@@ -120,8 +124,12 @@ impl Global {
     /// The secret, if there is one.
     fn secret(&self) -> Result<Option<Vec<u8>>, Failure> {
         let Some(file) = &self.token_file else { return Ok(self.token.clone().map(String::into_bytes)) };
-        let mut secret = std::fs::read(file)
-            .map_err(|e| Failure::io(format_args!("cannot read the token from {}", file.display()), &e))?;
+        let mut secret = std::fs::read(file).map_err(|e| {
+            Failure::io(
+                format_args!("cannot read {}, the file of --token-file (or --password-file)", file.display()),
+                &e,
+            )
+        })?;
         if secret.last() == Some(&b'\n') {
             secret.pop();
         }
@@ -142,11 +150,13 @@ impl Global {
             return Err(Failure::usage("Clacks has no certificates of clients: --certificate is not for it"));
         }
         let user = self.user.clone().filter(|user| !user.is_empty());
-        let user =
-            user.ok_or_else(|| Failure::usage(format_args!("a Clacks server takes nobody without a name: {HOW}")))?;
-        let password = self.secret()?;
-        let password =
-            password.ok_or_else(|| Failure::usage(format_args!("a Clacks server wants a password: {HOW}")))?;
+        let (user, password) = match (user, self.secret()?) {
+            (Some(user), Some(password)) => (user, password),
+            (Some(_), None) => return Err(Failure::usage(format_args!("a Clacks server wants a password: {HOW}"))),
+            (None, Some(_)) => return Err(Failure::usage(format_args!("of whom is this password? {HOW}"))),
+            // a login there must be; a node without users takes everybody
+            (None, None) => (NOBODY.to_owned(), NOBODY.into()),
+        };
         Ok(clacks::Options {
             name: self.station_name.clone(),
             user,

@@ -135,9 +135,13 @@ impl From<clacks::Error> for Failure {
             Error::Connect { address, problem } => (Status::Connect, clacks_hint(address.is_tls(), problem)),
             Error::NotClacks { address, .. } => (
                 Status::Connect,
-                match address.is_tls() {
-                    true => "\n  is it the right port?",
-                    false => {
+                match (address.is_tls(), address.is_unix()) {
+                    (true, _) => "\n  is it the right port?",
+                    (false, true) => {
+                        "\n  a node of Chappe has a socket of its own for each protocol: clacks://auto finds the usual one of \
+                                      Clacks; for the native one write unix:///PATH"
+                    }
+                    (false, false) => {
                         "\n  over TCP servers of Net::Clacks speak TLS: write clackss://HOST:PORT; a node of Chappe \
                               has a socket of its own for each protocol"
                     }
@@ -147,6 +151,7 @@ impl From<clacks::Error> for Failure {
                 Status::Refused,
                 "\n  say who you are with --user and --password-file, or CHAPPE_USER and CHAPPE_TOKEN",
             ),
+            Error::TurnedAway { .. } => (Status::Connect, ""),
             Error::Denied => (Status::Refused, ""),
             Error::Unknown(_) | Error::Told(_) | Error::TooMuch | Error::TooMany(_) => (Status::Answered, ""),
             Error::TimedOut(_) => (Status::TimedOut, ""),
@@ -234,7 +239,7 @@ impl From<Error> for Failure {
                 why: Why::NoWelcome | Why::Lost | Why::Malformed(_), address: Address::Unix(_), ..
             } => {
                 "\n  something listens there, but does not speak this protocol: for a bus of BIND 10, also that of \
-                 a node of Chappe (…/msgq.sock), write msgq:PATH"
+                 a node of Chappe (…/msgq.sock), write msgq:///PATH; for a Clacks socket (…/clacks.sock) clacks:///PATH"
             }
             Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"
@@ -245,7 +250,8 @@ impl From<Error> for Failure {
                 "\n  is the daemon running? start it with `chappe serve`, or say where it is with --connect or CHAPPE_CONNECT"
             }
             Error::Refused { outcome, .. } if outcome.code == Code::BadCredentials => {
-                "\n  say who you are with --user and --token-file, or CHAPPE_USER and CHAPPE_TOKEN"
+                "\n  say who you are with --user and --token-file, or CHAPPE_USER and CHAPPE_TOKEN; a node without users wants \
+                 neither: leave out --user, and unset CHAPPE_USER and CHAPPE_TOKEN"
             }
             _ => "",
         };

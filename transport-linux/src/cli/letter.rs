@@ -129,7 +129,9 @@ impl What {
             .iter()
             .map(|p| match p.split_once('=') {
                 Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), v.to_owned())),
-                _ => Err(Failure::usage(format_args!("{p:?} is no parameter: write KEY=VALUE"))),
+                _ => Err(Failure::usage(format_args!(
+                    "{p:?} is no parameter: write KEY=VALUE, or --body TEXT for a text"
+                ))),
             })
             .collect::<Result<_, _>>()?;
         Ok(Parts { name, verb, body, encoding, params })

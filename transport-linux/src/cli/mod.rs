@@ -139,7 +139,7 @@ enum Command {
 
 /// Does what the command line says.
 pub(crate) fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = command(true).try_get_matches().unwrap_or_else(|error| complain(error));
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     cli.global.token_is_typed = is_typed(&matches, "token");
     let global = &cli.global;
@@ -183,6 +183,39 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// All that can be typed. Of the options for all commands, those that speak to no node show none, or
+/// only those about output. Without the environment: for usage lines, where clap shows as required what
+/// it has found there.
+fn command(with_environment: bool) -> clap::Command {
+    const OUTPUT: [&str; 2] = ["json", "quiet"];
+    fn hide(command: clap::Command, but: &'static [&'static str]) -> clap::Command {
+        command
+            .mut_args(|arg| {
+                let is_global = arg.is_global_set() && !but.contains(&arg.get_id().as_str());
+                if is_global { arg.hide(true) } else { arg }
+            })
+            .mut_subcommands(|below| hide(below, but))
+    }
+    let mut command = Cli::command();
+    if !with_environment {
+        command = command.mut_args(|arg| arg.env(clap::builder::Resettable::Reset));
+    }
+    // only now the commands have the options of all
+    command.build();
+    command.mut_subcommands(|sub| match sub.get_name() {
+        "serve" | "check-config" | "hash-password" | "completions" | "man" => hide(sub, &[]),
+        "store" | "import-clacks" | "import-clacks-config" => hide(sub, &OUTPUT),
+        _ => sub,
+    })
+}
+
+/// Says what is wrong with the command line, or shows the help, and ends.
+fn complain(error: clap::Error) -> ! {
+    let first = |error: &clap::Error| error.to_string().lines().next().map(str::to_owned);
+    let again = command(false).try_get_matches().err();
+    again.filter(|again| error.use_stderr() && first(again) == first(&error)).unwrap_or(error).exit()
+}
+
 /// Whether an option stands on the command line, wherever that is.
 fn is_typed(matches: &ArgMatches, option: &str) -> bool {
     matches.value_source(option) == Some(ValueSource::CommandLine)
@@ -196,18 +229,17 @@ fn print(bytes: &[u8]) -> Result<(), Failure> {
 
 fn completions(shell: Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "chappe", &mut text);
+    clap_complete::generate(shell, &mut command(true), "chappe", &mut text);
     print(&text)
 }
 
 fn man(of: Option<&str>, dir: Option<&Path>) -> Result<(), Failure> {
-    let mut command = Cli::command();
+    let command = command(true);
     if let Some(dir) = dir {
         return std::fs::create_dir_all(dir)
             .and_then(|()| clap_mangen::generate_to(command, dir))
             .map_err(|e| Failure::io(format_args!("cannot write manual pages into {}", dir.display()), &e));
     }
-    command.build();
     let page = match of {
         None => command,
         Some(of) => match command.find_subcommand(of) {
@@ -227,5 +259,7 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+        command(true).debug_assert();
+        command(false).debug_assert();
     }
 }

@@ -51,7 +51,7 @@ counters! {
     link_downs "times the link to the master went down",
     passwords_right "passwords that were looked at and found right",
     passwords_remembered "passwords that had been found right before",
-    passwords_wrong "passwords that were looked at and found wrong, or of nobody",
+    passwords_wrong "passwords that were looked at and found wrong, or of nobody, and wrong tokens",
     passwords_refused "passwords that were not looked at, after too many wrong ones",
     serial_opened "times a serial line was opened",
     serial_failures "times a serial line could not be opened, or broke",

@@ -44,6 +44,7 @@ mod words;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -98,7 +99,13 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
                 None => format!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
             };
             tell(&format!("{first}\n{}", config.print()));
-            config.notes().for_each(|(_, note)| complain(NAME, &format!("warning: {note}")));
+            let warnings = warnings(&config, source.file());
+            warnings.iter().for_each(|warning| complain(NAME, &format!("warning: {warning}")));
+            match warnings.len() {
+                0 => {}
+                1 => complain(NAME, "good, 1 warning"),
+                n => complain(NAME, &format!("good, {n} warnings")),
+            }
             ExitCode::SUCCESS
         }
         Err(e) => {
@@ -106,6 +113,41 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
             ExitCode::from(BAD_CONFIG)
         }
     }
+}
+
+/// What `check-config` warns of: whatever `serve` would warn of that can be known before.
+fn warnings(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let mut all: Vec<String> = exposed(config, file).map(|file| format!("{}: {EXPOSED}", file.display())).collect();
+    for listener in &config.listeners {
+        let addresses = listener.address.place().and_then(|place| place.resolve().ok()).unwrap_or_default();
+        let is_local = addresses.iter().all(|address| address.ip().is_loopback());
+        if !is_local && listener.tls.is_none() && !config.users.is_empty() {
+            all.push(format!("{}: {IN_CLEAR}", listener.address));
+        }
+    }
+    if let Some(folder) = config.store.path.as_ref().and_then(|path| path.as_path().parent())
+        && !folder.is_dir()
+    {
+        all.push(format!(
+            "store.path: there is no folder {} (the systemd unit makes /var/lib/chappe at its first start)",
+            folder.display()
+        ));
+    }
+    all.extend(config.notes().map(|(_, note)| note));
+    all
+}
+
+const EXPOSED: &str = "it holds secrets and everybody may read it: chmod o-r, or keep them in a file of their own";
+const IN_CLEAR: &str = "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the way reads users' tokens and passwords and \
+                        all messages; let it speak TLS (tls://, or the key tls)";
+
+/// The files with secrets that everybody may read: the configuration, and those that it names.
+fn exposed<'a>(config: &'a Config, file: Option<&'a Path>) -> impl Iterator<Item = &'a Path> {
+    let holds = config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some());
+    let tokens = config.users.iter().filter_map(|user| Some(user.token_file.as_ref()?.as_path()));
+    let link = config.clacks.link_password_file.as_ref().map(|file| file.as_path());
+    let all = file.filter(|_| holds).into_iter().chain(tokens).chain(link);
+    all.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0))
 }
 
 /// To standard output, if anybody reads it.
@@ -166,12 +208,9 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         Err(e) => warn!(event = "descriptors.unknown", detail = %e, "the limit of file descriptors stays as it is"),
     }
 
-    if let Some(file) = source.file()
-        && config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some())
-        && std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
-    {
+    for file in exposed(&config, source.file()) {
         let file = file.display();
-        warn!(event = "config.exposed", %file, "it holds secrets and everybody may read it: chmod o-r, or use token_file");
+        warn!(event = "config.exposed", %file, "{EXPOSED}");
     }
 
     let users = gate::Users::default();
@@ -208,8 +247,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
             warn!(
                 event = "listener.clear",
                 address = %listener.address,
-                "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the way reads users' tokens and passwords and all \
-                 messages; let it speak TLS (tls://, or the key tls)"
+                "{IN_CLEAR}"
             );
         }
         if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() {

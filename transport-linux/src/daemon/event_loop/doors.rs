@@ -187,7 +187,7 @@ impl EventLoop<'_> {
         if enabled!(Level::DEBUG) {
             let Listener { address, dialect, .. } = &self.listeners[usize::from(i)];
             let who = connection.map_or(Who::STRANGER, |c| c.who);
-            let (user, uid) = (self.user_name(who), who.uid());
+            let (user, uid) = (self.user_name(id, who), who.uid());
             let tls = connection.and_then(Connection::secure).map(Secure::about);
             let (station, dialect, name) = (id.number(), dialect.name(), self.router.station_name(id));
             debug!(
@@ -197,9 +197,9 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The user that somebody was when they came; empty: none.
-    pub(super) fn user_name(&self, who: Who) -> String {
-        who.user().and_then(|number| self.users.name(number)).unwrap_or_default()
+    /// The user that somebody is by what they said or, else, by how they came; empty: none.
+    pub(super) fn user_name(&self, id: StationId, who: Who) -> String {
+        self.users.seated(id).or(who.user()).and_then(|number| self.users.name(number)).unwrap_or_default()
     }
 
     pub(super) fn admit(

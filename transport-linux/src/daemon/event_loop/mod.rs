@@ -26,7 +26,7 @@ mod lines;
 mod master;
 mod sign_ins;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -144,6 +144,8 @@ pub(super) struct EventLoop<'s> {
     /// The server that this one is a slave of.
     master: Option<Master>,
     look_ups: LookUps,
+    /// Those that are linked with this one as their master.
+    slaves: HashSet<StationId>,
     /// Once somebody has said a password.
     sign_ins: Option<SignIns>,
     verifier: Option<Verifier>,
@@ -299,6 +301,7 @@ impl<'s> EventLoop<'s> {
             shaking: Ready::with_capacity(16),
             master,
             look_ups: LookUps::new(),
+            slaves: HashSet::new(),
             sign_ins: None,
             verifier: None,
             held: HashMap::new(),
@@ -437,6 +440,11 @@ impl<'s> EventLoop<'s> {
             return self.hear(now, id, n);
         }
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if self.router.is_paused(id) {
+            // what it says stays where it is, instead of here
+            connection.waits = true;
+            return;
+        }
         connection.is_in = connection.is_in || self.router.is_introduced(id);
         let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
@@ -505,7 +513,11 @@ impl<'s> EventLoop<'s> {
     pub(super) fn hear(&mut self, now: Instant, id: StationId, n: usize) {
         let mut at = 0;
         loop {
+            let links = self.router.links();
             at += self.router.receive(now, id, &self.buffer[at..n]);
+            if self.router.links() > links {
+                self.slave_linked(id);
+            }
             if let Some(asked) = self.users.take_asked()
                 && !self.sign_in(now, asked)
             {
@@ -626,10 +638,12 @@ impl<'s> EventLoop<'s> {
         if enabled!(Level::DEBUG) {
             let (dialect, who) = self.about(id);
             let (station, name) = (id.number(), self.router.station_name(id));
-            let (dialect, user, uid, reason) = (dialect.name(), self.user_name(who), who.uid(), Reason::Lost.name());
+            let (dialect, user, uid, reason) =
+                (dialect.name(), self.user_name(id, who), who.uid(), Reason::Lost.name());
             debug!(event = "connection.closed", station, dialect, name, user, uid, reason, detail = why, "closed");
         }
         self.router.closed(now, id);
+        self.slave_gone(id, Reason::Lost, why);
         self.forget_sign_in(id);
         self.forget_held(id);
         self.master_gone(now, id, Reason::Lost, why);
@@ -669,13 +683,14 @@ impl<'s> EventLoop<'s> {
             // The router has forgotten it already; names of this dialect follow from the number.
             let name =
                 (dialect == Dialect::Msgq).then(|| format!("{:x}_{station:x}@{}", self.settings.msgq.boot, self.host));
-            let (dialect, user, uid) = (dialect.name(), self.user_name(who), who.uid());
+            let (dialect, user, uid) = (dialect.name(), self.user_name(id, who), who.uid());
             if is_quiet {
                 debug!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             } else {
                 info!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             }
         }
+        self.slave_gone(id, reason, reason.text());
         self.forget_sign_in(id);
         self.forget_held(id);
         self.master_gone(now, id, reason, "");
