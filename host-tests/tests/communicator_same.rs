@@ -107,7 +107,7 @@ fn the_same(seed: u64, steps: usize, setup: Setup) {
     let mut clients: Vec<usize> = Vec::new();
     for step in 0..steps {
         let who = random.below(CLIENTS);
-        let mut did = String::new();
+        let did;
         if who >= clients.len() || !hosts[0].is_open(clients[who]) || random.below(40) == 0 {
             let rights = [Rights::ALL, Rights::ALL, Rights::READ | Rights::WRITE, Rights::READ][random.below(4)];
             let numbers: Vec<usize> = hosts
