@@ -26,6 +26,8 @@ pub(crate) use msgq::{
 use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
 #[cfg(feature = "clacks")]
 pub(crate) use clacks::session::Session as ClacksSession;
+#[cfg(feature = "communicator")]
+pub(crate) use communicator::session::Session as CommunicatorSession;
 
 /// A wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub enum Dialect {
     /// That of Net::Clacks.
     #[cfg(feature = "clacks")]
     Clacks,
+    /// That of the Snap! Communicator and its event dispatcher.
+    #[cfg(feature = "communicator")]
+    Communicator,
 }
 
 impl Dialect {
@@ -50,6 +55,8 @@ impl Dialect {
         Dialect::Msgq,
         #[cfg(feature = "clacks")]
         Dialect::Clacks,
+        #[cfg(feature = "communicator")]
+        Dialect::Communicator,
     ];
 
     /// As lists show it.
@@ -60,6 +67,8 @@ impl Dialect {
             Dialect::Msgq => "msgq",
             #[cfg(feature = "clacks")]
             Dialect::Clacks => "clacks",
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => "communicator",
         }
     }
 
@@ -69,6 +78,8 @@ impl Dialect {
         match self {
             #[cfg(feature = "clacks")]
             Dialect::Clacks => clacks::MAX_LINE_BEFORE_LOGIN,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => communicator::MAX_LINE_BEFORE_REGISTER,
             _ => 512,
         }
     }
@@ -108,6 +119,17 @@ impl Dialect {
                 outcomes: true,
                 numbers: false,
             },
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => Ways {
+                hello: false,
+                pings: false,
+                frames: true,
+                lengths: false,
+                misses: false,
+                answers: true,
+                outcomes: true,
+                numbers: false,
+            },
         }
     }
 }
@@ -140,6 +162,25 @@ pub(crate) struct Here<'h> {
     /// Differs in each life of each node.
     pub(crate) boot: u64,
     pub(crate) node: &'h str,
+    #[cfg(feature = "communicator")]
+    pub(crate) server: &'h str,
+    #[cfg(feature = "communicator")]
+    pub(crate) form: communicator::emit::Form,
+}
+
+impl<'h> Here<'h> {
+    /// Of a node that is called like this, which speaks dialects as their originals do.
+    #[cfg(all(test, feature = "msgq"))]
+    pub(crate) const fn of(boot: u64, node: &'h str) -> Self {
+        Here {
+            boot,
+            node,
+            #[cfg(feature = "communicator")]
+            server: node,
+            #[cfg(feature = "communicator")]
+            form: communicator::emit::Form::Text,
+        }
+    }
 }
 
 /// Room for texts that a frame does not hold as the node needs them. Each is written once.
@@ -149,6 +190,8 @@ pub(crate) struct Spare {
     pub(crate) name: heapless::String<{ crate::limits::MAX_NAME }, u8>,
     #[cfg(feature = "msgq")]
     pub(crate) instance: heapless::String<{ crate::limits::MAX_NAME }, u8>,
+    #[cfg(feature = "communicator")]
+    pub(crate) names: heapless::Vec<u8, { communicator::parse::ROOM_FOR_NAMES }, u16>,
 }
 
 /// What a node remembers of frames it understood, whoever sent them, to be faster with the
@@ -202,6 +245,12 @@ pub(crate) enum Said<'f> {
     /// A line of Clacks: who may say it, and what it does, depends on what the connection is.
     #[cfg(feature = "clacks")]
     Line(clacks::repr::Command<'f>, &'f [u8]),
+    /// A message of the Communicator: whom it is for, and what it does, is the router's.
+    #[cfg(feature = "communicator")]
+    Message(communicator::repr::Message<'f>),
+    /// A line of the Communicator that is none, for which nobody is closed.
+    #[cfg(feature = "communicator")]
+    Fault(communicator::repr::Fault),
 }
 
 /// What is wanted of the node as a user of its own bus.
@@ -249,7 +298,7 @@ pub(crate) enum Cut {
         size: usize,
     },
     /// The frame goes on behind the input, all of which belongs to it: nobody knows how far.
-    #[cfg(feature = "clacks")]
+    #[cfg(any(feature = "clacks", feature = "communicator"))]
     Open,
     /// A frame that is too big, but can be stepped over.
     Skip {
@@ -278,6 +327,8 @@ pub(crate) enum Session {
     Msgq(msgq::session::Session),
     #[cfg(feature = "clacks")]
     Clacks(ClacksSession),
+    #[cfg(feature = "communicator")]
+    Communicator(CommunicatorSession),
 }
 
 impl Session {
@@ -288,6 +339,8 @@ impl Session {
             Dialect::Msgq => Session::Msgq(msgq::session::Session::new()),
             #[cfg(feature = "clacks")]
             Dialect::Clacks => Session::Clacks(ClacksSession::new()),
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => Session::Communicator(CommunicatorSession::new()),
         }
     }
 
@@ -299,6 +352,8 @@ impl Session {
             Session::Msgq(_) => Dialect::Msgq,
             #[cfg(feature = "clacks")]
             Session::Clacks(_) => Dialect::Clacks,
+            #[cfg(feature = "communicator")]
+            Session::Communicator(_) => Dialect::Communicator,
         }
     }
 
@@ -312,6 +367,8 @@ impl Session {
             Session::Msgq(s) => s.cut(input, limit),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.cut(input, limit),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.cut(input, limit),
         }
     }
 
@@ -334,6 +391,11 @@ impl Session {
                 s.understand(frame, said);
                 Ok(())
             }
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => {
+                s.understand(frame, _spare, said);
+                Ok(())
+            }
         }
     }
 
@@ -345,6 +407,8 @@ impl Session {
             Session::Msgq(s) => s.skipped(),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.skipped(),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.skipped(),
         }
     }
 
@@ -356,6 +420,8 @@ impl Session {
             Session::Msgq(s) => s.is_inside(),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.is_inside(),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.is_inside(),
         }
     }
 
@@ -389,6 +455,8 @@ impl Session {
             Session::Msgq(_) => Wording::Msgq,
             #[cfg(feature = "clacks")]
             Session::Clacks(_) => Wording::Clacks,
+            #[cfg(feature = "communicator")]
+            Session::Communicator(_) => Wording::Communicator,
         }
     }
 }
@@ -401,6 +469,8 @@ pub(crate) enum Wording {
     Msgq,
     #[cfg(feature = "clacks")]
     Clacks,
+    #[cfg(feature = "communicator")]
+    Communicator,
 }
 
 impl Wording {
@@ -409,7 +479,10 @@ impl Wording {
 
     /// How many kinds of wordings there are: the usual one, all that are rare, and one for each
     /// dialect more.
-    pub(crate) const KINDS: usize = 2 + cfg!(feature = "msgq") as usize + cfg!(feature = "clacks") as usize;
+    pub(crate) const KINDS: usize = 2
+        + cfg!(feature = "msgq") as usize
+        + cfg!(feature = "clacks") as usize
+        + cfg!(feature = "communicator") as usize;
 
     /// Which kind it is: 0 the usual one, 1 a rare one.
     pub(crate) fn kind(self) -> usize {
@@ -419,7 +492,9 @@ impl Wording {
             #[cfg(feature = "msgq")]
             Wording::Msgq => 2,
             #[cfg(feature = "clacks")]
-            Wording::Clacks => Wording::KINDS - 1,
+            Wording::Clacks => 2 + cfg!(feature = "msgq") as usize,
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => Wording::KINDS - 1,
         }
     }
 
@@ -431,6 +506,8 @@ impl Wording {
             n if n == Wording::Clacks.kind() => Some(Wording::Clacks),
             #[cfg(feature = "msgq")]
             2 => Some(Wording::Msgq),
+            #[cfg(feature = "communicator")]
+            n if n == Wording::Communicator.kind() => Some(Wording::Communicator),
             _ => None,
         }
     }
@@ -444,6 +521,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::say(_here, what, out),
             #[cfg(feature = "clacks")]
             Wording::Clacks => clacks::emit::say(what, out),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::words::say(_here, what, out),
         }
     }
 
@@ -470,12 +549,20 @@ impl Wording {
                 Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
                     messi::emit::letter(f, l, Raw::None, from, ask_id, out)
                 }),
+                #[cfg(feature = "communicator")]
+                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, |l, out| {
+                    messi::emit::letter(f, l, Raw::None, from, ask_id, out)
+                }),
                 _ => messi::emit::letter(f, letter, raw, from, ask_id, out),
             },
             #[cfg(feature = "msgq")]
             Wording::Msgq => match raw {
                 #[cfg(feature = "clacks")]
                 Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
+                    msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
+                }),
+                #[cfg(feature = "communicator")]
+                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, |l, out| {
                     msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
                 }),
                 _ => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
@@ -488,7 +575,25 @@ impl Wording {
                     let body = frame.get(header as usize..).unwrap_or_default();
                     msgq::translate::letter(letter, body, |l| clacks::emit::letter(l, out))
                 }
+                #[cfg(feature = "communicator")]
+                Raw::Communicator(heard) => {
+                    communicator::words::heard(letter, heard, out, |l, out| clacks::emit::letter(l, out))
+                }
                 _ => clacks::emit::letter(letter, out),
+            },
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => match raw {
+                Raw::Communicator(heard) => communicator::words::handed_on(_here, heard, ask_id, out),
+                #[cfg(feature = "msgq")]
+                Raw::Msgq { frame, header, .. } => {
+                    let body = frame.get(header as usize..).unwrap_or_default();
+                    msgq::translate::letter(letter, body, |l| communicator::words::letter(_here, l, from, ask_id, out))
+                }
+                #[cfg(feature = "clacks")]
+                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
+                    communicator::words::letter(_here, l, from, ask_id, out)
+                }),
+                _ => communicator::words::letter(_here, letter, from, ask_id, out),
             },
         }
     }
@@ -514,13 +619,35 @@ impl Wording {
                         messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
                     })
                 }
+                #[cfg(feature = "communicator")]
+                Raw::Communicator(heard) => communicator::words::answered(heard, out, |a, out| {
+                    messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
+                }),
                 _ => messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out),
             },
             #[cfg(feature = "msgq")]
-            Wording::Msgq => msgq::emit::reply(_here, answer, raw, question, from, out),
+            Wording::Msgq => match raw {
+                #[cfg(feature = "communicator")]
+                Raw::Communicator(heard) => communicator::words::answered(heard, out, |a, out| {
+                    msgq::emit::reply(_here, a, Raw::None, question, from, out)
+                }),
+                _ => msgq::emit::reply(_here, answer, raw, question, from, out),
+            },
             // it has no questions, so nobody answers it
             #[cfg(feature = "clacks")]
             Wording::Clacks => Some(0),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => match raw {
+                Raw::Communicator(heard) => communicator::words::reply_handed_on(_here, heard, question.seq, out),
+                #[cfg(feature = "msgq")]
+                Raw::Msgq { frame, header, .. } => {
+                    let body = frame.get(header as usize..).unwrap_or_default();
+                    msgq::translate::answer(answer, body, |a| {
+                        communicator::words::reply(_here, a, question.seq, from, out)
+                    })
+                }
+                _ => communicator::words::reply(_here, answer, question.seq, from, out),
+            },
         }
     }
 
@@ -532,6 +659,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::pong(_body, out),
             #[cfg(feature = "clacks")]
             Wording::Clacks => Some(0),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => Some(0),
         }
     }
 
@@ -544,6 +673,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::frame_size(head),
             #[cfg(feature = "clacks")]
             Wording::Clacks => clacks::emit::line_size(head),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::frame::line_size(head),
         }
     }
 }

@@ -101,6 +101,12 @@ counters! {
     Uncrossed "links_unsayable" "Changes and signals that a link has no words for",
     #[cfg(feature = "clacks")]
     UnknownLines "lines_unknown" "Lines of Clacks that are no command",
+    #[cfg(feature = "communicator")]
+    DatagramsDropped "datagrams_dropped" "Datagrams of the Communicator dropped: too long, without the secret, or a command that needs a stream",
+    #[cfg(feature = "communicator")]
+    Unanswerable "datagrams_unanswered" "Answers to datagrams of the Communicator, which nobody can be given",
+    #[cfg(feature = "communicator")]
+    UnknownCommands "commands_unknown" "Commands of the Communicator, sent to the server, that it does not know",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

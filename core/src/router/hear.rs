@@ -86,7 +86,7 @@ impl Router<'_> {
                     st.half_since = None;
                 }
             }
-            #[cfg(feature = "clacks")]
+            #[cfg(any(feature = "clacks", feature = "communicator"))]
             Ok(Cut::Open) => self.keep_half(n, core::mem::take(input)),
             Ok(Cut::Skip { size }) => {
                 self.end_run();
@@ -220,6 +220,11 @@ impl Router<'_> {
         if let Ok(Said::Line(command, line)) = understood {
             return self.line(n, command, line);
         }
+        #[cfg(feature = "communicator")]
+        if let Ok(Said::Message(m)) = understood {
+            self.end_run();
+            return self.message(n, m);
+        }
         self.end_run();
         match understood {
             Ok(Said::Model(said, raw)) => self.said(n, said, *raw),
@@ -244,6 +249,10 @@ impl Router<'_> {
             // has been heard above
             #[cfg(feature = "clacks")]
             Ok(Said::Line(..)) => {}
+            #[cfg(feature = "communicator")]
+            Ok(Said::Message(_)) => {}
+            #[cfg(feature = "communicator")]
+            Ok(Said::Fault(fault)) => self.fault(n, *fault),
             Err(refusal) => {
                 self.counters.one(Counter::Malformed);
                 if refusal.fatal {

@@ -6,9 +6,11 @@
 
 use super::Counter;
 use super::Router;
+use super::mailbox::Form;
 use super::policy::admit;
 use super::route::Delivery;
 use crate::model::{Code, Letter, Message, Raw, encode_letter};
+use crate::time::Duration;
 
 impl Router<'_> {
     /// Declares a name for the node itself, as its configuration may. `Ok`, `Full` or
@@ -51,30 +53,41 @@ impl Router<'_> {
 
     /// Keeps a letter to a declared name that found no member of it. Says how that went.
     pub(super) fn keep(&mut self, n: u32, l: &Letter<'_>) -> Code {
-        let full = |router: &mut Self| {
-            router.counters.one(Counter::TableFull);
-            Code::Full
-        };
-        let Some(row) = self.names.find(l.name) else { return full(self) };
         let from = self.stations.id(n).number();
         let kept = Letter { from, keep: false, seq: 0, ttl_ms: 0, ..*l };
         let Some(len) = encode_letter(&kept, self.encode).filter(|len| *len <= self.settings.max_frame) else {
             self.counters.one(Counter::TableFull);
             return Code::TooBig;
         };
-        let instance = match l.instance {
+        let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
+        self.keep_encoded((l.name, l.instance), from, (Form::Letter, len), within)
+    }
+
+    pub(super) fn keep_encoded(
+        &mut self,
+        (name, instance): (&str, &str),
+        from: u64,
+        (form, len): (Form, usize),
+        within: Duration,
+    ) -> Code {
+        let full = |router: &mut Self| {
+            router.counters.one(Counter::TableFull);
+            Code::Full
+        };
+        let Some(row) = self.names.find(name) else { return full(self) };
+        let instance = match instance {
             "" | "*" => Some(0),
             i if !crate::name::is_valid(i) => return Code::BadName,
             i => self.names.hold_instance(i),
         };
         let Some(instance) = instance else { return full(self) };
-        let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, &self.encode[..len]);
+        let bytes = &self.encode[..len];
+        let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, (form, bytes));
         if instance != 0 {
             self.names.release(instance);
         }
         let Some(k) = k else { return full(self) };
         self.counters.one(Counter::MailKept);
-        let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
         self.wheel.set(self.mail_timer(k), self.now + within);
         Code::Kept
     }
@@ -111,7 +124,7 @@ impl Router<'_> {
     /// Brings one letter. `false`: no room yet.
     fn bring(&mut self, n: u32, k: u32) -> bool {
         let Some(mail) = self.mail.row(k) else { return true };
-        let chain = mail.letter;
+        let (chain, form, from) = (mail.bytes, mail.form, mail.from);
         let st = &self.stations[n];
         let size = chain.len() + super::FRAME_MARGIN;
         let fill = self.fill(n);
@@ -123,12 +136,15 @@ impl Router<'_> {
         let bytes = core::mem::take(&mut self.scratch);
         let len = self.pool.copy(&chain, bytes);
         self.drop_mail(k);
-        if let Ok(letter) = Letter::read(&bytes[..len]) {
-            let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
-            if self.hand_anew(&mut d, n).is_ok() {
-                self.counters.one(Counter::MailDelivered);
-            }
-        }
+        let handed = match form {
+            Form::Letter => Letter::read(&bytes[..len]).is_ok_and(|letter| {
+                let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
+                self.hand_anew(&mut d, n).is_ok()
+            }),
+            #[cfg(feature = "communicator")]
+            Form::Line => self.bring_line(n, &bytes[..len], from),
+        };
+        self.counters.add(Counter::MailDelivered, handed.into());
         self.scratch = bytes;
         true
     }

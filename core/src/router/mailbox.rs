@@ -9,6 +9,17 @@ use crate::buffer::pool::{Chain, Pool};
 use crate::buffer::slab::{Link, Linked, Row, Slab, append, remove};
 use heapless::vec::VecView;
 
+/// In which form the bytes of a waiting message are. The number is on disk: it keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Form {
+    /// A letter of the model in the native encoding, with its sender's address.
+    Letter = 1,
+    /// A line of the Communicator, with its source and its LF.
+    #[cfg(feature = "communicator")]
+    Line = 2,
+}
+
 /// A waiting message.
 #[derive(Debug)]
 pub struct MailRow {
@@ -18,12 +29,14 @@ pub struct MailRow {
     pub(crate) instance: u32,
     /// Who sent it: it does not come back to him.
     pub(crate) from: u64,
-    pub(crate) letter: Chain,
+    pub(crate) form: Form,
+    pub(crate) bytes: Chain,
     of_name: Link,
 }
 
 impl Row for MailRow {
-    const EMPTY: MailRow = MailRow { name: 0, instance: 0, from: 0, letter: Chain::EMPTY, of_name: Link::NONE };
+    const EMPTY: MailRow =
+        MailRow { name: 0, instance: 0, from: 0, form: Form::Letter, bytes: Chain::EMPTY, of_name: Link::NONE };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.of_name.next
     }
@@ -64,7 +77,7 @@ impl<'s> Mailbox<'s> {
         pool: &mut Pool<'_>,
         (n, instance): (u32, u32),
         from: u64,
-        letter: &[u8],
+        (form, letter): (Form, &[u8]),
     ) -> Option<u32> {
         let need = letter.len().div_ceil(pool.block()) as u64;
         if self.blocks + need > pool.usage().1 as u64 / 2 || letter.len() > pool.free_bytes() / 2 {
@@ -77,7 +90,7 @@ impl<'s> Mailbox<'s> {
             return None;
         }
         self.blocks += pool.held(&chain);
-        self.rows[k] = MailRow { name: n, instance, from, letter: chain, of_name: Link::NONE };
+        self.rows[k] = MailRow { name: n, instance, from, form, bytes: chain, of_name: Link::NONE };
         append::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
         names.hold_row(n);
         if instance != 0 {
@@ -90,8 +103,8 @@ impl<'s> Mailbox<'s> {
     pub(crate) fn drop(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
         let (n, instance) = (self.rows[k].name, self.rows[k].instance);
         remove::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
-        self.blocks -= pool.held(&self.rows[k].letter);
-        pool.clear(&mut self.rows[k].letter);
+        self.blocks -= pool.held(&self.rows[k].bytes);
+        pool.clear(&mut self.rows[k].bytes);
         self.rows[k].name = 0;
         self.rows.give(k);
         if instance != 0 {
@@ -117,7 +130,7 @@ impl<'s> Mailbox<'s> {
         for k in 1..=self.rows.made() {
             if let Some(row) = self.row(k) {
                 used += 1;
-                held += pool.held(&row.letter);
+                held += pool.held(&row.bytes);
                 if !names.row(row.name).is_held() {
                     return Err("mail: for a name without a row");
                 }

@@ -74,6 +74,8 @@ mod blocks;
 mod check;
 #[cfg(feature = "clacks")]
 mod clacks;
+#[cfg(feature = "communicator")]
+mod communicator;
 pub mod counters;
 pub mod flags;
 #[cfg(feature = "durable")]
@@ -108,6 +110,8 @@ mod watch;
 pub use action::{Action, Reason};
 #[cfg(feature = "clacks")]
 pub use clacks::links::Stage as LinkStage;
+#[cfg(feature = "communicator")]
+pub use communicator::{Clock, Control};
 pub use counters::{Counter, Counters};
 #[cfg(feature = "later")]
 pub use grant::Verdict;
@@ -257,6 +261,8 @@ pub struct Router<'s> {
     stop_asked: Option<StationId>,
     #[cfg(feature = "clacks")]
     clacks: clacks::Node,
+    #[cfg(feature = "communicator")]
+    communicator: communicator::Node,
     /// Octets of headers of all open questions.
     #[cfg(feature = "msgq")]
     echoes: usize,
@@ -322,6 +328,8 @@ impl<'s> Router<'s> {
             stop_asked: None,
             #[cfg(feature = "clacks")]
             clacks: clacks::Node::new(),
+            #[cfg(feature = "communicator")]
+            communicator: communicator::Node::new(),
             #[cfg(feature = "msgq")]
             echoes: 0,
         };
@@ -397,7 +405,11 @@ impl<'s> Router<'s> {
         st.silence = self.settings.silence;
         st.stamp = self.stamp;
         self.counters.one(Counter::Admitted);
-        if new.dialect.ways().hello {
+        #[cfg(feature = "communicator")]
+        let is_known = !self.begin_communicator(n, new) && !new.dialect.ways().hello;
+        #[cfg(not(feature = "communicator"))]
+        let is_known = !new.dialect.ways().hello;
+        if !is_known {
             #[cfg(feature = "clacks")]
             self.begin(n, new);
             self.arm(n);
@@ -415,7 +427,7 @@ impl<'s> Router<'s> {
         st.life = Life::Ready;
         st.introduced = true;
         #[cfg(feature = "msgq")]
-        {
+        if st.session.dialect() == Dialect::Msgq {
             st.held = true;
             let id = self.stations.id(n).number();
             self.stations[n].name = crate::dialect::station_text(Self::here_of(&self.settings), id);
@@ -446,7 +458,14 @@ impl<'s> Router<'s> {
         let boot = settings.msgq.boot;
         #[cfg(not(feature = "msgq"))]
         let boot = 0;
-        Here { boot, node: settings.node }
+        Here {
+            boot,
+            node: settings.node,
+            #[cfg(feature = "communicator")]
+            server: settings.communicator.server,
+            #[cfg(feature = "communicator")]
+            form: settings.communicator.form,
+        }
     }
 
     /// The transport has lost a station, or ended it. From here on its address is nobody's.

@@ -61,6 +61,8 @@ impl Router<'_> {
         }
         #[cfg(feature = "clacks")]
         self.end_clacks(n);
+        #[cfg(feature = "communicator")]
+        self.end_communicator(n);
         if self.stations[n].watches > 0 {
             self.watches.clear(&mut self.names, n);
         }
@@ -84,9 +86,7 @@ impl Router<'_> {
     /// Tells it why, if it can still be told, and asks the shell to write and close.
     fn last_words(&mut self, n: u32, why: Reason) {
         if why != Reason::Goodbye && !self.stations[n].cut {
-            let closing = Closing { code: why.code(), text: why.text() };
-            let wording = self.stations[n].session.wording();
-            if let Some(len) = wording.say(self.here(), &ServerToClient::Closing(closing), self.encode) {
+            if let Some(len) = self.last_frame(n, why) {
                 // If there is no memory it learns less, but goes all the same.
                 let st = &mut self.stations[n];
                 if self.pool.push(&mut st.out, &self.encode[..len]) {
@@ -95,6 +95,17 @@ impl Router<'_> {
             }
         }
         self.stations.enqueue(n);
+    }
+
+    /// What it is told last, in the encode buffer.
+    fn last_frame(&mut self, n: u32, why: Reason) -> Option<usize> {
+        #[cfg(feature = "communicator")]
+        if let Some(said) = self.last_line(n, why) {
+            return said;
+        }
+        let closing = Closing { code: why.code(), text: why.text() };
+        let wording = self.stations[n].session.wording();
+        wording.say(self.here(), &ServerToClient::Closing(closing), self.encode)
     }
 
     /// Gives back the row of a station that was retired.

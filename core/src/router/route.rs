@@ -273,7 +273,7 @@ impl Router<'_> {
         }
     }
 
-    fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
+    pub(super) fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
         if let Some(to) = StationId::new(d.letter.station).and_then(|id| self.stations.find(id)) {

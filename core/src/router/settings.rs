@@ -69,6 +69,9 @@ pub struct Settings<'s> {
     /// What stations that speak Clacks need.
     #[cfg(feature = "clacks")]
     pub clacks: crate::dialect::clacks::Settings<'s>,
+    /// What stations that speak the Communicator's dialect need.
+    #[cfg(feature = "communicator")]
+    pub communicator: crate::dialect::communicator::Settings<'s>,
 }
 
 impl<'s> Settings<'s> {
@@ -104,6 +107,8 @@ impl<'s> Settings<'s> {
             msgq: crate::dialect::msgq::Settings::DEFAULT,
             #[cfg(feature = "clacks")]
             clacks: crate::dialect::clacks::Settings::DEFAULT,
+            #[cfg(feature = "communicator")]
+            communicator: crate::dialect::communicator::Settings::DEFAULT,
         }
     }
 
@@ -116,6 +121,8 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.max_frame(),
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.max_line,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.max_line,
         }
     }
 
@@ -128,6 +135,8 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.outbox,
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.outbox,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.outbox,
         }
     }
 
@@ -157,6 +166,8 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.stalled_after,
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.stalled_after,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.stalled_after,
         }
     }
 
@@ -170,6 +181,8 @@ impl<'s> Settings<'s> {
             // they ask nothing
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.ask,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.ask,
         }
     }
 }

@@ -100,6 +100,9 @@ pub struct Station {
     /// What is known of it if it speaks Clacks.
     #[cfg(feature = "clacks")]
     pub(crate) clacks: super::clacks::Own,
+    /// What is known of it if it speaks the Communicator's dialect.
+    #[cfg(feature = "communicator")]
+    pub(crate) communicator: super::communicator::Own,
 }
 
 /// What a hello said that counts only once its credentials are found right.
@@ -169,6 +172,8 @@ impl Row for Station {
         unverified: None,
         #[cfg(feature = "clacks")]
         clacks: super::clacks::Own::EMPTY,
+        #[cfg(feature = "communicator")]
+        communicator: super::communicator::Own::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next

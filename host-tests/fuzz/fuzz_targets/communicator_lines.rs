@@ -7,7 +7,7 @@ use chappe_core::dialect::communicator::emit::{self, Edit, Form};
 use chappe_core::dialect::communicator::frame::{Finder, line_size};
 use chappe_core::dialect::communicator::repr::Message;
 use chappe_core::dialect::communicator::route::{Facts, To, fate, reports};
-use chappe_core::dialect::communicator::text::Room;
+use chappe_core::dialect::communicator::text::{Room, Text};
 use chappe_core::dialect::communicator::translate::{self, Shown, Unheard};
 use chappe_core::dialect::communicator::{address, name, number, params, parse, schema, udp};
 use libfuzzer_sys::fuzz_target;
@@ -86,8 +86,8 @@ fn look_at(m: &Message<'_>) {
         }
     });
     assert_ne!(heard, Err(Unheard::NoRoom));
-    _ = translate::answer(m, &mut octets, |a, id| {
-        translate::write_answer(a, (b"", b""), (b"", b"x"), id, Form::Text, &mut out)
+    _ = translate::answer(m, &mut octets, |a| {
+        translate::write_answer(a, (b"", b""), (b"", b"x"), Text::from("1"), Form::Text, &mut out)
     });
 }
 

@@ -3,6 +3,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `session.rs` | one connection: its stream cut into lines, each understood |
 //! | `frame.rs` | where a line ends |
 //! | `repr.rs` | a message, its parameters, and why something is none |
 //! | `parse.rs` | a line or datagram to a message: the string form |
@@ -21,6 +22,7 @@
 //! | `address.rs` | addresses of servers, networks, lists of neighbours |
 //! | `base64.rs` | bytes that are no text |
 //! | `translate.rs` | messages of this dialect, letters and answers of the model |
+//! | `words.rs` | what the router says to a station of this dialect, and of others what it has heard here |
 //!
 //! These are the pure parts: nothing here has a state but the finder of lines. What a session
 //! and the router need beside them is in `docs/notes/2026-11-21-communicator-dialect.md`.
@@ -49,20 +51,29 @@ pub mod repr;
 pub mod route;
 pub mod say;
 pub mod schema;
+pub(crate) mod session;
 pub mod text;
 pub mod translate;
 pub mod udp;
 #[cfg(test)]
 mod vectors;
+pub mod words;
 
 use crate::time::Duration;
 use core::fmt;
+use core::net::SocketAddr;
 
 /// How the node treats stations of this dialect.
 #[derive(Clone, Copy)]
 pub struct Settings<'s> {
     /// What this server is called: a legal name, see [`name::of_server`].
     pub server: &'s str,
+    /// The address that other servers would use, which clients are told when they register.
+    pub my_address: Option<SocketAddr>,
+    /// Addresses of listeners for other machines, without TLS and with it (`PUBLIC_IP`).
+    pub public: Option<SocketAddr>,
+    /// The same with TLS.
+    pub secure: Option<SocketAddr>,
     /// Longest line taken, in octets with its LF. At most the length of the storage's frame
     /// buffers less 64.
     pub max_line: usize,
@@ -86,6 +97,9 @@ impl Settings<'_> {
     /// Short lines, for tests and hubs. A daemon says more.
     pub const DEFAULT: Settings<'static> = Settings {
         server: name::DAEMON,
+        my_address: None,
+        public: None,
+        secure: None,
         max_line: 1024,
         outbox: 256 * 1024,
         stalled_after: Duration::from_secs(60),

@@ -36,6 +36,16 @@ impl Odd {
             Odd::TooLong => "a value that is too long",
         }
     }
+
+    /// Which parameter it is about, if that is known.
+    pub const fn key(self) -> Option<&'static str> {
+        match self {
+            Odd::Violation(v) => Some(v.key()),
+            Odd::Version => Some("version"),
+            Odd::Name(_) => Some("service"),
+            Odd::TooLong => None,
+        }
+    }
 }
 
 impl From<Violation> for Odd {

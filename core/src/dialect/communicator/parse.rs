@@ -30,7 +30,7 @@ pub fn message<'f>(line: &'f [u8], spare: &'f mut [u8]) -> Result<Message<'f>, F
 
 /// White space is that of the C locale: octets above ASCII are none.
 #[inline]
-pub(super) const fn is_white(b: u8) -> bool {
+pub(crate) const fn is_white(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | LF | 0x0b | 0x0c | b'\r')
 }
 

@@ -219,6 +219,14 @@ fn text_of(octets: &[u8]) -> Option<&str> {
     core::str::from_utf8(octets).ok()
 }
 
+/// What a signal is about, if a message is one that says so: `SET name=x;value=v`, `NOTIFY name=x`.
+pub fn is_signal<'f>(m: &Message<'f>) -> Option<Text<'f>> {
+    match m.command {
+        b"SET" | b"NOTIFY" => signal(m, text(m.command)).and_then(|(about, _)| about),
+        _ => None,
+    }
+}
+
 /// Whether a message is a signal: what it is about, if it says so, and whether it has a value.
 fn signal<'f>(m: &Message<'f>, verb: &str) -> Option<(Option<Text<'f>>, bool)> {
     let (mut about, mut value) = (None, false);
@@ -238,15 +246,10 @@ fn signal<'f>(m: &Message<'f>, verb: &str) -> Option<(Option<Text<'f>>, bool)> {
     }
 }
 
-/// A `REPLY` as an answer of the model. `then` gets it with the value of its `reply_to`, which
-/// says to what it is one; all about its question is the router's to fill in. `None`: it says
-/// not to what.
-pub fn answer<R>(
-    m: &Message<'_>,
-    room: &mut [u8],
-    then: impl FnOnce(&Answer<'_>, Text<'_>) -> R,
-) -> Result<Option<R>, Unheard> {
-    let Some(reply_to) = m.get(REPLY_TO) else { return Ok(None) };
+/// A message that answers a question as an answer of the model: `REPLY`, or any other, whose
+/// command is a parameter then. To what it is one is the router's to know, and all about its
+/// question to fill in. Room: as [`letter`].
+pub fn answer<R>(m: &Message<'_>, room: &mut [u8], then: impl FnOnce(&Answer<'_>) -> R) -> Result<R, Unheard> {
     let mut room = Room::new(room);
     let code = match m.command {
         b"UNKNOWN" => Code::UnknownVerb,
@@ -261,11 +264,16 @@ pub fn answer<R>(
         Some(said) => said.read(&mut room).ok_or(Unheard::NoRoom)?,
         None => b"",
     };
-    let all = inside(&m.params, BODY, &[REPLY_TO, "code", "text"], &mut room)?;
+    let mut all = inside(&m.params, BODY, &[REPLY_TO, "code", "text"], &mut room)?;
+    let is_plain = m.command == REPLY.as_bytes() || matches!(code, Code::UnknownVerb | Code::BadRequest);
+    if !is_plain && all.list.iter().all(|(key, _)| *key != "command") {
+        // a message has fewer parameters than an answer has room for, or goes without its command
+        let _ = all.list.push(("command", text(m.command)));
+    }
     let (body, encoding) = all.body.unwrap_or_default();
     let text = text_of(said).unwrap_or_default();
     let a = Answer { code, text, body, encoding, params: Params::Listed(&all.list), ..Answer::default() };
-    Ok(Some(then(&a, reply_to)))
+    Ok(then(&a))
 }
 
 /// What a server tells who has sent `command`, and asked nothing, if it did not arrive or
@@ -680,20 +688,24 @@ mod tests {
             let line = String::from_utf8_lossy(&out[..n]).trim_end().to_string();
             assert_eq!(line, std::format!("<h:s h:c/{want}"));
             let m = parse::message(&out[..n], &mut []).unwrap();
-            let same = answer(&m, &mut [0; 512], |b, reply_to| {
-                assert!(reply_to.is(b"7"));
+            assert!(m.get(REPLY_TO).unwrap().is(b"7"));
+            let same = answer(&m, &mut [0; 512], |b| {
                 let text = if a.text.is_empty() && a.code != Code::Ok { a.code.text() } else { a.text };
                 *b == Answer { text, ..a }
             });
-            assert_eq!(same, Ok(Some(true)), "{line}");
+            assert_eq!(same, Ok(true), "{line}");
         }
         let of = |line: &'static str| {
             let m = parse::message(line.as_bytes(), &mut []).unwrap();
-            answer(&m, &mut [0; 64], |a, _| (a.code, a.text.to_string())).unwrap()
+            let keys = |a: &Answer<'_>| a.params.iter().map(|(k, _)| k.to_string()).collect::<Vec<_>>().join(",");
+            answer(&m, &mut [0; 64], |a| (a.code, a.text.to_string(), keys(a))).unwrap()
         };
-        assert_eq!(of("REPLY a=1"), None);
-        assert_eq!(of("REPLY code=x;reply_to=1"), Some((Code::Failed, String::new())));
-        assert_eq!(of("UNKNOWN command=X;message=no;reply_to=1"), Some((Code::UnknownVerb, "no".to_string())));
+        let said = |code, text: &str, keys: &str| (code, text.to_string(), keys.to_string());
+        assert_eq!(of("REPLY a=1"), said(Code::Ok, "", "a"));
+        assert_eq!(of("KEY a=1"), said(Code::Ok, "", "a,command"));
+        assert_eq!(of("KEY command=1"), said(Code::Ok, "", "command"));
+        assert_eq!(of("REPLY code=x;reply_to=1"), said(Code::Failed, "", ""));
+        assert_eq!(of("UNKNOWN command=X;message=no;reply_to=1"), said(Code::UnknownVerb, "no", "command,message"));
     }
 
     #[test]

@@ -138,14 +138,6 @@ impl Router<'_> {
         if !self.may(n, Need::Manage) {
             self.unmonitor(n);
         }
-        let mut m = self.stations[n].memberships.first;
-        while m != 0 {
-            let member = &self.names.members[m];
-            let (row, next) = (member.name, member.next_of_station());
-            if !self.covers(n, Rights::READ, self.names.row(row).text()) {
-                self.end_membership(n, m);
-            }
-            m = next;
-        }
+        self.leave_what_is_denied(n);
     }
 }
