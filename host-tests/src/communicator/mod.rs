@@ -11,6 +11,7 @@
 
 pub mod client;
 pub mod message;
+pub mod ours;
 pub mod plain;
 pub mod users;
 
@@ -36,13 +37,21 @@ pub struct Setup {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 1] = [Kind::Plain];
+    pub const ALL: [Kind; 2] = [Kind::Plain, Kind::Ours];
 
     /// A server.
     pub fn with(self, setup: Setup) -> Box<dyn client::Host> {
         match self {
             Kind::Plain => Box::new(plain::Plain::new(setup)),
-            Kind::Ours => todo!(),
+            Kind::Ours => Box::new(ours::Ours::with(setup, |_| {})),
+        }
+    }
+
+    /// A server for short sessions, of which there may be thousands.
+    pub fn small(self) -> Box<dyn client::Host> {
+        match self {
+            Kind::Plain => Box::new(plain::Plain::new(Setup::default())),
+            Kind::Ours => Box::new(ours::Ours::small(Setup::default())),
         }
     }
 }

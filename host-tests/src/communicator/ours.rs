@@ -5,7 +5,7 @@ use super::client::{Client, Clock, Host, Opening, SERVER};
 use super::plain::CALENDAR;
 use super::users::USERS;
 use super::Setup;
-use crate::memory::{Memory, Values};
+use crate::memory::{Memory, Services};
 use crate::world::World;
 use chappe_core::dialect::Dialect;
 use chappe_core::model::Declare;
@@ -43,7 +43,7 @@ impl Ours {
     pub fn with(setup: Setup, change: impl FnOnce(&mut Settings<'static>)) -> Self {
         let mut settings = settings(setup);
         change(&mut settings);
-        let heap = Box::leak(Box::new(Values::new(24 << 20, (1 << 20) + 4096)));
+        let heap = Box::leak(Box::new(Services::new(24 << 20, (1 << 20) + 4096)));
         Ours::on(|now| heap.router(settings, now).expect("the test's settings are valid"))
     }
 
@@ -58,7 +58,7 @@ impl Ours {
         settings.clacks.outbox = 8192;
         settings.communicator.max_line = 2048;
         settings.communicator.outbox = 16 << 10;
-        let heap = Box::leak(Box::new(Memory::<16, 64, 64, 8, 16, 28, 32, 256>::new(96 << 10, 6 << 10)));
+        let heap = Box::leak(Box::new(Memory::<16, 64, 64, 8, 16, 32, 32, 256, 8>::new(96 << 10, 6 << 10)));
         Ours::on(|now| heap.router(settings, now).expect("the test's settings are valid"))
     }
 

@@ -141,6 +141,9 @@ fn schema(command: &str) -> (&'static [&'static str], &'static [&'static str]) {
         "LOADAVG" => (&["avg", "my_address", "timestamp"], &[]),
         "RESTART" => (&[], &["reason"]),
         "READY" => (&[], &["my_address"]),
+        "STATUS" => (&["service", "status"], &["server_name", "up_since", "down_since"]),
+        "CLOCK_UNSTABLE" => (&["clock_error"], &[]),
+        "CLOCK_STABLE" => (&[], &["clock_resolution"]),
         "INVALID" | "UNKNOWN" => (&[], &["command", "message"]),
         "SERVICE_UNAVAILABLE" => (&["destination_service", "unsent_command"], &[]),
         _ => (&[], &[]),
@@ -214,8 +217,8 @@ impl Plain {
     /// It is not called anything any more.
     fn leave(&mut self, c: usize) {
         if let Some(name) = self.conns[c].service.take() {
-            let (up, now) = (self.conns[c].up_since.to_string(), self.calendar().to_string());
-            self.status_news(c, &name, &[("status", "down"), ("down_since", &now), ("up_since", &up)]);
+            let now = self.calendar().to_string();
+            self.status_news(c, &name, &[("status", "down"), ("down_since", &now)]);
         }
     }
 
@@ -286,6 +289,11 @@ impl Plain {
         if here && (m.service.is_empty() || m.service == "communicatord") {
             return self.to_daemon(c, &m);
         }
+        let everybody = [".", "?", "*"].contains(&m.service.as_str());
+        let elsewhere = !["", "*", "?", ".", SERVER].contains(&m.server.as_str());
+        if !everybody && (elsewhere || m.service.is_empty() || m.service == "communicatord") {
+            return self.report(c, &m, "failed");
+        }
         let has = |right| self.conns[c].rights.has(right);
         // unlike the original (weak point W5)
         if !has(Rights::WRITE) || (CONTROL.contains(&m.command.as_str()) && !has(Rights::MANAGE)) {
@@ -314,33 +322,33 @@ impl Plain {
         }
     }
 
-    fn to_service(&mut self, c: usize, m: Message) {
-        let wants_report = m.get("transmission_report").as_deref() == Some("failure");
-        let (keep, reply) = cache(&m);
-        let mut failed = true;
-        if ["", "*", "?", ".", SERVER].contains(&m.server.as_str()) {
-            match self.find(&m.service) {
-                Some(to) if to == c => {}
-                Some(to) => return self.send(to, &m),
-                None if self.declared.contains(&m.service) => match keep {
-                    Some(seconds) => {
-                        let until = self.now + seconds * 1000;
-                        self.waiting.push(Waiting { service: m.service.clone(), until, message: m.clone() });
-                        failed = false;
-                    }
-                    None if reply => {
-                        let about = [("destination_service", &m.service[..]), ("unsent_command", &m.command[..])];
-                        self.say(c, "SERVICE_UNAVAILABLE", &about);
-                    }
-                    None => {}
-                },
-                None => {}
-            }
-        }
-        if wants_report {
-            let status = if failed { "failed" } else { "cached" };
+    /// Section 3.7.
+    fn report(&mut self, c: usize, m: &Message, status: &str) {
+        if m.get("transmission_report").as_deref() == Some("failure") {
             self.say(c, "TRANSMISSION_REPORT", &[("command", &m.command), ("status", status)]);
         }
+    }
+
+    fn to_service(&mut self, c: usize, m: Message) {
+        match self.find(&m.service) {
+            Some(to) if to == c => return self.report(c, &m, "failed"),
+            Some(to) => return self.send(to, &m),
+            None => {}
+        }
+        let declared = self.declared.contains(&m.service);
+        match cache(&m) {
+            (Some(seconds), _) if declared => {
+                let until = self.now + seconds * 1000;
+                self.waiting.push(Waiting { service: m.service.clone(), until, message: m.clone() });
+                return self.report(c, &m, "cached");
+            }
+            (None, true) if declared => {
+                let about = [("destination_service", &m.service[..]), ("unsent_command", &m.command[..])];
+                self.say(c, "SERVICE_UNAVAILABLE", &about);
+            }
+            _ => {}
+        }
+        self.report(c, &m, "failed");
     }
 
     fn to_daemon(&mut self, c: usize, m: &Message) {
@@ -381,7 +389,8 @@ impl Plain {
                     self.send(c, &Plain::own(command, ("", "."), &[("neighbors_count", "1")]));
                 }
             }
-            "PUBLIC_IP" => self.say(c, "SERVER_PUBLIC_IP", &[]),
+            // it has none, and the message must not be without (weak point W23)
+            "PUBLIC_IP" => self.invalid(c, command),
             "SERVICE_STATUS" => match self.find(&service) {
                 Some(other) => {
                     let up = self.conns[other].up_since.to_string();
@@ -397,7 +406,8 @@ impl Plain {
             "STOP" | "SHUTDOWN" if self.setup.shutdown => self.stop_asked = true,
             "STOP" | "SHUTDOWN" => self.invalid(c, command),
             "RESTART" | "LOG_ROTATE" => {}
-            "LISTEN_LOADAVG" | "LOADAVG" | "REGISTER_FOR_LOADAVG" | "UNREGISTER_FROM_LOADAVG" => {}
+            "LISTEN_LOADAVG" | "LOADAVG" => self.invalid(c, command),
+            "REGISTER_FOR_LOADAVG" | "UNREGISTER_FROM_LOADAVG" => {}
             _ if LOGGED.contains(&command) || ANSWERS.contains(&command) => {}
             _ => self.send(c, &Plain::own("UNKNOWN", back, &[("command", command)])),
         }
@@ -423,9 +433,8 @@ impl Plain {
             return self.end(c, Reason::Denied);
         }
         let is_new = self.conns[c].service.as_deref() != Some(service);
+        let old = self.conns[c].service.replace(service.into());
         if is_new {
-            self.leave(c);
-            self.conns[c].service = Some(service.into());
             self.conns[c].up_since = self.calendar();
         }
         self.say(c, "HELP", &[]);
@@ -435,6 +444,9 @@ impl Plain {
         }
         let up = self.calendar().to_string();
         self.status_news(c, service, &[("status", "up"), ("up_since", &up)]);
+        if let Some(old) = old {
+            self.status_news(c, &old, &[("status", "down"), ("down_since", &up)]);
+        }
         // unlike the original (weak point W14) nothing that has expired
         let now = self.now;
         let (mail, others) = std::mem::take(&mut self.waiting).into_iter().partition(|w| w.service == service);
