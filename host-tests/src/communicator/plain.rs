@@ -67,6 +67,7 @@ struct Conn {
 
 #[derive(Debug)]
 struct Waiting {
+    sender: usize,
     service: String,
     until: u64,
     message: Message,
@@ -339,7 +340,8 @@ impl Plain {
         match cache(&m) {
             (Some(seconds), _) if declared => {
                 let until = self.now + seconds * 1000;
-                self.waiting.push(Waiting { service: m.service.clone(), until, message: m.clone() });
+                let (service, message) = (m.service.clone(), m.clone());
+                self.waiting.push(Waiting { sender: c, service, until, message });
                 return self.report(c, &m, "cached");
             }
             (None, true) if declared => {
@@ -434,9 +436,7 @@ impl Plain {
         }
         let is_new = self.conns[c].service.as_deref() != Some(service);
         let old = self.conns[c].service.replace(service.into());
-        if is_new {
-            self.conns[c].up_since = self.calendar();
-        }
+        self.conns[c].up_since = self.calendar();
         self.say(c, "HELP", &[]);
         self.say(c, "READY", &[("my_address", "127.0.0.1:4042")]);
         if !is_new {
@@ -449,7 +449,9 @@ impl Plain {
         }
         // unlike the original (weak point W14) nothing that has expired
         let now = self.now;
-        let (mail, others) = std::mem::take(&mut self.waiting).into_iter().partition(|w| w.service == service);
+        // nor what it has sent itself, under no name or another (D2)
+        let all = std::mem::take(&mut self.waiting).into_iter();
+        let (mail, others) = all.partition(|w| w.service == service && w.sender != c);
         self.waiting = others;
         for w in mail {
             if w.until > now {
