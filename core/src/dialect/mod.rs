@@ -576,9 +576,7 @@ impl Wording {
                     msgq::translate::letter(letter, body, |l| clacks::emit::letter(l, out))
                 }
                 #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => {
-                    communicator::words::heard(letter, heard, out, |l, out| clacks::emit::letter(l, out))
-                }
+                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, clacks::emit::letter),
                 _ => clacks::emit::letter(letter, out),
             },
             #[cfg(feature = "communicator")]

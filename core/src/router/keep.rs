@@ -124,7 +124,9 @@ impl Router<'_> {
     /// Brings one letter. `false`: no room yet.
     fn bring(&mut self, n: u32, k: u32) -> bool {
         let Some(mail) = self.mail.row(k) else { return true };
-        let (chain, form, from) = (mail.bytes, mail.form, mail.from);
+        let (chain, form) = (mail.bytes, mail.form);
+        #[cfg(feature = "communicator")]
+        let from = mail.from;
         let st = &self.stations[n];
         let size = chain.len() + super::FRAME_MARGIN;
         let fill = self.fill(n);

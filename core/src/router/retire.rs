@@ -85,13 +85,14 @@ impl Router<'_> {
 
     /// Tells it why, if it can still be told, and asks the shell to write and close.
     fn last_words(&mut self, n: u32, why: Reason) {
-        if why != Reason::Goodbye && !self.stations[n].cut {
-            if let Some(len) = self.last_frame(n, why) {
-                // If there is no memory it learns less, but goes all the same.
-                let st = &mut self.stations[n];
-                if self.pool.push(&mut st.out, &self.encode[..len]) {
-                    self.counters.one(Counter::FramesOut);
-                }
+        if why != Reason::Goodbye
+            && !self.stations[n].cut
+            && let Some(len) = self.last_frame(n, why)
+        {
+            // If there is no memory it learns less, but goes all the same.
+            let st = &mut self.stations[n];
+            if self.pool.push(&mut st.out, &self.encode[..len]) {
+                self.counters.one(Counter::FramesOut);
             }
         }
         self.stations.enqueue(n);

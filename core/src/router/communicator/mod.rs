@@ -140,7 +140,7 @@ impl Router<'_> {
         match to {
             To::Daemon => self.command(n, m),
             To::Everybody(_) => self.broadcast(n, m),
-            To::Service { service, reach } => self.to_service(n, m, service, reach),
+            To::Service { service, reach } => self.say_to_service(n, m, service, reach),
             To::Daemons(_) => self.is_lost(n, m),
             To::Contradiction => self.invalid(n, m, "a broadcast to one server only: broadcasts have none"),
         }

@@ -63,7 +63,7 @@ impl Router<'_> {
     }
 
     /// To a service.
-    pub(super) fn to_service(&mut self, n: u32, m: &Message<'_>, service: &[u8], reach: Reach<'_>) {
+    pub(super) fn say_to_service(&mut self, n: u32, m: &Message<'_>, service: &[u8], reach: Reach<'_>) {
         if !reach.is_here() {
             return self.is_lost(n, m);
         }
