@@ -1,4 +1,4 @@
-//! Who may log in with `REGISTER service=…;password=…`.
+//! Who may log in with `REGISTER service=…;password=…`; clients of Clacks as in their own tests.
 
 use chappe_core::router::{Gate, Grant, Rights};
 
@@ -19,7 +19,8 @@ pub fn rights_of(user: &str, password: &[u8]) -> Option<Rights> {
 
 impl Gate for Users {
     fn check(&self, user: &str, token: &[u8]) -> Option<Grant> {
-        Some(Grant { rights: rights_of(user, token)?, restricted: false, number: 0 })
+        let rights = rights_of(user, token).or_else(|| crate::clacks::users::USERS.check(user, token).map(|g| g.rights));
+        Some(Grant { rights: rights?, restricted: false, number: 0 })
     }
 
     fn allows(&self, _: Grant, _: Rights, _: &str) -> bool {
