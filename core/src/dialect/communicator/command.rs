@@ -139,6 +139,14 @@ impl Command {
         self.has(CONTROL)
     }
 
+    /// Whether it takes a right to manage where it is for clients: they end, begin anew, or open
+    /// their logs. Looked at for each message, so most are told apart by their first letter.
+    #[inline]
+    pub fn is_control_of_clients(name: &[u8]) -> bool {
+        matches!(name.first(), Some(b'L' | b'Q' | b'R' | b'S'))
+            && matches!(name, b"LOG_ROTATE" | b"QUITTING" | b"RESTART" | b"SHUTDOWN" | b"STOP")
+    }
+
     /// Whether it is never answered with `UNKNOWN` or `INVALID`: answers would go to and fro
     /// for ever (section 8.2).
     pub const fn is_answer(self) -> bool {
