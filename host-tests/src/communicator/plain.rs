@@ -27,8 +27,11 @@ pub const COMMANDS: &str = "ACCEPT,ALIVE,CLOCK_STATUS,CLUSTER_STATUS,COMMANDS,CO
 /// What is said by servers only to each other, and here to nobody.
 const OF_LINKS: [&str; 7] = ["ACCEPT", "CONNECT", "DISCONNECT", "FORGET", "GOSSIP", "RECEIVED", "REFUSE"];
 
-/// What takes the right to manage, to the daemon or to services.
-const CONTROL: [&str; 4] = ["LOG_ROTATE", "RESTART", "SHUTDOWN", "STOP"];
+/// What takes the right to manage, to the daemon and to services.
+const CONTROL: [&str; 3] = ["LOG_ROTATE", "SHUTDOWN", "STOP"];
+
+/// What takes it to services only.
+const CONTROL_OF_SERVICES: [&str; 2] = ["QUITTING", "RESTART"];
 
 /// What no `UNKNOWN` or `INVALID` answers (section 8.2).
 const ANSWERS: [&str; 5] = ["ABSOLUTELY", "INVALID", "SERVICE_UNAVAILABLE", "TRANSMISSION_REPORT", "UNKNOWN"];
@@ -297,7 +300,8 @@ impl Plain {
         }
         let has = |right| self.conns[c].rights.has(right);
         // unlike the original (weak point W5)
-        if !has(Rights::WRITE) || (CONTROL.contains(&m.command.as_str()) && !has(Rights::MANAGE)) {
+        let control = [&CONTROL[..], &CONTROL_OF_SERVICES].concat().contains(&m.command.as_str());
+        if !has(Rights::WRITE) || (control && !has(Rights::MANAGE)) {
             return self.invalid(c, &m.command);
         }
         // what no line can hold, and what ends the original (weak points W1 and W3)
@@ -407,7 +411,9 @@ impl Plain {
             }
             "STOP" | "SHUTDOWN" if self.setup.shutdown => self.stop_asked = true,
             "STOP" | "SHUTDOWN" => self.invalid(c, command),
-            "RESTART" | "LOG_ROTATE" => {}
+            // it is restarted by whoever runs it
+            "RESTART" => self.invalid(c, command),
+            "LOG_ROTATE" => {}
             "LISTEN_LOADAVG" | "LOADAVG" => self.invalid(c, command),
             "REGISTER_FOR_LOADAVG" | "UNREGISTER_FROM_LOADAVG" => {}
             _ if LOGGED.contains(&command) || ANSWERS.contains(&command) => {}

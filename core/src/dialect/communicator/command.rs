@@ -82,7 +82,7 @@ commands! {
     Refuse "REFUSE" OWN | STREAM | LINK,
     Register "REGISTER" OWN | STREAM,
     RegisterForLoadavg "REGISTER_FOR_LOADAVG" OWN | STREAM,
-    Restart "RESTART" OWN | ALL | CONTROL,
+    Restart "RESTART" OWN | ALL,
     ServerPublicIp "SERVER_PUBLIC_IP" 0,
     ServiceStatus "SERVICE_STATUS" OWN,
     ServiceUnavailable "SERVICE_UNAVAILABLE" OWN | ALL,
@@ -137,6 +137,14 @@ impl Command {
     /// Whether it takes a right to manage (weak point W5), where it is for the server itself.
     pub const fn is_control(self) -> bool {
         self.has(CONTROL)
+    }
+
+    /// Whether it takes a right to manage where it is for clients: they end, begin anew, or open
+    /// their logs. Looked at for each message, so most are told apart by their first letter.
+    #[inline]
+    pub fn is_control_of_clients(name: &[u8]) -> bool {
+        matches!(name.first(), Some(b'L' | b'Q' | b'R' | b'S'))
+            && matches!(name, b"LOG_ROTATE" | b"QUITTING" | b"RESTART" | b"SHUTDOWN" | b"STOP")
     }
 
     /// Whether it is never answered with `UNKNOWN` or `INVALID`: answers would go to and fro

@@ -642,6 +642,7 @@ mod tests {
                 service: &names[3],
                 command: &names[4],
                 params: Params::listed(&pairs),
+                asks: false,
                 raw: b"",
             };
             let (mut out, mut spare) = ([0; 1024], [0; 256]);

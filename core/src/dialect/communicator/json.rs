@@ -47,6 +47,7 @@ pub(super) fn message<'f>(text: &'f [u8], spare: &'f mut [u8]) -> Result<Message
                 }
                 has_params = true;
                 m.params = params(&mut scan)?;
+                m.asks = true;
             }
             b'{' | b'[' => return Err(Fault::JsonNested),
             _ => return Err(Fault::JsonNotText),

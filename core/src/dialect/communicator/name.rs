@@ -72,6 +72,23 @@ pub fn is_command(octets: &[u8]) -> bool {
     Kind::Command.is_legal(octets)
 }
 
+/// A service, or a command, whose name on the bus is the same, as nearly all are. `None`: it is no
+/// such, or that is not known without a closer look.
+#[inline]
+pub fn plain(name: &[u8]) -> Option<&str> {
+    let mut before = 0;
+    for b in name {
+        // how all begin that are spelled
+        if !Kind::Service.is_inner(*b) || (before == b'_' && matches!(b, b'x' | b'X')) {
+            return None;
+        }
+        before = *b;
+    }
+    let is_name =
+        name.first().is_some_and(|b| !b.is_ascii_digit()) && name.len() <= MAX_VERB && name != DAEMON.as_bytes();
+    if is_name { core::str::from_utf8(name).ok() } else { None }
+}
+
 /// The name on the bus of a service. `spare`: room for one that is not the same.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::json;
 use super::name;
 use super::repr::{Fault, Message, Params};
 use super::text::Text;
+use super::translate::REPLY_TO;
 use crate::limits::MAX_PARAMS;
 
 /// Octets that hold the names of any message in JSON that has escapes in them and is accepted
@@ -63,12 +64,12 @@ fn text(whole: &[u8]) -> Result<Message<'_>, Fault> {
         None => (left, &[][..]),
     };
     let (server, service, command) = destination(head)?;
-    check(params)?;
+    let asks = check(params)?;
     // what was cut at a NUL could have blanks at its end now, and an LF, which datagrams may
     // have, would end the line
     let as_it_is = line.len() == whole.len() && find(left, LF, 0).is_none();
     let raw = if as_it_is { left } else { &[] };
-    Ok(Message { from_server, from_service, server, service, command, params: Params::of_text(params), raw })
+    Ok(Message { from_server, from_service, server, service, command, params: Params::of_text(params), asks, raw })
 }
 
 /// Three parts of a line.
@@ -115,16 +116,17 @@ fn destination(head: &[u8]) -> Result<Three<'_>, Fault> {
     }
 }
 
-/// Whether all of these are parameters.
-fn check(mut params: &[u8]) -> Result<(), Fault> {
-    let mut count = 0;
-    while param(&mut params)?.is_some() {
+/// Whether all of these are parameters, and one of them is [`REPLY_TO`].
+fn check(mut params: &[u8]) -> Result<bool, Fault> {
+    let (mut count, mut asks) = (0, false);
+    while let Some((key, _)) = param(&mut params)? {
+        asks |= key.is(REPLY_TO.as_bytes());
         count += 1;
         if count > MAX_PARAMS {
             return Err(Fault::TooManyParams);
         }
     }
-    Ok(())
+    Ok(asks)
 }
 
 /// Takes one parameter off the front, and the `;` behind it. `None`: there is no more.

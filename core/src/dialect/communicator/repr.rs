@@ -26,6 +26,9 @@ pub struct Message<'f> {
     pub command: &'f [u8],
     /// And with what.
     pub params: Params<'f>,
+    /// One of its parameters may be `reply_to`, which says that an answer is wanted, or to what it is
+    /// one. `false`: none is.
+    pub asks: bool,
     /// All behind the source as it came, if that may be handed on as it is: text without LF
     /// and NUL. Else empty. Says nothing that the other fields do not.
     pub raw: &'f [u8],

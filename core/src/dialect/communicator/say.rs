@@ -275,6 +275,7 @@ fn say(
         service: header.to.1,
         command: command.name().as_bytes(),
         params: Params::listed(&some),
+        asks: true,
         raw: b"",
     };
     emit::line(&m, Edit::NONE, form, out)

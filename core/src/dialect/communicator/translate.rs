@@ -431,6 +431,7 @@ fn write(
         service: header.to.1,
         command,
         params: Pairs::listed(&pairs),
+        asks: true,
         raw: b"",
     };
     if fits {

@@ -49,6 +49,7 @@ impl Vector {
             service: of("service"),
             command: of("command"),
             params: Params::listed(params),
+            asks: false,
             raw: b"",
         }
     }

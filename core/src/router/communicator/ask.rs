@@ -16,6 +16,9 @@ use crate::model::{Answer, Letter, Raw};
 /// The number that the answer to a message is to have, if it wants one: `reply_to` with a number
 /// from 1 on.
 pub(super) fn question(m: &Message<'_>) -> Option<u32> {
+    if !m.asks {
+        return None;
+    }
     let n = number::integer(m.get(REPLY_TO)?).ok()?;
     u32::try_from(n).ok().filter(|n| *n > 0)
 }

@@ -15,6 +15,9 @@ use crate::dialect::communicator::{schema, translate};
 /// An extension: the configuration is to be read anew.
 const RELOAD: &[u8] = b"RELOAD";
 
+/// `LOG_ROTATE` as older releases have it.
+const LOG: &[u8] = b"LOG";
+
 impl Router<'_> {
     pub(super) fn command(&mut self, n: u32, m: &Message<'_>) {
         if let Some(about) = translate::is_signal(m) {
@@ -55,11 +58,12 @@ impl Router<'_> {
                 self.stop_asked = Some(self.stations.id(n));
             }
             Command::Stop | Command::Shutdown => self.refused(n, m, "this server is not stopped by messages"),
+            // what runs is restarted by whoever has started it
+            Command::Restart => self.invalid(n, m, "this server is restarted by whoever runs it"),
             Command::LogRotate => self.control(n, Control::LogRotate),
             // what is for others, or was never more than a line in a log
             Command::Quitting
             | Command::Ready
-            | Command::Restart
             | Command::Leak
             | Command::Unknown
             | Command::Invalid
@@ -72,6 +76,9 @@ impl Router<'_> {
 
     fn other_command(&mut self, n: u32, m: &Message<'_>) {
         match m.command {
+            // what LOG_ROTATE was called once; with a message it is something else
+            LOG if m.params.is_empty() && self.may_manage(n, "") => self.control(n, Control::LogRotate),
+            LOG if m.params.is_empty() => self.refused(n, m, "no right to manage this server"),
             RELOAD if self.may_manage(n, "") => self.control(n, Control::Reload),
             RELOAD => self.refused(n, m, "no right to manage this server"),
             // to nothing that was asked

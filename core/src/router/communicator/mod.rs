@@ -93,14 +93,14 @@ type Written = heapless::Vec<u8, { name::MAX_WRITTEN }>;
 
 /// From whom a message is.
 #[derive(Debug, Default)]
-struct Source {
-    server: Written,
+struct Source<'m> {
+    server: &'m [u8],
     service: Written,
 }
 
-impl Source {
+impl Source<'_> {
     fn pair(&self) -> (&[u8], &[u8]) {
-        (&self.server, &self.service)
+        (self.server, &self.service)
     }
 }
 
@@ -110,7 +110,7 @@ fn announcers(command: &str) -> Option<heapless::String<MAX_NAME, u8>> {
     write!(name, "./{command}").ok().map(|()| name)
 }
 
-impl Router<'_> {
+impl<'s> Router<'s> {
     /// A connection has come. Returns whether it has to say who it is before anything else.
     pub(super) fn begin_communicator(&mut self, n: u32, new: Newcomer) -> bool {
         let Session::Communicator(session) = &mut self.stations[n].session else { return false };
@@ -202,16 +202,21 @@ impl Router<'_> {
     /// From whom a message of station `n` is. Who has registered is what it registered as. Of
     /// others what they say themselves is taken, unless they say they are somebody else (weak
     /// point W5).
-    fn source(&self, n: u32, m: &Message<'_>) -> Source {
-        let mut source = Source::default();
-        let service = self.stations[n].communicator.service;
-        if service != 0 {
-            let mut spare = [0; name::MAX_WRITTEN];
-            let written = name::from_bus(self.names.row(service).text(), &mut spare).unwrap_or_default();
-            // both are short enough: they are written as names are
-            let _ = source.service.extend_from_slice(written);
-            let _ = source.server.extend_from_slice(self.settings.communicator.server.as_bytes());
-            return source;
+    fn source<'m>(&self, n: u32, m: &Message<'m>) -> Source<'m>
+    where
+        's: 'm,
+    {
+        let mut service = Written::new();
+        let row = self.stations[n].communicator.service;
+        if row != 0 {
+            let (mut spare, text) = (None, self.names.row(row).text());
+            let written = match name::plain(text.as_bytes()) {
+                Some(text) => text.as_bytes(),
+                None => name::from_bus(text, spare.insert([0; name::MAX_WRITTEN])).unwrap_or_default(),
+            };
+            // it is as long as names are written at most
+            let _ = service.extend_from_slice(written);
+            return Source { server: self.settings.communicator.server.as_bytes(), service };
         }
         let mut spare = [0; MAX_NAME];
         let is_free = name::is_name(m.from_service)
@@ -219,10 +224,11 @@ impl Router<'_> {
             && name::to_bus(m.from_service, &mut spare).is_ok_and(|name| self.is_nobodys(name));
         let is_server = m.from_server.is_empty() || (name::is_name(m.from_server) && m.from_server.len() <= MAX_NAME);
         if is_free && is_server {
-            let _ = source.service.extend_from_slice(m.from_service);
-            let _ = source.server.extend_from_slice(m.from_server);
+            // a name that was read is short enough
+            let _ = service.extend_from_slice(m.from_service);
+            return Source { server: m.from_server, service };
         }
-        source
+        Source::default()
     }
 
     /// Whether nobody has joined a name, and nothing may wait for it.

@@ -10,17 +10,40 @@ use super::announcers;
 use crate::dialect::communicator::cache::Cache;
 use crate::dialect::communicator::command::Command;
 use crate::dialect::communicator::emit::{self, Edit, Form};
+use crate::dialect::communicator::name::{self, BadName};
 use crate::dialect::communicator::repr::Message;
 use crate::dialect::communicator::route::{Facts, Fate, Lost, Reach, fate, reports};
 use crate::dialect::communicator::say::Line;
 use crate::dialect::communicator::text::{Room, Text};
 use crate::dialect::communicator::words::Heard;
-use crate::dialect::communicator::{name, udp, words};
+use crate::dialect::communicator::{udp, words};
 use crate::limits::MAX_NAME;
 use crate::model::{Letter, Raw};
 
 const NO_GRANT: &str = "no grant to send there";
 const NO_CONTROL: &str = "no right to manage whom that is for";
+
+/// Room for a name that is spelled in another way on the bus. Nearly none is, so it is only made
+/// when there is one.
+type Spare = Option<[u8; MAX_NAME]>;
+
+/// The name on the bus of a service.
+#[inline]
+fn name_of<'f>(service: &'f [u8], spare: &'f mut Spare) -> Result<&'f str, BadName> {
+    match name::plain(service) {
+        Some(name) => Ok(name),
+        None => name::to_bus(service, spare.insert([0; MAX_NAME])),
+    }
+}
+
+/// The verb of a command.
+#[inline]
+fn verb_of<'f>(command: &'f [u8], spare: &'f mut Spare) -> Result<&'f str, BadName> {
+    match name::plain(command).filter(|verb| !verb.bytes().any(|b| b.is_ascii_lowercase())) {
+        Some(verb) => Ok(verb),
+        None => name::to_verb(command, spare.insert([0; MAX_NAME])),
+    }
+}
 
 impl Router<'_> {
     /// To whoever has announced the command.
@@ -28,8 +51,8 @@ impl Router<'_> {
         if let Some(about) = crate::dialect::communicator::translate::is_signal(m) {
             return self.say_about(n, m, about);
         }
-        let mut spare = [0; MAX_NAME];
-        let verb = match name::to_verb(m.command, &mut spare) {
+        let mut spare = None;
+        let verb = match verb_of(m.command, &mut spare) {
             Ok(verb) => verb,
             Err(why) => return self.invalid(n, m, why.text()),
         };
@@ -67,16 +90,12 @@ impl Router<'_> {
         if !reach.is_here() {
             return self.is_lost(n, m);
         }
-        let (mut spare, mut verb_spare) = ([0; MAX_NAME], [0; MAX_NAME]);
-        let verb = match name::to_verb(m.command, &mut verb_spare) {
-            Ok(verb) => verb,
-            Err(why) => return self.invalid(n, m, why.text()),
-        };
+        let (mut spare, mut verb_spare) = (None, None);
         let station = words::station(service).unwrap_or(0);
-        let name = match name::to_bus(service, &mut spare) {
-            _ if station != 0 => "",
-            Ok(name) => name,
-            Err(why) => return self.invalid(n, m, why.text()),
+        let name = if station == 0 { name_of(service, &mut spare) } else { Ok("") };
+        let (name, verb) = match (name, verb_of(m.command, &mut verb_spare)) {
+            (Ok(name), Ok(verb)) => (name, verb),
+            (Err(why), _) | (_, Err(why)) => return self.invalid(n, m, why.text()),
         };
         if !self.may_say(n, m, name) {
             return;
@@ -107,7 +126,7 @@ impl Router<'_> {
             self.invalid(n, m, why.text());
             return false;
         }
-        if Command::of(m.command).is_some_and(Command::is_control) && !self.may_manage(n, name) {
+        if Command::is_control_of_clients(m.command) && !self.may_manage(n, name) {
             self.refused(n, m, NO_CONTROL);
             return false;
         }
