@@ -370,7 +370,7 @@ fn alive_help_and_the_rest_of_what_a_daemon_answers() {
         {
             assert_eq!(h.ask(c, &format!("communicatord/{line}")), NONE, "{line}: no answer, or they never end");
         }
-        for line in ["PING", "QUIT", "LOG", "BLOCK uri=1.2.3.4", "STATUS service=foo;status=up", "CLUSTER_UP neighbors_count=1",
+        for line in ["PING", "QUIT", "LOG message=a;timestamp=1", "BLOCK uri=1.2.3.4", "STATUS service=foo;status=up", "CLUSTER_UP neighbors_count=1",
             "CLOCK_STABLE", "HANGUP server_name=b", "DISCONNECTING", "Frob"]
         {
             let command = line.split(' ').next().unwrap();
@@ -484,6 +484,9 @@ fn w5_what_stops_services_needs_the_right_too() {
         assert_eq!(h.told(foo), ["<hostA:root foo/STOP", "<hostA:root ./LOG_ROTATE"]);
         h.refused(root, "communicatord/RESTART reason=config");
         assert_eq!(h.ask(root, "communicatord/LOG_ROTATE"), NONE);
+        // as it was called once
+        assert_eq!(h.ask(root, "communicatord/LOG"), NONE);
+        h.refused(user, "communicatord/LOG");
         h.fence(root);
     });
 }

@@ -359,13 +359,15 @@ impl Plain {
 
     fn to_daemon(&mut self, c: usize, m: &Message) {
         let command = m.command.as_str();
+        // as it was called once
+        let command = if command == "LOG" && m.params.is_empty() { "LOG_ROTATE" } else { command };
         let back = (m.from.0.as_str(), m.from.1.as_str());
         if OF_LINKS.contains(&command) || has_schema_fault(m) {
             return self.invalid(c, command);
         }
         let has = |right| self.conns[c].rights.has(right);
         if CONTROL.contains(&command) && !has(Rights::MANAGE) {
-            return self.invalid(c, command);
+            return self.invalid(c, &m.command);
         }
         let reads = ["COMMANDS", "SERVICE_STATUS", "LIST_SERVICES"];
         if reads.contains(&command) && !has(Rights::READ) {
