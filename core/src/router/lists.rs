@@ -132,7 +132,7 @@ impl Router<'_> {
     }
 
     /// Restricted stations see only what they have a grant for.
-    fn may_see(&self, n: u32, name: &str) -> bool {
+    pub(super) fn may_see(&self, n: u32, name: &str) -> bool {
         self.covers(n, Rights::READ, name)
     }
 

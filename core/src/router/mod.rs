@@ -345,7 +345,7 @@ impl<'s> Router<'s> {
         }
         for &dialect in Dialect::ALL {
             // a node whose buffers are too small for a dialect does without it
-            let framed = settings.max_frame_in(dialect).saturating_add(FRAME_MARGIN);
+            let framed = settings.framed_in(dialect);
             if framed > buffers && dialect == Dialect::Messi {
                 return Err(ConfigError::Frame);
             }
@@ -387,7 +387,7 @@ impl<'s> Router<'s> {
     /// are too small for that dialect's longest frame.
     pub fn admit(&mut self, now: Instant, new: Newcomer) -> Result<StationId, Full> {
         let now = self.clock(now);
-        if self.stopping || self.settings.max_frame_in(new.dialect) + FRAME_MARGIN > self.encode.len() {
+        if self.stopping || self.settings.framed_in(new.dialect) > self.encode.len() {
             return Err(Full);
         }
         let Some(n) = self.stations.take() else {

@@ -126,6 +126,16 @@ impl<'s> Settings<'s> {
         }
     }
 
+    /// Octets that a frame buffer must have for a dialect: for the longest frame taken, and what it
+    /// gets longer by when it is handed on.
+    pub(super) fn framed_in(&self, dialect: Dialect) -> usize {
+        #[cfg(feature = "communicator")]
+        let longer = if dialect == Dialect::Communicator { crate::dialect::communicator::MAX_SOURCE } else { 0 };
+        #[cfg(not(feature = "communicator"))]
+        let longer = 0;
+        self.max_frame_in(dialect).saturating_add(longer).saturating_add(super::FRAME_MARGIN)
+    }
+
     /// Octets that may wait for a station of a dialect.
     #[inline]
     pub(super) fn outbox_in(&self, dialect: Dialect) -> usize {

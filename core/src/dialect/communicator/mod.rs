@@ -75,7 +75,7 @@ pub struct Settings<'s> {
     /// The same with TLS.
     pub secure: Option<SocketAddr>,
     /// Longest line taken, in octets with its LF. At most the length of the storage's frame
-    /// buffers less 64.
+    /// buffers less 64 and [`MAX_SOURCE`].
     pub max_line: usize,
     /// Octets that may wait for one station before it is closed as slow. At least twice
     /// `max_line`, because none of its messages is dropped.
@@ -146,6 +146,9 @@ pub const OLD_SOCKET: &str = "/run/communicatord/communicatord.sock";
 
 /// Longest line that a daemon takes. The original has no limit (section 1.8).
 pub const MAX_LINE: usize = 1024 * 1024;
+
+/// Octets by which a line can get longer on its way: the longest source, which is written before it.
+pub const MAX_SOURCE: usize = crate::limits::MAX_NAME + name::MAX_WRITTEN + 4;
 
 /// Longest line of somebody who has not registered: `ed-signal`, and services before their
 /// name is known. Of which nothing is longer than a datagram, and room to spare.

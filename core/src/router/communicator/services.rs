@@ -86,7 +86,8 @@ impl Router<'_> {
             Err(why) => return self.odd(n, m, why),
         };
         let row = name::to_bus(service, &mut spare).ok().and_then(|name| self.names.find(name));
-        let row = row.filter(|row| self.names.row(*row).count > 0);
+        let is_seen = |row: &u32| self.names.row(*row).count > 0 && self.may_see(n, self.names.row(*row).text());
+        let row = row.filter(is_seen);
         let up_since = row.and_then(|row| {
             let first = self.names.row(row).members.first;
             let own = &self.stations[self.names.members[first].station].communicator;
@@ -106,7 +107,8 @@ impl Router<'_> {
         let (mut at, mut count) = (0, 0u32);
         for row in 1..=self.names.made() {
             let row = self.names.row(row);
-            if row.count == 0 || row.text().starts_with("./") || crate::name::is_pattern(row.text()) {
+            let is_service = row.count > 0 && !row.text().starts_with("./") && !crate::name::is_pattern(row.text());
+            if !is_service || !self.may_see(n, row.text()) {
                 continue;
             }
             count += 1;

@@ -31,7 +31,7 @@ impl Gate for Known {
 
 static KNOWN: Known = Known;
 
-type Memory = Storage<16, 64, 96, 16, 32, 8, 8, 8, 40, 1024, 128, 1088, 700, 2000>;
+type Memory = Storage<16, 64, 96, 16, 32, 8, 8, 8, 40, 1024, 128, 2048, 700, 2000>;
 
 struct Node {
     now: Instant,
