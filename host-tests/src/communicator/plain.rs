@@ -546,6 +546,7 @@ impl Host for Plain {
         self.now += ms as u64;
         for c in 0..self.conns.len() {
             if self.conns[c].rights == Rights::NONE && self.now - self.conns[c].opened >= HELLO {
+                self.say(c, "INVALID", &[("message", "late")]);
                 self.end(c, Reason::NotIntroduced);
             }
         }
