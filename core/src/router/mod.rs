@@ -89,6 +89,8 @@ mod numbered;
 mod policy;
 pub mod presence;
 pub mod requests;
+#[cfg(feature = "durable")]
+mod restore;
 mod retire;
 mod route;
 mod run;
@@ -226,6 +228,9 @@ pub struct Router<'s> {
     store: StoreRef<'s>,
     #[cfg(feature = "durable")]
     barriers: barriers::Barriers<'s>,
+    /// The largest number that a waiting message ever had.
+    #[cfg(feature = "durable")]
+    mail_number: u64,
     wheel: Wheel<'s>,
     pool: Pool<'s>,
     /// A frame that came in pieces, whole.
@@ -301,6 +306,8 @@ impl<'s> Router<'s> {
             store: parts.store,
             #[cfg(feature = "durable")]
             barriers: barriers::Barriers::new(parts.barriers, l.barriers),
+            #[cfg(feature = "durable")]
+            mail_number: 0,
             wheel: Wheel::new(parts.timers, now),
             pool: Pool::new(parts.pool, parts.pool_links, parts.block).ok_or(ConfigError::Pool)?,
             assembly: parts.assembly,
@@ -365,7 +372,7 @@ impl<'s> Router<'s> {
     }
 
     /// Tells what time it is by the calendar: microseconds since 1970 at `Instant::ZERO`.
-    /// Only the times of values depend on it.
+    /// Only the times of values, and of mail that outlives the node, depend on it.
     pub fn set_calendar(&mut self, epoch_micros: u64) {
         self.epoch = epoch_micros;
         // the store counts how long ago something was removed from what it was told last

@@ -37,7 +37,8 @@ fn empty() -> FixedStore<'static, VecView<StoredRow>, Forgotten> {
 }
 
 fn settings(file: &Path, within: Duration) -> Settings {
-    Settings { file: file.to_owned(), within, queue: 64 << 10, retry: Duration::from_millis(5) }
+    let retry = Duration::from_millis(5);
+    Settings { file: file.to_owned(), within, queue: 64 << 10, retry, clock: Clock::default() }
 }
 
 fn open_file(file: &Path, within: Duration) -> (Values, Keeper) {
