@@ -1,9 +1,11 @@
 //! D9 across restarts: what waits on disk waits again in the next life of the node, in order, is delivered
 //! once, and never after it expires, whatever becomes of the calendar.
 
-use chappe_core::model::{Code, Declare, Join, Letter, List, Store, StoreOp, What};
-use chappe_core::router::Counter;
+use chappe_core::dialect::messi::frame::Framing;
+use chappe_core::dialect::messi::wire::{Writer, kind};
+use chappe_core::model::{ClientToServer, Code, Declare, Join, Letter, List, Message, Store, StoreOp, What};
 use chappe_core::router::store::{Keeping, Stamp};
+use chappe_core::router::{Action, Counter, Settings};
 use chappe_core::time::Duration;
 use chappe_host_tests::disk::{Copy, Disk};
 use chappe_host_tests::event::Seen;
@@ -186,7 +188,7 @@ fn d9_a_clock_that_was_set_back_gives_no_mail_more_than_it_had_at_first() {
     }
     drop(w);
     // to 1970, more or less; and mail is not kept that long any more
-    let hour = |s: &mut chappe_core::router::Settings<'static>| s.max_keep = Duration::from_secs(3600);
+    let hour = |s: &mut Settings<'static>| s.max_keep = Duration::from_secs(3600);
     let (mut w, codes) = World::on_disk(disk, 2 * HOUR, ROWS, hour);
     assert_eq!(codes, [Code::Ok; 2]);
     // numbers go on behind those that there are
@@ -258,14 +260,8 @@ fn d12_what_finds_no_room_in_the_next_life_stays_on_disk() {
 #[test]
 fn d12_mail_takes_half_of_memory_in_the_next_life_too() {
     let disk = disk();
-    let body = "x".repeat(3000);
     for number in 1..=60 {
-        let mut bytes = vec![0; 4000];
-        let letter = Letter { name: "box", body: body.as_bytes(), from: 7, ..Letter::default() };
-        let mut writer = chappe_core::dialect::messi::wire::Writer::new(&mut bytes);
-        chappe_core::model::Message::write(&letter, &mut writer);
-        let len = writer.finish().unwrap();
-        bytes.truncate(len);
+        let bytes = letter_of(3000);
         let (name, until) = ("box".to_owned(), Stamp::from_micros(TODAY + HOUR));
         let copy = Copy { number, name, instance: String::new(), from: 7, until, within_ms: 3_600_000, form: 1, bytes };
         disk.mail.borrow_mut().insert(number, copy);
@@ -308,7 +304,7 @@ fn what_is_no_message_is_refused_and_its_copy_stays() {
         disk.mail.borrow_mut().insert(copy.number, copy);
     }
     // longer than any frame buffer
-    disk.mail.borrow_mut().insert(50, Copy { number: 50, bytes: long_letter(9000), ..good.clone() });
+    disk.mail.borrow_mut().insert(50, Copy { number: 50, bytes: letter_of(9000), ..good.clone() });
     disk.mail.borrow_mut().insert(99, Copy { number: 99, within_ms: 0, ..good.clone() });
     disk.mail.borrow_mut().insert(100, Copy { number: 100, until: Stamp::from_micros(u64::MAX), ..good });
     let (w, codes) = life(disk, TODAY);
@@ -319,11 +315,10 @@ fn what_is_no_message_is_refused_and_its_copy_stays() {
 }
 
 /// A letter whose body has so many octets.
-fn long_letter(len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len + 100];
-    let body = vec![b'x'; len];
-    let mut writer = chappe_core::dialect::messi::wire::Writer::new(&mut bytes);
-    chappe_core::model::Message::write(&Letter { name: "box", body: &body, ..Letter::default() }, &mut writer);
+fn letter_of(len: usize) -> Vec<u8> {
+    let (body, mut bytes) = (vec![b'x'; len], vec![0; len + 100]);
+    let mut writer = Writer::new(&mut bytes);
+    Letter { name: "box", body: &body, from: 7, ..Letter::default() }.write(&mut writer);
     let len = writer.finish().unwrap();
     bytes.truncate(len);
     bytes
@@ -351,6 +346,51 @@ fn a_disk_that_fails_gets_its_copy_later_and_one_that_is_behind_gets_none() {
     w.join(b, "box");
     assert_eq!(w.bodies(b), ["1", "2", "3"]);
     assert_eq!(disk.delivered.borrow().len(), 1);
+}
+
+#[test]
+fn that_mail_was_delivered_is_told_when_it_was_offered_to_a_transport_and_before_a_flush() {
+    let disk = disk();
+    let (mut w, _) = life(disk, TODAY);
+    let (a, b) = (w.station("a"), w.station("b"));
+    declare(&mut w, a, "box", false);
+    keep_bodies(&mut w, a, "box", &["1", "2"]);
+    let id = w.stations[b].id.unwrap();
+    let join = frame(Join { name: "box", ..Join::default() });
+    assert_eq!(w.router.receive(w.now, id, &join), join.len());
+    assert_eq!((w.used("mail"), disk.mail.borrow().len()), (2, 2), "it is in an outbox and nowhere else");
+    w.router.check().unwrap();
+    let written = w.router.output(id).map(<[u8]>::len).sum();
+    assert!(matches!(w.router.next_action(w.now), Some(Action::Write(to)) if to == id));
+    assert_eq!(disk.mail.borrow().len(), 2);
+    w.router.sent(w.now, id, written);
+    assert!(w.router.next_action(w.now).is_none());
+    assert_eq!((w.used("mail"), disk.mail.borrow().len()), (0, 0));
+    // a flush in the same turn waits for it too
+    declare(&mut w, a, "other", false);
+    keep_bodies(&mut w, a, "other", &["3"]);
+    let before = disk.changes.get();
+    let join = frame(Join { name: "other", ..Join::default() });
+    let flush = frame(Store { op: StoreOp::Flush, seq: 3, ..Store::default() });
+    for bytes in [join, flush] {
+        assert_eq!(w.router.receive(w.now, id, &bytes), bytes.len());
+    }
+    assert_eq!((disk.changes.get(), disk.mail.borrow().len()), (before + 1, 0));
+    disk.kept.set(before);
+    w.router.stored(w.now);
+    assert_eq!(w.used("flushes"), 1);
+    disk.kept.set(before + 1);
+    w.router.stored(w.now);
+    assert_eq!(w.used("flushes"), 0);
+}
+
+/// A message as the bytes of its frame.
+fn frame<'f>(message: impl Into<ClientToServer<'f>>) -> Vec<u8> {
+    let message = message.into();
+    let mut frame = vec![0; 4 + message.len()];
+    Framing::Today.write_header(kind::CLIENT_TO_SERVER, message.len(), &mut frame);
+    message.write(&mut Writer::new(&mut frame[4..]));
+    frame
 }
 
 #[test]

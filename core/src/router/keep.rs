@@ -188,6 +188,6 @@ impl Router<'_> {
         self.wheel.clear(timer);
         #[cfg(feature = "durable")]
         self.unsave_mail(k, _delivered);
-        self.mail.drop(&mut self.names, &mut self.pool, k);
+        self.mail.drop(_delivered, &mut self.names, &mut self.pool, k);
     }
 }

@@ -87,11 +87,19 @@ pub(crate) struct Mailbox<'s> {
     rows: Slab<'s, MailRow>,
     /// Blocks of the pool that waiting messages hold.
     blocks: u64,
+    /// First of the rows of messages that were delivered, of which the disk does not know; 0: none.
+    #[cfg(feature = "durable")]
+    delivered: u32,
 }
 
 impl<'s> Mailbox<'s> {
     pub(crate) fn new(rows: &'s mut VecView<MailRow>, limit: usize) -> Self {
-        Mailbox { rows: Slab::new(rows, limit), blocks: 0 }
+        Mailbox {
+            rows: Slab::new(rows, limit),
+            blocks: 0,
+            #[cfg(feature = "durable")]
+            delivered: 0,
+        }
     }
 
     /// Keeps a message for the name and instance in rows `n` and `instance` (0: `*`). `None`: no
@@ -124,14 +132,25 @@ impl<'s> Mailbox<'s> {
         Some(k)
     }
 
-    /// Drops a waiting message, delivered or not.
-    pub(crate) fn drop(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
+    /// Drops a waiting message. One that is on disk and was `_delivered` leaves its number behind,
+    /// for [`Mailbox::take_delivered`].
+    pub(crate) fn drop(&mut self, _delivered: bool, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
         let (n, instance) = (self.rows[k].name, self.rows[k].instance);
         remove::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
         self.blocks -= pool.held(&self.rows[k].bytes);
         pool.clear(&mut self.rows[k].bytes);
         self.rows[k].name = 0;
-        self.rows.give(k);
+        #[cfg(feature = "durable")]
+        let is_owed = _delivered && self.rows[k].number != 0;
+        #[cfg(not(feature = "durable"))]
+        let is_owed = false;
+        if !is_owed {
+            self.rows.give(k);
+        }
+        #[cfg(feature = "durable")]
+        if is_owed {
+            self.rows[k].of_name.next = core::mem::replace(&mut self.delivered, k);
+        }
         if instance != 0 {
             names.release(instance);
         }
@@ -140,6 +159,17 @@ impl<'s> Mailbox<'s> {
 
     pub(crate) fn row(&self, k: u32) -> Option<&MailRow> {
         self.rows.get(k).filter(|row| row.name != 0)
+    }
+
+    /// The number on disk of a message that was delivered; its row is free now.
+    #[cfg(feature = "durable")]
+    pub(crate) fn take_delivered(&mut self) -> Option<u64> {
+        let k = self.delivered;
+        let row = self.rows.get(k)?;
+        let number = row.number;
+        self.delivered = row.of_name.next;
+        self.rows.give(k);
+        Some(number)
     }
 
     /// Row `k` has this number on disk.
@@ -165,6 +195,14 @@ impl<'s> Mailbox<'s> {
                 if !names.row(row.name).is_held() {
                     return Err("mail: for a name without a row");
                 }
+            }
+        }
+        #[cfg(feature = "durable")]
+        {
+            let mut k = self.delivered;
+            while let Some(row) = self.rows.get(k).filter(|_| used <= self.rows.used()) {
+                used += 1;
+                k = row.of_name.next;
             }
         }
         if used != self.rows.used() || held != self.blocks {

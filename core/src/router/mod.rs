@@ -490,6 +490,8 @@ impl<'s> Router<'s> {
             let Some(n) = self.stations.next_ready() else {
                 // all that waits was offered
                 self.pressed = false;
+                #[cfg(feature = "durable")]
+                self.tell_delivered();
                 if self.doomed == 0 {
                     #[cfg(feature = "clacks")]
                     self.end_of_round();

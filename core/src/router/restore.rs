@@ -5,7 +5,8 @@
 //!
 //! A message is kept when it is in memory: that is what its sender is told. Its copy is on disk
 //! when a flush behind it is answered, as with values. That a message was delivered is told when
-//! it enters an outbox: if the node dies before that is on disk, the message comes again.
+//! the outbox that it has entered was offered to its transport: if the node dies before that is
+//! on disk, the message comes again.
 //!
 //! A message comes back without its sender, whose address is nobody's now (D6): it is shown as
 //! one of the node. It goes when it would have gone by the calendar, and never later than what
@@ -93,10 +94,19 @@ impl Router<'_> {
         }
     }
 
-    /// Message `k` waits no longer.
+    /// The store hears which messages were delivered: when they were offered to transports, so
+    /// that who dies in between has not lost them.
+    #[inline]
+    pub(super) fn tell_delivered(&mut self) {
+        while let Some(number) = self.mail.take_delivered() {
+            self.store.get_mut().mail_gone(number, true);
+        }
+    }
+
+    /// Message `k` waits no longer. If it was delivered, that is told later.
     pub(super) fn unsave_mail(&mut self, k: u32, delivered: bool) {
         let Some(&super::mailbox::MailRow { name, number, .. }) = self.mail.row(k) else { return };
-        if number != 0 {
+        if number != 0 && !delivered {
             self.store.get_mut().mail_gone(number, delivered);
         }
         let row = self.names.row_mut(name);
