@@ -40,7 +40,7 @@ fn epoch() -> u64 {
 pub(crate) fn boot() -> (Option<u64>, u64) {
     // 128 random bits in hexadecimal; half of them will do
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
-    let id = id.and_then(|id| u64::from_str_radix(&id.replace('-', "").get(..16)?, 16).ok());
+    let id = id.and_then(|id| u64::from_str_radix(id.replace('-', "").get(..16)?, 16).ok());
     (id, epoch().saturating_mul(1000))
 }
 
