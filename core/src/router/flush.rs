@@ -26,7 +26,6 @@ impl Router<'_> {
         if self.stations[n].barriers >= self.settings.barriers {
             return self.refuse(n, seq, Code::Full, "this station waits for as many flushes as it may");
         }
-        self.tell_delivered();
         let store = self.store.get_mut();
         let mark = store.mark();
         let kept = store.kept();

@@ -42,7 +42,7 @@ impl Router<'_> {
                 break;
             }
             self.counters.one(Counter::MailForgotten);
-            self.drop_mail(k, false);
+            self.drop_mail(k);
         }
         if declared {
             self.names.row_mut(row).declared = false;
@@ -159,17 +159,22 @@ impl Router<'_> {
         }
         let bytes = core::mem::take(&mut self.scratch);
         let len = self.pool.copy(&chain, bytes);
-        self.drop_mail(k, true);
-        match form {
-            Form::Letter => {
-                if let Ok(letter) = Letter::read(&bytes[..len]) {
+        #[cfg(not(feature = "durable"))]
+        self.drop_mail(k);
+        let is_handed = match form {
+            Form::Letter => match Letter::read(&bytes[..len]) {
+                Ok(letter) => {
                     let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
-                    if self.hand_anew(&mut d, n).is_ok() {
-                        self.counters.one(Counter::MailDelivered);
-                    }
+                    self.hand_anew(&mut d, n).is_ok()
                 }
-            }
+                Err(_) => false,
+            },
+        };
+        if is_handed {
+            self.counters.one(Counter::MailDelivered);
         }
+        #[cfg(feature = "durable")]
+        self.hand_over_mail(n, k, is_handed);
         self.scratch = bytes;
         true
     }
@@ -178,16 +183,16 @@ impl Router<'_> {
     pub(super) fn mail_due(&mut self, k: u32) {
         if self.mail.row(k).is_some() {
             self.counters.one(Counter::MailExpired);
-            self.drop_mail(k, false);
+            self.drop_mail(k);
         }
     }
 
-    /// Message `k` waits no longer; `_delivered`: because somebody gets it.
-    fn drop_mail(&mut self, k: u32, _delivered: bool) {
+    /// Message `k` waits no longer.
+    pub(super) fn drop_mail(&mut self, k: u32) {
         let timer = self.mail_timer(k);
         self.wheel.clear(timer);
         #[cfg(feature = "durable")]
-        self.unsave_mail(k, _delivered);
-        self.mail.drop(_delivered, &mut self.names, &mut self.pool, k);
+        self.unsave_mail(k);
+        self.mail.drop(&mut self.names, &mut self.pool, k);
     }
 }

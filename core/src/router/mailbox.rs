@@ -6,6 +6,8 @@
 
 use super::names::Names;
 use crate::buffer::pool::{Chain, Pool};
+#[cfg(feature = "durable")]
+use crate::buffer::slab::Ends;
 use crate::buffer::slab::{Link, Linked, Row, Slab, append, remove};
 use heapless::vec::VecView;
 
@@ -41,7 +43,8 @@ pub struct MailRow {
     pub(crate) name: u32,
     /// Row of the instance it is for, held; 0 is `*`.
     pub(crate) instance: u32,
-    /// Who sent it: it does not come back to him. 0: somebody in an earlier life of the node.
+    /// Who sent it: it does not come back to him. 0: somebody in an earlier life of the node. Of
+    /// one that is in an outbox: how much its station will have taken when it is written.
     pub(crate) from: u64,
     pub(crate) form: Form,
     pub(crate) bytes: Chain,
@@ -87,9 +90,9 @@ pub(crate) struct Mailbox<'s> {
     rows: Slab<'s, MailRow>,
     /// Blocks of the pool that waiting messages hold.
     blocks: u64,
-    /// First of the rows of messages that were delivered, of which the disk does not know; 0: none.
+    /// Rows of messages that are in outboxes, of which the disk does not know that.
     #[cfg(feature = "durable")]
-    delivered: u32,
+    owed: u32,
 }
 
 impl<'s> Mailbox<'s> {
@@ -98,7 +101,7 @@ impl<'s> Mailbox<'s> {
             rows: Slab::new(rows, limit),
             blocks: 0,
             #[cfg(feature = "durable")]
-            delivered: 0,
+            owed: 0,
         }
     }
 
@@ -132,44 +135,57 @@ impl<'s> Mailbox<'s> {
         Some(k)
     }
 
-    /// Drops a waiting message. One that is on disk and was `_delivered` leaves its number behind,
-    /// for [`Mailbox::take_delivered`].
-    pub(crate) fn drop(&mut self, _delivered: bool, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
+    /// Drops a waiting message.
+    pub(crate) fn drop(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
+        self.empty(names, pool, k);
+        self.rows.give(k);
+    }
+
+    /// As [`Mailbox::drop`], but its row is still taken.
+    fn empty(&mut self, names: &mut Names<'_>, pool: &mut Pool<'_>, k: u32) {
         let (n, instance) = (self.rows[k].name, self.rows[k].instance);
         remove::<OfName, _>(&mut self.rows, &mut names.row_mut(n).mail, k);
         self.blocks -= pool.held(&self.rows[k].bytes);
         pool.clear(&mut self.rows[k].bytes);
         self.rows[k].name = 0;
-        #[cfg(feature = "durable")]
-        let is_owed = _delivered && self.rows[k].number != 0;
-        #[cfg(not(feature = "durable"))]
-        let is_owed = false;
-        if !is_owed {
-            self.rows.give(k);
-        }
-        #[cfg(feature = "durable")]
-        if is_owed {
-            self.rows[k].of_name.next = core::mem::replace(&mut self.delivered, k);
-        }
         if instance != 0 {
             names.release(instance);
         }
         names.release(n);
     }
 
-    pub(crate) fn row(&self, k: u32) -> Option<&MailRow> {
-        self.rows.get(k).filter(|row| row.name != 0)
+    /// As [`Mailbox::drop`], but its number stays until [`Mailbox::take_written`]: it enters an
+    /// outbox. `of_station` are those in there; it is written when the station has taken that much.
+    #[cfg(feature = "durable")]
+    pub(crate) fn owe(
+        &mut self,
+        names: &mut Names<'_>,
+        pool: &mut Pool<'_>,
+        k: u32,
+        of_station: &mut Ends,
+        written_at: u64,
+    ) {
+        self.empty(names, pool, k);
+        self.rows[k].from = written_at;
+        append::<OfName, _>(&mut self.rows, of_station, k);
+        self.owed += 1;
     }
 
-    /// The number on disk of a message that was delivered; its row is free now.
+    /// The number on disk of the first message in an outbox, if its station has taken that much:
+    /// `taken`.
     #[cfg(feature = "durable")]
-    pub(crate) fn take_delivered(&mut self) -> Option<u64> {
-        let k = self.delivered;
-        let row = self.rows.get(k)?;
+    pub(crate) fn take_written(&mut self, of_station: &mut Ends, taken: u64) -> Option<u64> {
+        let k = of_station.first;
+        let row = self.rows.get(k).filter(|row| row.from <= taken)?;
         let number = row.number;
-        self.delivered = row.of_name.next;
+        remove::<OfName, _>(&mut self.rows, of_station, k);
         self.rows.give(k);
+        self.owed -= 1;
         Some(number)
+    }
+
+    pub(crate) fn row(&self, k: u32) -> Option<&MailRow> {
+        self.rows.get(k).filter(|row| row.name != 0)
     }
 
     /// Row `k` has this number on disk.
@@ -199,11 +215,7 @@ impl<'s> Mailbox<'s> {
         }
         #[cfg(feature = "durable")]
         {
-            let mut k = self.delivered;
-            while let Some(row) = self.rows.get(k).filter(|_| used <= self.rows.used()) {
-                used += 1;
-                k = row.of_name.next;
-            }
+            used += self.owed as usize;
         }
         if used != self.rows.used() || held != self.blocks {
             return Err("mail: rows are counted wrongly");

@@ -490,8 +490,6 @@ impl<'s> Router<'s> {
             let Some(n) = self.stations.next_ready() else {
                 // all that waits was offered
                 self.pressed = false;
-                #[cfg(feature = "durable")]
-                self.tell_delivered();
                 if self.doomed == 0 {
                     #[cfg(feature = "clacks")]
                     self.end_of_round();
@@ -551,6 +549,15 @@ impl<'s> Router<'s> {
             if bytes > 0 || st.stalled.is_none() {
                 st.stalled = Some(self.now);
                 self.arm(n);
+            }
+        }
+        #[cfg(feature = "durable")]
+        {
+            let st = &mut self.stations[n];
+            st.taken = st.taken.saturating_add(bytes as u64);
+            if st.mail.first != 0 {
+                let taken = st.taken;
+                self.mail_written(n, taken);
             }
         }
         if self.stations[n].mail_waits {

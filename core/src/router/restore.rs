@@ -5,8 +5,8 @@
 //!
 //! A message is kept when it is in memory: that is what its sender is told. Its copy is on disk
 //! when a flush behind it is answered, as with values. That a message was delivered is told when
-//! the outbox that it has entered was offered to its transport: if the node dies before that is
-//! on disk, the message comes again.
+//! its recipient's transport has taken it: if the node dies before that is on disk, the message
+//! comes again. If its recipient has gone before, it is lost, as without a disk.
 //!
 //! A message comes back without its sender, whose address is nobody's now (D6): it is shown as
 //! one of the node. It goes when it would have gone by the calendar, and never later than what
@@ -14,7 +14,7 @@
 
 use super::Counter;
 use super::Router;
-use super::mailbox::Form;
+use super::mailbox::{Form, MailRow};
 use super::store::{Stamp, StoredMail};
 use crate::model::{Code, Letter, Message, encode_letter};
 use crate::name;
@@ -94,25 +94,42 @@ impl Router<'_> {
         }
     }
 
-    /// The store hears which messages were delivered: when they were offered to transports, so
-    /// that who dies in between has not lost them.
-    #[inline]
-    pub(super) fn tell_delivered(&mut self) {
-        while let Some(number) = self.mail.take_delivered() {
-            self.store.get_mut().mail_gone(number, true);
+    /// Message `k` waits no longer.
+    pub(super) fn unsave_mail(&mut self, k: u32) {
+        let Some(&MailRow { name, number, .. }) = self.mail.row(k) else { return };
+        if number != 0 {
+            self.store.get_mut().mail_gone(number, false);
+        }
+        self.unlend(name);
+    }
+
+    /// If the last message for a name goes now, it takes its declaration with it.
+    fn unlend(&mut self, name: u32) {
+        let row = self.names.row_mut(name);
+        if row.mail.first == row.mail.last {
+            row.lent = false;
         }
     }
 
-    /// Message `k` waits no longer. If it was delivered, that is told later.
-    pub(super) fn unsave_mail(&mut self, k: u32, delivered: bool) {
-        let Some(&super::mailbox::MailRow { name, number, .. }) = self.mail.row(k) else { return };
-        if number != 0 && !delivered {
-            self.store.get_mut().mail_gone(number, delivered);
+    /// Station `n` was handed message `k`, or it was dropped. The store hears of it when the station's
+    /// transport has taken it: who dies before that shall not have lost it.
+    pub(super) fn hand_over_mail(&mut self, n: u32, k: u32, is_handed: bool) {
+        let Some(&MailRow { name, number, .. }) = self.mail.row(k) else { return };
+        if number == 0 || !is_handed {
+            return self.drop_mail(k);
         }
-        let row = self.names.row_mut(name);
-        if row.mail.first == row.mail.last {
-            // the last one takes its declaration with it
-            row.lent = false;
+        let timer = self.mail_timer(k);
+        self.wheel.clear(timer);
+        self.unlend(name);
+        let st = &mut self.stations[n];
+        let written_at = st.taken.saturating_add(st.out.len() as u64);
+        self.mail.owe(&mut self.names, &mut self.pool, k, &mut st.mail, written_at);
+    }
+
+    /// The store hears which messages station `n` has taken; all of them, if it is gone.
+    pub(super) fn mail_written(&mut self, n: u32, taken: u64) {
+        while let Some(number) = self.mail.take_written(&mut self.stations[n].mail, taken) {
+            self.store.get_mut().mail_gone(number, true);
         }
     }
 }
