@@ -1,13 +1,14 @@
 //! A store of values whose disk is a test's.
 //!
-//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, and [`OnDisk`], which is a
-//! store in memory that believes it.
+//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, and which has the copies of
+//! messages that wait, and [`OnDisk`], which is a store in memory that believes it.
 
 use chappe_core::limits::MAX_NAME;
 use chappe_core::router::store::{
-    Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, Swept,
+    Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, StoredMail, Swept,
 };
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 /// How it is.
 #[derive(Debug)]
@@ -18,11 +19,49 @@ pub struct Disk {
     pub kept: Cell<u64>,
     /// How it goes.
     pub how: Cell<Keeping>,
+    /// Copies of messages that wait, by their numbers.
+    pub mail: RefCell<BTreeMap<u64, Copy>>,
+    /// The numbers of those that were delivered, in that order.
+    pub delivered: RefCell<Vec<u64>>,
+}
+
+/// The copy of a message that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in StoredMail")]
+pub struct Copy {
+    pub number: u64,
+    pub name: String,
+    pub instance: String,
+    pub from: u64,
+    pub until: Stamp,
+    pub within_ms: u32,
+    pub form: u8,
+    pub bytes: Vec<u8>,
+}
+
+impl Copy {
+    fn of(m: &StoredMail<'_>) -> Self {
+        let &StoredMail { number, name, instance, from, until, within_ms, form, bytes } = m;
+        let (name, instance) = (name.to_owned(), instance.to_owned());
+        Copy { number, name, instance, from, until, within_ms, form, bytes: bytes.to_vec() }
+    }
+
+    /// As the router wants it.
+    pub fn stored(&self) -> StoredMail<'_> {
+        let &Copy { number, ref name, ref instance, from, until, within_ms, form, ref bytes } = self;
+        StoredMail { number, name, instance, from, until, within_ms, form, bytes }
+    }
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Disk { changes: Cell::new(0), kept: Cell::new(0), how: Cell::new(Keeping::Disk) }
+        Disk {
+            changes: Cell::new(0),
+            kept: Cell::new(0),
+            how: Cell::new(Keeping::Disk),
+            mail: RefCell::default(),
+            delivered: RefCell::default(),
+        }
     }
 }
 
@@ -93,6 +132,25 @@ impl Store for OnDisk<'_> {
     }
     fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
         self.values.expire_named(now, name)
+    }
+    fn keep_mail(&mut self, mail: &StoredMail<'_>) -> Result<bool, StoreError> {
+        match self.disk.how.get() {
+            Keeping::Memory => return Ok(false),
+            Keeping::Behind => return Err(StoreError::DiskBehind),
+            Keeping::Disk | Keeping::Failing => {}
+        }
+        self.disk.changes.set(self.disk.changes.get() + 1);
+        let before = self.disk.mail.borrow_mut().insert(mail.number, Copy::of(mail));
+        assert_eq!(before, None, "a number was used twice");
+        Ok(true)
+    }
+    fn mail_gone(&mut self, number: u64, delivered: bool) {
+        self.disk.changes.set(self.disk.changes.get() + 1);
+        let copy = self.disk.mail.borrow_mut().remove(&number);
+        assert!(copy.is_some(), "{number} was never kept, or is said to be gone twice");
+        if delivered {
+            self.disk.delivered.borrow_mut().push(number);
+        }
     }
     fn mark(&mut self) -> u64 {
         self.disk.changes.get()

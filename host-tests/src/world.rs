@@ -7,6 +7,7 @@
 
 use crate::clacks::wire::Wire;
 use crate::communicator::client::Client as Line;
+use crate::disk::{Disk, OnDisk};
 use crate::event::{Mail, Seen};
 use crate::memory::Many;
 use crate::msgq::{Frame, Talker, frame, header};
@@ -15,7 +16,7 @@ use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
 use chappe_core::model::{Answer, Code, Join, Letter, Watch};
 use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings};
-use chappe_core::storage::Storage;
+use chappe_core::storage::{Limits, Storage, StoreRef};
 use chappe_core::time::{Duration, Instant};
 use serde_json::{Value, json};
 
@@ -97,6 +98,33 @@ impl World {
     pub fn on(router: Router<'static>, now: Instant) -> Self {
         let (stations, talkers, wires, lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         World { router, now, stations, talkers, wires, lines, piece: usize::MAX }
+    }
+
+    /// A life of a node with a disk, which begins when the calendar says `calendar`, in microseconds since
+    /// 1970, with room for so many messages that wait, and `change` made to the settings. What waited in an
+    /// earlier life waits again; returns how that went with each.
+    pub fn on_disk(
+        disk: &'static Disk,
+        calendar: u64,
+        mail: usize,
+        change: impl FnOnce(&mut Settings<'static>),
+    ) -> (World, Vec<Code>) {
+        let storage: &'static mut TestStorage = Box::leak(Box::default());
+        let mut settings = Settings::new("test", "0", &OPEN);
+        settings.max_frame = 4096;
+        settings.outbox = 16384;
+        change(&mut settings);
+        let mut parts = storage.parts().expect("room for values");
+        let StoreRef::Fixed(values) = parts.store else { panic!("it has no other") };
+        parts.store = StoreRef::Other(Box::leak(Box::new(OnDisk { values, disk })));
+        parts.limits = Limits { mail, ..Limits::NONE };
+        let now = Instant::from_millis(1_000_003);
+        let mut router = Router::new(parts, settings, now).expect("the test's settings are valid");
+        router.set_calendar(calendar - 1_000_003_000);
+        let copies: Vec<_> = disk.mail.borrow().values().cloned().collect();
+        let codes = copies.iter().map(|copy| router.restore_mail(now, &copy.stored())).collect();
+        router.check().expect("every invariant");
+        (World::on(router, now), codes)
     }
 
     /// A node for a thousand stations that speak MSGQ, with `change` made to the settings.

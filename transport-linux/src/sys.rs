@@ -35,6 +35,15 @@ fn epoch() -> u64 {
     *EPOCH.get_or_init(monotonic)
 }
 
+/// Which boot of the machine this is, as a number that no other has; `None`: the kernel does not
+/// say. And for how long it has run when [`now`] is zero, in microseconds.
+pub(crate) fn boot() -> (Option<u64>, u64) {
+    // 128 random bits in hexadecimal; half of them will do
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let id = id.and_then(|id| u64::from_str_radix(id.replace('-', "").get(..16)?, 16).ok());
+    (id, epoch().saturating_mul(1000))
+}
+
 /// The time now, on the clock that [`Timer`] compares with.
 pub(crate) fn now() -> Instant {
     let epoch = epoch();

@@ -23,6 +23,10 @@ impl Router<'_> {
                     if !st.out.is_empty() || !st.stash.is_empty() {
                         return Err("stations: a free row holds memory");
                     }
+                    #[cfg(feature = "durable")]
+                    if st.mail.first != 0 {
+                        return Err("stations: a free row has mail in its outbox");
+                    }
                 }
                 Life::Doomed(_) if !self.pressed => return Err("stations: a doomed one outlived its call"),
                 Life::Doomed(_) => {}

@@ -82,6 +82,10 @@ counters! {
     MailDelivered "mail_delivered" "Kept messages delivered",
     MailExpired "mail_expired" "Kept messages that expired",
     MailForgotten "mail_forgotten" "Kept messages dropped with the declaration of their name",
+    #[cfg(feature = "durable")]
+    MailRestored "mail_restored" "Kept messages that an earlier life of the node has left",
+    #[cfg(feature = "durable")]
+    MailUnsaved "mail_in_memory_only" "Kept messages that a restart would lose, because the disk is behind",
     ValuesRead "values_read" "Values asked for and found",
     ValuesMissed "values_missed" "Values asked for and not found",
     ValuesChanged "values_changed" "Values set, added to or removed",

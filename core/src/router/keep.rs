@@ -1,6 +1,7 @@
 //! Mail for names that nobody has joined (D9).
 //!
-//! Owns: declaring, keeping, delivering in order, expiring. Mail goes, once, to the next
+//! Owns: declaring, keeping, delivering in order, expiring; what is left of it by an earlier
+//! life of the node is in `restore.rs`. Mail goes, once, to the next
 //! station that joins the name; while that station's outbox has no room for all of it, no
 //! newer message overtakes what still waits.
 
@@ -30,9 +31,11 @@ impl Router<'_> {
 
     /// Takes a declaration back; waiting mail is dropped and counted.
     pub(super) fn forget(&mut self, name: &str) -> Code {
-        let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).declared) else {
+        let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).is_declared()) else {
             return Code::NotFound;
         };
+        // with its last mail a name that nobody has declared goes, and its row is empty
+        let declared = self.names.row(row).declared;
         loop {
             let k = self.names.row(row).mail.first;
             if k == 0 {
@@ -41,14 +44,16 @@ impl Router<'_> {
             self.counters.one(Counter::MailForgotten);
             self.drop_mail(k);
         }
-        self.names.row_mut(row).declared = false;
-        self.names.release(row);
+        if declared {
+            self.names.row_mut(row).declared = false;
+            self.names.release(row);
+        }
         Code::Ok
     }
 
     /// Whether mail may wait for a name.
     pub(super) fn is_declared(&self, name: &str) -> bool {
-        self.names.find(name).is_some_and(|row| self.names.row(row).declared)
+        self.names.find(name).is_some_and(|row| self.names.row(row).is_declared())
     }
 
     /// Keeps a letter to a declared name that found no member of it. Says how that went.
@@ -63,6 +68,8 @@ impl Router<'_> {
         self.keep_encoded((l.name, l.instance), from, (Form::Letter, len), within)
     }
 
+    /// Keeps the first `len` octets of the encode buffer for a declared name and an instance,
+    /// from the station with address `from`, for so long. `Kept`, or why not.
     pub(super) fn keep_encoded(
         &mut self,
         (name, instance): (&str, &str),
@@ -70,14 +77,32 @@ impl Router<'_> {
         (form, len): (Form, usize),
         within: Duration,
     ) -> Code {
+        let _k = match self.put_mail((name, instance), from, (form, len), within) {
+            Ok(k) => k,
+            Err(code) => return code,
+        };
+        #[cfg(feature = "durable")]
+        self.save_mail(_k, (name, instance), len, within);
+        self.counters.one(Counter::MailKept);
+        Code::Kept
+    }
+
+    /// As [`Router::keep_encoded`], without a word to anybody. The row of the message, or why not.
+    pub(super) fn put_mail(
+        &mut self,
+        (name, instance): (&str, &str),
+        from: u64,
+        (form, len): (Form, usize),
+        within: Duration,
+    ) -> Result<u32, Code> {
         let full = |router: &mut Self| {
             router.counters.one(Counter::TableFull);
-            Code::Full
+            Err(Code::Full)
         };
         let Some(row) = self.names.find(name) else { return full(self) };
         let instance = match instance {
             "" | "*" => Some(0),
-            i if !crate::name::is_valid(i) => return Code::BadName,
+            i if !crate::name::is_valid(i) => return Err(Code::BadName),
             i => self.names.hold_instance(i),
         };
         let Some(instance) = instance else { return full(self) };
@@ -87,9 +112,8 @@ impl Router<'_> {
             self.names.release(instance);
         }
         let Some(k) = k else { return full(self) };
-        self.counters.one(Counter::MailKept);
         self.wheel.set(self.mail_timer(k), self.now + within);
-        Code::Kept
+        Ok(k)
     }
 
     /// Brings station `n` the mail of the names it has joined, as far as its outbox has room.
@@ -121,7 +145,7 @@ impl Router<'_> {
         }
     }
 
-    /// Brings one letter. `false`: no room yet.
+    /// Brings one message. `false`: no room yet.
     fn bring(&mut self, n: u32, k: u32) -> bool {
         let Some(mail) = self.mail.row(k) else { return true };
         let (chain, form) = (mail.bytes, mail.form);
@@ -137,16 +161,24 @@ impl Router<'_> {
         }
         let bytes = core::mem::take(&mut self.scratch);
         let len = self.pool.copy(&chain, bytes);
+        #[cfg(not(feature = "durable"))]
         self.drop_mail(k);
-        let handed = match form {
-            Form::Letter => Letter::read(&bytes[..len]).is_ok_and(|letter| {
-                let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
-                self.hand_anew(&mut d, n).is_ok()
-            }),
+        let is_handed = match form {
+            Form::Letter => match Letter::read(&bytes[..len]) {
+                Ok(letter) => {
+                    let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
+                    self.hand_anew(&mut d, n).is_ok()
+                }
+                Err(_) => false,
+            },
             #[cfg(feature = "communicator")]
             Form::Line => self.bring_line(n, &bytes[..len], from),
         };
-        self.counters.add(Counter::MailDelivered, handed.into());
+        if is_handed {
+            self.counters.one(Counter::MailDelivered);
+        }
+        #[cfg(feature = "durable")]
+        self.hand_over_mail(n, k, is_handed);
         self.scratch = bytes;
         true
     }
@@ -159,9 +191,12 @@ impl Router<'_> {
         }
     }
 
-    fn drop_mail(&mut self, k: u32) {
+    /// Message `k` waits no longer.
+    pub(super) fn drop_mail(&mut self, k: u32) {
         let timer = self.mail_timer(k);
         self.wheel.clear(timer);
+        #[cfg(feature = "durable")]
+        self.unsave_mail(k);
         self.mail.drop(&mut self.names, &mut self.pool, k);
     }
 }

@@ -122,7 +122,7 @@ impl Router<'_> {
             name: row.text(),
             count: row.count as u64,
             exclusive: row.exclusive,
-            manual: row.declared,
+            manual: row.is_declared(),
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();

@@ -91,6 +91,8 @@ mod numbered;
 mod policy;
 pub mod presence;
 pub mod requests;
+#[cfg(feature = "durable")]
+mod restore;
 mod retire;
 mod route;
 mod run;
@@ -230,6 +232,9 @@ pub struct Router<'s> {
     store: StoreRef<'s>,
     #[cfg(feature = "durable")]
     barriers: barriers::Barriers<'s>,
+    /// The largest number that a waiting message ever had.
+    #[cfg(feature = "durable")]
+    mail_number: u64,
     wheel: Wheel<'s>,
     pool: Pool<'s>,
     /// A frame that came in pieces, whole.
@@ -307,6 +312,8 @@ impl<'s> Router<'s> {
             store: parts.store,
             #[cfg(feature = "durable")]
             barriers: barriers::Barriers::new(parts.barriers, l.barriers),
+            #[cfg(feature = "durable")]
+            mail_number: 0,
             wheel: Wheel::new(parts.timers, now),
             pool: Pool::new(parts.pool, parts.pool_links, parts.block).ok_or(ConfigError::Pool)?,
             assembly: parts.assembly,
@@ -373,7 +380,7 @@ impl<'s> Router<'s> {
     }
 
     /// Tells what time it is by the calendar: microseconds since 1970 at `Instant::ZERO`.
-    /// Only the times of values depend on it.
+    /// Only the times of values, and of mail that outlives the node, depend on it.
     pub fn set_calendar(&mut self, epoch_micros: u64) {
         self.epoch = epoch_micros;
         // the store counts how long ago something was removed from what it was told last
@@ -561,6 +568,15 @@ impl<'s> Router<'s> {
             if bytes > 0 || st.stalled.is_none() {
                 st.stalled = Some(self.now);
                 self.arm(n);
+            }
+        }
+        #[cfg(feature = "durable")]
+        {
+            let st = &mut self.stations[n];
+            st.taken = st.taken.saturating_add(bytes as u64);
+            if st.mail.first != 0 {
+                let taken = st.taken;
+                self.mail_written(n, taken);
             }
         }
         if self.stations[n].mail_waits {

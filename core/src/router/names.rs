@@ -28,6 +28,9 @@ pub struct NameRow {
     pub(crate) exclusive: bool,
     pattern: bool,
     pub(crate) declared: bool,
+    /// Declared as long as there is mail, which an earlier life of the node has left.
+    #[cfg(feature = "durable")]
+    pub(crate) lent: bool,
     pub(crate) mail: Ends,
 }
 
@@ -44,6 +47,8 @@ impl Row for NameRow {
         exclusive: false,
         pattern: false,
         declared: false,
+        #[cfg(feature = "durable")]
+        lent: false,
         mail: Ends::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
@@ -62,9 +67,17 @@ impl NameRow {
         self.holds > 0
     }
 
+    /// Whether mail may wait for it.
+    pub(crate) fn is_declared(&self) -> bool {
+        #[cfg(feature = "durable")]
+        return self.declared || self.lent;
+        #[cfg(not(feature = "durable"))]
+        self.declared
+    }
+
     /// Whether somebody has joined it or it is declared: what lists show.
     pub(crate) fn is_listed(&self) -> bool {
-        self.count > 0 || self.declared
+        self.count > 0 || self.is_declared()
     }
 }
 
@@ -485,6 +498,10 @@ impl<'s> Names<'s> {
                 continue;
             }
             held += 1;
+            #[cfg(feature = "durable")]
+            if row.lent && row.mail.first == 0 {
+                return Err("names: declared by mail that is gone");
+            }
             patterns += row.pattern as u32;
             let found = if row.pattern { self.find(row.text()) } else { self.find_instance(row.text()) };
             if found != Some(n) {

@@ -112,6 +112,8 @@ impl Router<'_> {
     /// Gives back the row of a station that was retired.
     pub(super) fn free(&mut self, n: u32) {
         self.wheel.clear(n - 1);
+        #[cfg(feature = "durable")]
+        self.mail_written(n, u64::MAX);
         let st = &mut self.stations[n];
         self.pool.clear(&mut st.out);
         self.pool.clear(&mut st.stash);

@@ -71,6 +71,12 @@ pub struct Station {
     /// How often it waits for the disk.
     #[cfg(feature = "durable")]
     pub(crate) barriers: u32,
+    /// Octets that its transport has taken.
+    #[cfg(feature = "durable")]
+    pub(crate) taken: u64,
+    /// Mail in its outbox, of which the disk does not know that.
+    #[cfg(feature = "durable")]
+    pub(crate) mail: Ends,
     /// Mail for a name it joined did not fit into its outbox.
     pub(crate) mail_waits: bool,
     pub(crate) connected: Instant,
@@ -153,6 +159,10 @@ impl Row for Station {
         watches: 0,
         #[cfg(feature = "durable")]
         barriers: 0,
+        #[cfg(feature = "durable")]
+        taken: 0,
+        #[cfg(feature = "durable")]
+        mail: Ends::EMPTY,
         mail_waits: false,
         connected: Instant::ZERO,
         heard: Instant::ZERO,

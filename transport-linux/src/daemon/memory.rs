@@ -31,15 +31,17 @@ pub(super) fn longest_value(config: &Config) -> usize {
     config.limits.max_value.max(config.clacks.longest_value()) as usize
 }
 
+/// Messages that may wait for somebody.
+pub(super) const MAX_MAIL: usize = MAX_STATIONS;
+
 /// Names at once: four for each station.
 const NAMES: usize = 4 * MAX_STATIONS;
 const MEMBERS: usize = 8 * MAX_STATIONS;
 const REQUESTS: usize = 4 * MAX_STATIONS;
 const DEBTS: usize = 8 * MAX_STATIONS;
-const MAIL: usize = MAX_STATIONS;
 const WATCHES: usize = 4096;
 const FLAGS: usize = 4096;
-const TIMERS: usize = MAX_STATIONS + REQUESTS + MAIL;
+const TIMERS: usize = MAX_STATIONS + REQUESTS + MAX_MAIL;
 
 /// A block of the common pool: a few short frames, so that a station with a little waiting
 /// holds little, and a megabyte still goes out in a handful of writes.
@@ -54,7 +56,7 @@ pub(crate) const MAX_VALUES: usize = 1 << 27;
 /// A block of the memory for values: most readings fit one or two with their name.
 const VALUE_BLOCK: usize = 64;
 
-type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>;
+type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAX_MAIL, WATCHES, FLAGS, TIMERS>;
 
 static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
 

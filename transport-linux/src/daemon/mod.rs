@@ -224,13 +224,12 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let mut memory = memory::Memory::reserve(&config)?;
     let mut value_memory = memory::ValueMemory::reserve(&config)?;
-    let (mut values, keeper) = values::open(&config, &mut value_memory, waker.clone())?;
-    let mut router = Router::new(memory.parts(&mut *values), settings, sys::now())
+    let calendar = values::calendar();
+    let values::Opened { mut store, keeper, mail } = values::open(&config, &mut value_memory, waker.clone(), calendar)?;
+    let mut router = Router::new(memory.parts(&mut *store), settings, sys::now())
         .map_err(|e| Failure { status: 1, text: format!("the router refuses its settings: {e:?}") })?;
-    if let Ok(since_1970) = std::time::UNIX_EPOCH.elapsed() {
-        let since_boot = sys::now().millis() * 1000;
-        router.set_calendar((since_1970.as_micros() as u64).saturating_sub(since_boot));
-    }
+    router.set_calendar(calendar);
+    values::restore(&mut router, &config, mail)?;
 
     let asked = match config.metrics.listen {
         None => None,

@@ -33,6 +33,17 @@ impl Router<'_> {
         self.keep_encoded((name, ""), from, (Kept::Line, len), within) == Code::Kept
     }
 
+    /// Puts a line of an earlier life of the node into the encode buffer. Its length, if it is one.
+    #[cfg(feature = "durable")]
+    pub(in crate::router) fn put_line(&mut self, line: &[u8]) -> Option<usize> {
+        let is_line = line.split_last().is_some_and(|(last, rest)| *last == b'\n' && !rest.contains(&b'\n'));
+        if !is_line || parse::message(line, &mut []).is_err() {
+            return None;
+        }
+        self.encode.get_mut(..line.len())?.copy_from_slice(line);
+        Some(line.len())
+    }
+
     /// Hands station `n` a line that has waited. Whether it has it now.
     pub(in crate::router) fn bring_line(&mut self, n: u32, line: &[u8], from: u64) -> bool {
         let Ok(m) = parse::message(line, &mut []) else { return false };
