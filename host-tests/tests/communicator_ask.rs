@@ -213,7 +213,10 @@ fn a_client_asks_a_native_station() {
     let native = w.address(s);
     let m = w.heard(x).remove(0);
     assert_eq!((m.from.0.as_str(), m.from.1.clone()), ("hostA", format!("_s{native}")));
-    assert_eq!((m.command.as_str(), m.get("reply_to").as_deref(), m.get("body").as_deref()), ("REPLY", Some("7"), Some("done")));
+    assert_eq!(
+        (m.command.as_str(), m.get("reply_to").as_deref(), m.get("body").as_deref()),
+        ("REPLY", Some("7"), Some("done"))
+    );
     assert_eq!(m.get("code"), None, "ok");
     // with parameters, and failures
     w.tell(x, "svc/GET reply_to=8");
@@ -223,7 +226,10 @@ fn a_client_asks_a_native_station() {
     w.stations[s].client.answer(&a).unwrap();
     Host::drive(&mut w);
     let m = w.heard(x).remove(0);
-    assert_eq!((m.get("reply_to").as_deref(), m.get("text").as_deref(), m.get("k").as_deref()), (Some("8"), Some("broken"), Some("v")));
+    assert_eq!(
+        (m.get("reply_to").as_deref(), m.get("text").as_deref(), m.get("k").as_deref()),
+        (Some("8"), Some("broken"), Some("v"))
+    );
     assert_eq!(m.get("code"), Some(Code::Failed.number().to_string()));
 }
 
@@ -265,7 +271,11 @@ fn between_two_clients() {
     // by the number that it has heard
     w.tell(bar, &format!("hostA:foo/VALUE reply_to={reply_to};v=1"));
     let m = w.heard(foo).remove(0);
-    assert_eq!((m.from.1.as_str(), m.get("reply_to").as_deref(), m.get("v").as_deref()), ("bar", Some("7"), Some("1")), "{m}");
+    assert_eq!(
+        (m.from.1.as_str(), m.get("reply_to").as_deref(), m.get("v").as_deref()),
+        ("bar", Some("7"), Some("1")),
+        "{m}"
+    );
     // by a genuine program, which has never heard of it
     w.tell(foo, "bar/GET reply_to=8");
     w.told(bar);
@@ -279,7 +289,11 @@ fn between_two_clients() {
     w.tell(foo, "bar/GET reply_to=9");
     w.part(bar);
     let m = w.heard(foo).remove(0);
-    assert_eq!((m.get("reply_to").as_deref(), m.get("code")), (Some("9"), Some(Code::RecipientLeft.number().to_string())), "{m}");
+    assert_eq!(
+        (m.get("reply_to").as_deref(), m.get("code")),
+        (Some("9"), Some(Code::RecipientLeft.number().to_string())),
+        "{m}"
+    );
 }
 
 #[test]

@@ -118,7 +118,9 @@ fn w3_illegal_names_that_end_the_original() {
         let (foo, bar) = two(h);
         let visitor = h.visitor();
         for c in [foo, visitor] {
-            for command in ["foo-bar", "stop", "Foo-Bar", "123", "CMD\tx=1", "CMD;a=1", "[1]", "X.Y", "caf\u{e9}", "*", "."] {
+            for command in
+                ["foo-bar", "stop", "Foo-Bar", "123", "CMD\tx=1", "CMD;a=1", "[1]", "X.Y", "caf\u{e9}", "*", "."]
+            {
                 // to the daemon: it is unknown, or no command at all; said once
                 let lines = h.ask(c, &format!("communicatord/{command}"));
                 assert_eq!(lines.len(), 1, "{command}: {lines:?}");
@@ -138,12 +140,25 @@ fn w3_illegal_names_that_end_the_original() {
                 h.tell(c, &format!("COMMANDS list=A,{command},B"));
                 h.told(c);
             }
-            for to in ["a-b/X", "caf\u{e9}/X", "1a/X", "a.b:c/X", "_s0/X", "_s1/X", "_s99999999999999999999/X", "_x2e_/X", "_x00_/X", "_xff_/X"] {
+            for to in [
+                "a-b/X",
+                "caf\u{e9}/X",
+                "1a/X",
+                "a.b:c/X",
+                "_s0/X",
+                "_s1/X",
+                "_s99999999999999999999/X",
+                "_x2e_/X",
+                "_x00_/X",
+                "_xff_/X",
+            ] {
                 let lines = h.ask(c, to);
                 assert!(lines.iter().all(|l| l.contains(" INVALID ")) && lines.len() <= 1, "{to}: {lines:?}");
                 let lines = h.ask(c, &format!("{to} transmission_report=failure"));
                 assert_eq!(lines.len(), 1, "{to}: D12, an answer");
-                assert!(lines[0].contains("TRANSMISSION_REPORT command=X;status=failed") || lines[0].contains(" INVALID "));
+                assert!(
+                    lines[0].contains("TRANSMISSION_REPORT command=X;status=failed") || lines[0].contains(" INVALID ")
+                );
             }
         }
         go_on(h, foo, bar, "illegal names");
@@ -156,21 +171,37 @@ fn w22_and_other_messages_of_servers_from_clients() {
         let (foo, bar) = two(h);
         let visitor = h.visitor();
         for c in [foo, visitor] {
-            for line in ["UNREGISTER_FROM_LOADAVG", "REGISTER_FOR_LOADAVG", "UNREGISTER_FROM_LOADAVG",
-                "UNREGISTER_FROM_LOADAVG", "LISTEN_LOADAVG ips=10.0.0.1:4042,nonsense", "LISTEN_LOADAVG ips=,",
-                "LOADAVG avg=-1;my_address=10.0.0.1:4042;timestamp=1", "LOADAVG avg=1e999;my_address=x;timestamp=y"]
-            {
+            for line in [
+                "UNREGISTER_FROM_LOADAVG",
+                "REGISTER_FOR_LOADAVG",
+                "UNREGISTER_FROM_LOADAVG",
+                "UNREGISTER_FROM_LOADAVG",
+                "LISTEN_LOADAVG ips=10.0.0.1:4042,nonsense",
+                "LISTEN_LOADAVG ips=,",
+                "LOADAVG avg=-1;my_address=10.0.0.1:4042;timestamp=1",
+                "LOADAVG avg=1e999;my_address=x;timestamp=y",
+            ] {
                 let command = line.split(' ').next().unwrap();
                 for l in h.ask(c, line) {
                     assert!(
-                        l == format!("{TAG}INVALID command={command};message=*") || l.starts_with(&format!("{TAG}LOADAVG ")),
+                        l == format!("{TAG}INVALID command={command};message=*")
+                            || l.starts_with(&format!("{TAG}LOADAVG ")),
                         "{line}: {l}"
                     );
                 }
             }
             for line in [
-                "ACCEPT", "CONNECT", "CONNECT version=abc", "DISCONNECT", "GOSSIP", "GOSSIP heard_of=x", "RECEIVED", "REFUSE",
-                "CONNECT my_address=10.0.0.1:4042;server_name=a-b;version=1", "FORGET", "FORGET ip=nonsense",
+                "ACCEPT",
+                "CONNECT",
+                "CONNECT version=abc",
+                "DISCONNECT",
+                "GOSSIP",
+                "GOSSIP heard_of=x",
+                "RECEIVED",
+                "REFUSE",
+                "CONNECT my_address=10.0.0.1:4042;server_name=a-b;version=1",
+                "FORGET",
+                "FORGET ip=nonsense",
                 "CONNECT my_address=10.0.0.1:4042;password=x;server_name=hostA;username=y;version=1",
             ] {
                 h.refused(c, line);
@@ -184,9 +215,18 @@ fn w22_and_other_messages_of_servers_from_clients() {
 fn schema_violations_are_told() {
     each(|h| {
         let (foo, bar) = two(h);
-        for line in ["SERVICE_STATUS", "SERVICE_STATUS service=", "UNREGISTER", "UNREGISTER service=", "COMMANDS",
-            "COMMANDS list=", "LISTEN_LOADAVG", "ALIVE serial=", "ALIVE timestamp=", "RESTART reason="]
-        {
+        for line in [
+            "SERVICE_STATUS",
+            "SERVICE_STATUS service=",
+            "UNREGISTER",
+            "UNREGISTER service=",
+            "COMMANDS",
+            "COMMANDS list=",
+            "LISTEN_LOADAVG",
+            "ALIVE serial=",
+            "ALIVE timestamp=",
+            "RESTART reason=",
+        ] {
             h.refused(foo, line);
         }
         go_on(h, foo, bar, "violations");
@@ -199,9 +239,15 @@ fn json_is_input_of_any_transport() {
         let (foo, bar) = two(h);
         for (line, want) in [
             (r#"{"service":"bar","command":"X"}"#, "bar/X"),
-            (r#"{"server":"hostA","service":"bar","command":"X","parameters":{"b":1,"a":"x;y","t":true,"n":null}}"#, "hostA:bar/X a=\"x;y\";b=1;n=;t=true"),
+            (
+                r#"{"server":"hostA","service":"bar","command":"X","parameters":{"b":1,"a":"x;y","t":true,"n":null}}"#,
+                "hostA:bar/X a=\"x;y\";b=1;n=;t=true",
+            ),
             (r#"{"command":"X","service":".","parameters":{"a":"l\nm\\n\"q\""}}"#, "./X a=l\\nm\\n\"q\""),
-            (r#"{"sent-from-server":"remote","sent-from-service":"firewall","service":"bar","command":"X","unknown":"x"}"#, "bar/X"),
+            (
+                r#"{"sent-from-server":"remote","sent-from-service":"firewall","service":"bar","command":"X","unknown":"x"}"#,
+                "bar/X",
+            ),
             (r#"{"service":"bar","command":"X","parameters":{"u":"é\ud83d\ude00"}}"#, "bar/X u=\u{e9}\u{1f600}"),
         ] {
             assert_eq!(h.ask(foo, line), NONE);
@@ -220,7 +266,10 @@ fn json_is_input_of_any_transport() {
             let lines = h.ask(foo, line);
             let reached = h.told(bar);
             // no line of its own making comes out at the other end
-            assert!(reached.iter().all(|l| l.starts_with("<hostA:foo bar/X")) && reached.len() <= 1, "{line}: {reached:?}");
+            assert!(
+                reached.iter().all(|l| l.starts_with("<hostA:foo bar/X")) && reached.len() <= 1,
+                "{line}: {reached:?}"
+            );
             assert!(lines.len() <= 1, "{line}: {lines:?}");
             assert!(reached.len() + lines.len() == 1 || line.contains("b/ar"), "{line}: delivered or told");
         }
@@ -293,16 +342,41 @@ fn datagrams_are_never_answered() {
         let (foo, bar) = two(h);
         let udp = h.open_as(Opening { datagram: true, ..Opening::default() });
         for line in [
-            "HELP", "ALIVE", "PUBLIC_IP", "FROB", "communicatord/FROB", "CLOCK_STATUS", "SERVICE_STATUS service=foo",
-            "LIST_SERVICES", "nobody/X transmission_report=failure", "hostB:*/X", "", "  ", "a-b/X", "<", "{", "\0",
+            "HELP",
+            "ALIVE",
+            "PUBLIC_IP",
+            "FROB",
+            "communicatord/FROB",
+            "CLOCK_STATUS",
+            "SERVICE_STATUS service=foo",
+            "LIST_SERVICES",
+            "nobody/X transmission_report=failure",
+            "hostB:*/X",
+            "",
+            "  ",
+            "a-b/X",
+            "<",
+            "{",
+            "\0",
             // for streams only
-            "REGISTER service=udp;version=1", "COMMANDS list=X", "CLUSTER_STATUS", "UNREGISTER service=foo",
-            "CONNECT my_address=10.0.0.1:4042;server_name=hostB;version=1", "GOSSIP my_address=10.0.0.1:4042",
-            "REGISTER_FOR_LOADAVG", "UNREGISTER_FROM_LOADAVG", "ACCEPT", "REFUSE", "DISCONNECT",
+            "REGISTER service=udp;version=1",
+            "COMMANDS list=X",
+            "CLUSTER_STATUS",
+            "UNREGISTER service=foo",
+            "CONNECT my_address=10.0.0.1:4042;server_name=hostB;version=1",
+            "GOSSIP my_address=10.0.0.1:4042",
+            "REGISTER_FOR_LOADAVG",
+            "UNREGISTER_FROM_LOADAVG",
+            "ACCEPT",
+            "REFUSE",
+            "DISCONNECT",
         ] {
             h.tell(udp, line);
         }
-        assert_eq!(h.ask(foo, "SERVICE_STATUS service=udp"), [format!("{TAG}STATUS cache=no;server_name=hostA;service=udp;status=unknown")]);
+        assert_eq!(
+            h.ask(foo, "SERVICE_STATUS service=udp"),
+            [format!("{TAG}STATUS cache=no;server_name=hostA;service=udp;status=unknown")]
+        );
         // what needs no answer arrives, with the source that it claims
         h.tell(udp, "<laptop:ed_signal bar/PING a=1");
         h.tell(udp, "./X");
@@ -339,9 +413,14 @@ fn w25_the_secret_of_datagrams() {
     each_with(setup, |h| {
         let (foo, bar) = two(h);
         let udp = h.open_as(Opening { datagram: true, ..Opening::default() });
-        for line in ["bar/X", "bar/X secret_code=", "bar/X secret_code=wrong", "bar/X secret_code=\"s3;cret2\"",
-            "bar/X secret_code=\"s3;cre\"", "bar/X secret_code=s3;a=1"]
-        {
+        for line in [
+            "bar/X",
+            "bar/X secret_code=",
+            "bar/X secret_code=wrong",
+            "bar/X secret_code=\"s3;cret2\"",
+            "bar/X secret_code=\"s3;cre\"",
+            "bar/X secret_code=s3;a=1",
+        ] {
             h.tell(udp, line);
         }
         assert_eq!(h.told(bar), NONE);
@@ -385,9 +464,16 @@ fn w5_datagrams_that_manage_need_the_right() {
 fn section_8_2_no_answers_to_answers() {
     each(|h| {
         let (foo, bar) = two(h);
-        for line in ["UNKNOWN command=X", "INVALID command=X", "UNKNOWN", "ABSOLUTELY", "ABSOLUTELY reply_timestamp=abc",
-            "SERVICE_UNAVAILABLE", "TRANSMISSION_REPORT", "INVALID command="]
-        {
+        for line in [
+            "UNKNOWN command=X",
+            "INVALID command=X",
+            "UNKNOWN",
+            "ABSOLUTELY",
+            "ABSOLUTELY reply_timestamp=abc",
+            "SERVICE_UNAVAILABLE",
+            "TRANSMISSION_REPORT",
+            "INVALID command=",
+        ] {
             assert_eq!(h.ask(foo, &format!("communicatord/{line}")), NONE, "{line}");
             assert_eq!(h.ask(foo, &format!("hostB:*/{line}")), NONE, "{line}");
         }

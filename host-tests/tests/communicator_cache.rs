@@ -132,7 +132,8 @@ fn each_row_of_the_reports() {
                 })
                 .collect();
             assert_eq!(h.ask(foo, &said), want, "{said}");
-            let is_kept = want.iter().any(|w| w.ends_with("cached")) || (want.is_empty() && to == "bar" && !said.contains("=no"));
+            let is_kept =
+                want.iter().any(|w| w.ends_with("cached")) || (want.is_empty() && to == "bar" && !said.contains("=no"));
             let lines: Vec<String> = if is_kept { vec![format!("<hostA:foo {said}")] } else { vec![] };
             assert_eq!(mail(h, "bar"), lines, "{said}");
         });
@@ -174,7 +175,10 @@ fn who_is_there_gets_it_at_once_and_whoever_was_there_may_have_mail() {
         let foo = two(h);
         let bar = h.service("bar");
         h.tell(foo, "bar/X transmission_report=failure");
-        assert_eq!((h.told(bar), h.told(foo)), (vec!["<hostA:foo bar/X transmission_report=failure".to_string()], vec![]));
+        assert_eq!(
+            (h.told(bar), h.told(foo)),
+            (vec!["<hostA:foo bar/X transmission_report=failure".to_string()], vec![])
+        );
         h.part(bar);
         h.tell(foo, "bar/Y");
         assert_eq!(mail(h, "bar"), ["<hostA:foo bar/Y"]);

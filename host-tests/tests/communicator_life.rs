@@ -33,16 +33,10 @@ fn the_life_of_section_3_1() {
             ]
         );
         assert_eq!(h.ask(c, "<:foo hostA:communicatord/COMMANDS list=ALIVE,CLUSTER_UP,HELP,STATUS,STOP"), NONE);
-        assert_eq!(
-            h.ask(c, "communicatord/CLOCK_STATUS"),
-            [own("CLOCK_UNSTABLE cache=no;clock_error=checking")]
-        );
+        assert_eq!(h.ask(c, "communicatord/CLOCK_STATUS"), [own("CLOCK_UNSTABLE cache=no;clock_error=checking")]);
         h.set_clock(Clock::Verified);
         assert_eq!(h.told(c), NONE, "it has not announced CLOCK_STABLE");
-        assert_eq!(
-            h.ask(c, "communicatord/CLOCK_STATUS"),
-            [own("CLOCK_STABLE cache=no;clock_resolution=verified")]
-        );
+        assert_eq!(h.ask(c, "communicatord/CLOCK_STATUS"), [own("CLOCK_STABLE cache=no;clock_resolution=verified")]);
         assert_eq!(
             h.ask(c, "communicatord/CLUSTER_STATUS"),
             [own("./CLUSTER_UP neighbors_count=1"), own("./CLUSTER_COMPLETE neighbors_count=1")]
@@ -294,10 +288,7 @@ fn section_3_3_nothing_is_gated_by_registration() {
         );
         // it is answered on its own connection
         assert_eq!(h.ask(c, "<laptop:ed_signal CLOCK_STATUS").len(), 1);
-        assert_eq!(
-            h.ask(c, "<laptop:ed_signal communicatord/FROB"),
-            [own("laptop:ed_signal/UNKNOWN command=FROB")]
-        );
+        assert_eq!(h.ask(c, "<laptop:ed_signal communicatord/FROB"), [own("laptop:ed_signal/UNKNOWN command=FROB")]);
         assert_eq!(h.ask(c, "FROB"), [own("UNKNOWN command=FROB")]);
         assert_eq!(h.ask(c, "<:ed_signal FROB"), [own("ed_signal/UNKNOWN command=FROB")]);
         // and cannot be addressed
@@ -314,8 +305,19 @@ fn w5_sources_that_are_not_believed() {
         let foo = h.service("foo");
         let c = h.visitor();
         for claimed in [
-            "<:foo", "<hostA:foo", "<hostB:foo", "<hostA:installed", "<hostA:communicatord", "<hostB:communicatord",
-            "<:communicatord", "<hostA:a-b", "<:a:b", "<:caf\u{e9}", "<hostA:_s12", "<:_s1", "<:1a",
+            "<:foo",
+            "<hostA:foo",
+            "<hostB:foo",
+            "<hostA:installed",
+            "<hostA:communicatord",
+            "<hostB:communicatord",
+            "<:communicatord",
+            "<hostA:a-b",
+            "<:a:b",
+            "<:caf\u{e9}",
+            "<hostA:_s12",
+            "<:_s1",
+            "<:1a",
         ] {
             h.tell(c, &format!("{claimed} foo/PING"));
             assert_eq!(h.told(foo), ["foo/PING"], "{claimed}");
@@ -364,15 +366,35 @@ fn alive_help_and_the_rest_of_what_a_daemon_answers() {
         );
         // there is none, and the schema of the original wants both (weak point W23)
         h.refused(c, "PUBLIC_IP");
-        for line in ["UNKNOWN command=X", "INVALID message=x", "ABSOLUTELY reply_timestamp=1", "READY", "QUITTING",
-            "SERVICE_UNAVAILABLE destination_service=a;unsent_command=B", "TRANSMISSION_REPORT command=X;status=failed",
-            "LEAK", "UNKNOWN", "INVALID", "ABSOLUTELY", "UNKNOWN command=", "INVALID command=;message="]
-        {
+        for line in [
+            "UNKNOWN command=X",
+            "INVALID message=x",
+            "ABSOLUTELY reply_timestamp=1",
+            "READY",
+            "QUITTING",
+            "SERVICE_UNAVAILABLE destination_service=a;unsent_command=B",
+            "TRANSMISSION_REPORT command=X;status=failed",
+            "LEAK",
+            "UNKNOWN",
+            "INVALID",
+            "ABSOLUTELY",
+            "UNKNOWN command=",
+            "INVALID command=;message=",
+        ] {
             assert_eq!(h.ask(c, &format!("communicatord/{line}")), NONE, "{line}: no answer, or they never end");
         }
-        for line in ["PING", "QUIT", "LOG message=a;timestamp=1", "BLOCK uri=1.2.3.4", "STATUS service=foo;status=up", "CLUSTER_UP neighbors_count=1",
-            "CLOCK_STABLE", "HANGUP server_name=b", "DISCONNECTING", "Frob"]
-        {
+        for line in [
+            "PING",
+            "QUIT",
+            "LOG message=a;timestamp=1",
+            "BLOCK uri=1.2.3.4",
+            "STATUS service=foo;status=up",
+            "CLUSTER_UP neighbors_count=1",
+            "CLOCK_STABLE",
+            "HANGUP server_name=b",
+            "DISCONNECTING",
+            "Frob",
+        ] {
             let command = line.split(' ').next().unwrap();
             assert_eq!(
                 h.ask(c, &format!("communicatord/{line}")),
@@ -380,9 +402,14 @@ fn alive_help_and_the_rest_of_what_a_daemon_answers() {
                 "{line}"
             );
         }
-        for line in ["ACCEPT my_address=10.0.0.1:4042;server_name=b", "DISCONNECT", "GOSSIP my_address=10.0.0.1:4042",
-            "REFUSE", "CONNECT my_address=10.0.0.1:4042;server_name=hostB;version=1", "FORGET ip=10.0.0.9"]
-        {
+        for line in [
+            "ACCEPT my_address=10.0.0.1:4042;server_name=b",
+            "DISCONNECT",
+            "GOSSIP my_address=10.0.0.1:4042",
+            "REFUSE",
+            "CONNECT my_address=10.0.0.1:4042;server_name=hostB;version=1",
+            "FORGET ip=10.0.0.9",
+        ] {
             h.refused(c, line);
         }
         h.fence(c);
@@ -400,7 +427,10 @@ fn list_services_has_an_answer() {
         let m = &h.heard_of(c, "communicatord/LIST_SERVICES")[0];
         let mut list: Vec<String> = m.get("list").unwrap().split(',').map(String::from).collect();
         list.sort();
-        assert_eq!((m.command.as_str(), m.get("count").as_deref(), list), ("SERVICES", Some("2"), vec!["bar".into(), "foo".into()]));
+        assert_eq!(
+            (m.command.as_str(), m.get("count").as_deref(), list),
+            ("SERVICES", Some("2"), vec!["bar".into(), "foo".into()])
+        );
     });
 }
 
@@ -440,7 +470,9 @@ fn stop_and_shutdown_need_the_right_and_the_setting() {
         each_with(Setup { shutdown, ..Setup::default() }, |h| {
             let c = h.service("foo");
             let user = h.open_as(Opening { rights: Rights::READ | Rights::WRITE, datagram: false });
-            for line in ["STOP", "communicatord/STOP", "SHUTDOWN", ".:communicatord/SHUTDOWN", "hostA:communicatord/STOP"] {
+            for line in
+                ["STOP", "communicatord/STOP", "SHUTDOWN", ".:communicatord/SHUTDOWN", "hostA:communicatord/STOP"]
+            {
                 h.tell(user, line);
                 let command = if line.ends_with("STOP") { "STOP" } else { "SHUTDOWN" };
                 assert_eq!(h.told(user), [own(&format!("INVALID command={command};message=*"))]);
@@ -507,8 +539,8 @@ fn rights_to_read_and_to_write() {
         assert_eq!(h.told(reader), ["<hostA:foo reader/PING", "<hostA:foo ./PING"]);
         h.fence(reader);
         let writer = h.open_as(Opening { rights: Rights::WRITE, datagram: false });
-        for line in ["COMMANDS list=PING", "SERVICE_STATUS service=foo", "LIST_SERVICES",
-            "REGISTER service=writer;version=1"]
+        for line in
+            ["COMMANDS list=PING", "SERVICE_STATUS service=foo", "LIST_SERVICES", "REGISTER service=writer;version=1"]
         {
             h.refused(writer, line);
         }
@@ -534,7 +566,8 @@ fn passwords_of_services() {
         h.tell(foo, "reader/PING");
         assert_eq!(h.told(reader), ["<hostA:foo reader/PING"]);
         // wrong: it is sent away
-        for line in ["REGISTER service=foo;version=1;password=wrong", "REGISTER service=who;version=1;password=secret"] {
+        for line in ["REGISTER service=foo;version=1;password=wrong", "REGISTER service=who;version=1;password=secret"]
+        {
             for how in [nobody, Opening::default()] {
                 let c = h.open_as(how);
                 assert_eq!(h.ask(c, line), [REFUSED], "{line}");
@@ -546,8 +579,8 @@ fn passwords_of_services() {
         // before it there is nothing, in time
         let c = h.open_as(nobody);
         let late = h.open_as(nobody);
-        for line in ["foo/PING", "COMMANDS list=PING", "./PING", "CLUSTER_STATUS", "HELP",
-            "REGISTER service=bar;version=1"]
+        for line in
+            ["foo/PING", "COMMANDS list=PING", "./PING", "CLUSTER_STATUS", "HELP", "REGISTER service=bar;version=1"]
         {
             h.refused(c, line);
         }

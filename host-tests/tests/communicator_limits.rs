@@ -77,7 +77,9 @@ fn a_line_that_is_too_long_ends_its_own_connection() {
 #[test]
 fn a_line_as_long_as_may_be_passes_and_one_octet_more_does_not() {
     for (registered, limit) in [(false, BEFORE), (true, 1 << 20)] {
-        for (end, size, passes) in [("\n", limit, true), ("\r\n", limit, true), ("\n", limit + 1, false), ("\r\n", limit + 1, false)] {
+        for (end, size, passes) in
+            [("\n", limit, true), ("\r\n", limit, true), ("\n", limit + 1, false), ("\r\n", limit + 1, false)]
+        {
             let (mut h, a, b) = world(|_| {});
             let c = if registered { h.service("c") } else { h.visitor() };
             let value = "x".repeat(size - end.len() - "b/X a=".len());
@@ -101,9 +103,24 @@ fn long_lines_of_every_kind_are_answered() {
     let (mut h, a, b) = world(|s| s.communicator.max_line = 60_000);
     h.declare("absent");
     for before in [
-        "b/X a=", "./X a=", "*/X a=", "nobody/X transmission_report=failure;z=", "absent/X transmission_report=failure;z=",
-        "absent/X cache=no;transmission_report=failure;z=", "FROB a=", "ALIVE serial=", "SERVICE_STATUS service=", "COMMANDS list=",
-        "REGISTER version=1;service=", "b/X a=\"", "hostB:*/X a=", "<b:c b/X a=", "b/", "", "<", ":",
+        "b/X a=",
+        "./X a=",
+        "*/X a=",
+        "nobody/X transmission_report=failure;z=",
+        "absent/X transmission_report=failure;z=",
+        "absent/X cache=no;transmission_report=failure;z=",
+        "FROB a=",
+        "ALIVE serial=",
+        "SERVICE_STATUS service=",
+        "COMMANDS list=",
+        "REGISTER version=1;service=",
+        "b/X a=\"",
+        "hostB:*/X a=",
+        "<b:c b/X a=",
+        "b/",
+        "",
+        "<",
+        ":",
         "{\"service\":\"b\",\"command\":\"X\",\"parameters\":{\"a\":\"",
     ] {
         for size in [30_000, 59_990] {
@@ -409,7 +426,10 @@ fn list_services_is_cut_at_the_limit_of_lines() {
     assert_eq!(m.get("count").as_deref(), Some("92"), "how many there are");
     let list = m.get("list").unwrap();
     let names: Vec<&str> = list.split(',').collect();
-    assert!(names.len() > 20 && names.iter().all(|n| n.len() < 103 && (n.starts_with("sss") || n.len() == 1)), "whole names");
+    assert!(
+        names.len() > 20 && names.iter().all(|n| n.len() < 103 && (n.starts_with("sss") || n.len() == 1)),
+        "whole names"
+    );
     go_on(&mut h, a, b, "lists");
 }
 
@@ -511,6 +531,6 @@ fn a_service_that_announces_and_leaves_for_ever() {
         assert_eq!(h.told(b).len(), 1, "{n}");
     }
     assert_eq!(h.used("stations"), 1);
-    assert_eq!(h.used("members"), 3);
+    assert_eq!(h.used("memberships"), 3);
     assert_eq!(h.used("names"), 3);
 }

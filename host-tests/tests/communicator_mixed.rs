@@ -99,12 +99,21 @@ fn what_a_native_station_sends_is_heard_as_a_line() {
         (Letter { verb: "DO", body: b"text", ..l }, "foo/DO body=text".into()),
         (Letter { verb: "DO", params: listed(&params), body: b"text", ..l }, "foo/DO a=b;body=text;c_1=d e".into()),
         (Letter { params: listed(&params), ..l }, "foo/MSG a=b;c_1=d e".into()),
-        (Letter { verb: "DO", params: listed(&no_keys), ..l }, "foo/DO body={\"quote\\\\\"\":\"v\",\"b\":\"1\"}".into()),
+        (
+            Letter { verb: "DO", params: listed(&no_keys), ..l },
+            "foo/DO body={\"quote\\\\\"\":\"v\",\"b\":\"1\"}".into(),
+        ),
         // JSON
         (Letter { body: b"{\"a\": [1]}", encoding: Encoding::Json, ..l }, "foo/MSG body={\"a\": [1]}".into()),
         // bytes
-        (Letter { verb: "DO", body: &bytes, encoding: Encoding::Bytes, ..l }, format!("foo/DO body_base64={}", base64(&bytes))),
-        (Letter { verb: "SET", body: b"\xff", encoding: Encoding::Bytes, ..l }, "foo/SET name=foo;value_base64=/w==".into()),
+        (
+            Letter { verb: "DO", body: &bytes, encoding: Encoding::Bytes, ..l },
+            format!("foo/DO body_base64={}", base64(&bytes)),
+        ),
+        (
+            Letter { verb: "SET", body: b"\xff", encoding: Encoding::Bytes, ..l },
+            "foo/SET name=foo;value_base64=/w==".into(),
+        ),
         (Letter { verb: "DO", body: b"a\0b", ..l }, "foo/DO body_base64=YQBi".into()),
         (Letter { verb: "DO", body: b"a;b\\", ..l }, "foo/DO body_base64=YTtiXA==".into()),
         // verbs that no line has
@@ -374,15 +383,14 @@ fn presence_of_services_is_seen_by_others() {
     let y = f.w.service("bar");
     let id = f.w.lines[y].id.unwrap().number();
     f.w.part(y);
-    let changes: Vec<(Change, u64, String)> = f
-        .w
-        .take(f.s)
-        .into_iter()
-        .filter_map(|e| match e {
-            Seen::Presence { change, station, name, .. } => Some((change, station, name)),
-            _ => None,
-        })
-        .collect();
+    let changes: Vec<(Change, u64, String)> =
+        f.w.take(f.s)
+            .into_iter()
+            .filter_map(|e| match e {
+                Seen::Presence { change, station, name, .. } => Some((change, station, name)),
+                _ => None,
+            })
+            .collect();
     assert_eq!(changes, [(Change::Joined, id, "bar".to_string()), (Change::Left, id, "bar".to_string())], "D7");
 }
 
@@ -462,7 +470,11 @@ fn mail_from_and_to_other_dialects() {
     let native = f.native();
     assert_eq!(
         lines[2..],
-        [format!("<hostA:_s{native} absent/DO a=1"), "<hostA:foo absent/DO a=2".into(), format!("<hostA:_s{native} absent/SET name=absent;value=3")]
+        [
+            format!("<hostA:_s{native} absent/DO a=1"),
+            "<hostA:foo absent/DO a=2".into(),
+            format!("<hostA:_s{native} absent/SET name=absent;value=3")
+        ]
     );
     // for others, from a client
     let mut f = four();
@@ -545,9 +557,13 @@ fn clients_that_read_json_are_written_json() {
     w.clients()[y].any = true;
     w.tell(y, "foo/DO a=1;b=\"x;y\"");
     let native = w.address(s);
-    let all: Vec<serde_json::Value> =
-        w.told_bytes(x).iter().map(|l| serde_json::from_slice(l).unwrap_or_else(|e| panic!("{e}: {}", l.escape_ascii()))).collect();
-    let of = |command: &str| json!({"sent-from-server": "hostA", "sent-from-service": "communicatord", "command": command});
+    let all: Vec<serde_json::Value> = w
+        .told_bytes(x)
+        .iter()
+        .map(|l| serde_json::from_slice(l).unwrap_or_else(|e| panic!("{e}: {}", l.escape_ascii())))
+        .collect();
+    let of =
+        |command: &str| json!({"sent-from-server": "hostA", "sent-from-service": "communicatord", "command": command});
     assert_eq!(all[0], of("HELP"));
     assert_eq!((&all[1]["command"], &all[1]["parameters"]["my_address"]), (&json!("READY"), &json!("127.0.0.1:4042")));
     assert_eq!((&all[2]["command"], &all[2]["service"]), (&json!("UNKNOWN"), &json!("foo")));

@@ -17,9 +17,16 @@ fn three(h: &mut dyn Host) -> (usize, usize, usize) {
 fn section_2_1_what_is_for_the_daemon_itself() {
     each(|h| {
         let (foo, cluck, other) = three(h);
-        for line in ["X", "communicatord/X", ".:communicatord/X", "*:communicatord/X", "hostA:communicatord/X", "hostA:X",
-            "*:X", ".:X"]
-        {
+        for line in [
+            "X",
+            "communicatord/X",
+            ".:communicatord/X",
+            "*:communicatord/X",
+            "hostA:communicatord/X",
+            "hostA:X",
+            "*:X",
+            ".:X",
+        ] {
             assert_eq!(h.ask(foo, line), [format!("{TAG}hostA:foo/UNKNOWN command=X")], "{line}");
         }
         // other daemons, of which there are none
@@ -47,7 +54,9 @@ fn section_2_3_each_row_of_the_examples() {
         h.tell(foo, "cluck/NEVER_ANNOUNCED");
         assert_eq!(h.told(cluck), ["<hostA:foo cluck/NEVER_ANNOUNCED"]);
         // elsewhere, or nobody
-        for line in ["hostB:cluck/X", "nobody/X", ".:nobody/X", "hostA:nobody/X", "*:nobody/X", "?:nobody/X", "hostB:nobody/X"] {
+        for line in
+            ["hostB:cluck/X", "nobody/X", ".:nobody/X", "hostA:nobody/X", "*:nobody/X", "?:nobody/X", "hostB:nobody/X"]
+        {
             assert_eq!(h.ask(foo, line), NONE, "{line}");
             assert_eq!(h.ask(foo, &format!("{line} transmission_report=failure")), [FAILED], "{line}");
             assert_eq!(h.ask(foo, &format!("{line} transmission_report=success")), NONE, "other values mean nothing");
@@ -162,7 +171,9 @@ fn alive_between_services() {
 fn the_example_pair_of_8_3_by_the_bus() {
     each(|h| {
         let (s, c) = (h.service("server"), h.service("client"));
-        for (from, to, word) in [(s, c, "HI"), (c, s, "DAD"), (s, c, "CLIMB"), (c, s, "TOP"), (s, c, "WHO"), (c, s, "MOM"), (s, c, "BYE")] {
+        for (from, to, word) in
+            [(s, c, "HI"), (c, s, "DAD"), (s, c, "CLIMB"), (c, s, "TOP"), (s, c, "WHO"), (c, s, "MOM"), (s, c, "BYE")]
+        {
             let (of, name) = if from == s { ("server", "client") } else { ("client", "server") };
             h.tell(from, &format!("{name}/{word}"));
             assert_eq!(h.told(to), [format!("<hostA:{of} {name}/{word}")]);

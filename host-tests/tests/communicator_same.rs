@@ -13,26 +13,108 @@ const CLIENTS: usize = 6;
 const SERVICES: [&str; 8] = ["foo", "bar", "baz", "qux", "installed", "foo", "bar", "a"];
 const COMMANDS: [&str; 8] = ["PING", "X", "GO", "STATUS", "CLOCK_STABLE", "CLOCK_UNSTABLE", "STOP", "LOG_ROTATE"];
 const TO: [&str; 22] = [
-    "foo/", "bar/", "baz/", "qux/", "installed/", ".:foo/", "hostA:bar/", "*:foo/", "?:bar/", "hostB:foo/", "./", "?/",
-    "*/", "*:*/", "hostZ:./", "hostB:*/", ".:?/", "", "communicatord/", "hostA:communicatord/", "?:communicatord/",
+    "foo/",
+    "bar/",
+    "baz/",
+    "qux/",
+    "installed/",
+    ".:foo/",
+    "hostA:bar/",
+    "*:foo/",
+    "?:bar/",
+    "hostB:foo/",
+    "./",
+    "?/",
+    "*/",
+    "*:*/",
+    "hostZ:./",
+    "hostB:*/",
+    ".:?/",
+    "",
+    "communicatord/",
+    "hostA:communicatord/",
+    "?:communicatord/",
     "installed/",
 ];
 const PARAMS: [&str; 20] = [
-    "", "", "", "", "a=1", "a=1;b=2", "b=2;a=1", "a=x;a=y", "a=\"x;y\"", "a=he said \"hi\"", "a=\\n\\r\\\\",
-    "transmission_report=failure", "transmission_report=failure;cache=no", "cache=\"no;reply\"", "cache=ttl=10",
-    "cache=ttl=30;transmission_report=failure", "cache=reply", "broadcast_msgid=x;broadcast_timeout=abc",
-    "cache=\"ttl=1m;no;reply\";transmission_report=failure", "trail= x ",
+    "",
+    "",
+    "",
+    "",
+    "a=1",
+    "a=1;b=2",
+    "b=2;a=1",
+    "a=x;a=y",
+    "a=\"x;y\"",
+    "a=he said \"hi\"",
+    "a=\\n\\r\\\\",
+    "transmission_report=failure",
+    "transmission_report=failure;cache=no",
+    "cache=\"no;reply\"",
+    "cache=ttl=10",
+    "cache=ttl=30;transmission_report=failure",
+    "cache=reply",
+    "broadcast_msgid=x;broadcast_timeout=abc",
+    "cache=\"ttl=1m;no;reply\";transmission_report=failure",
+    "trail= x ",
 ];
 const TO_DAEMON: [&str; 34] = [
-    "HELP", "ALIVE", "ALIVE serial=5;timestamp=1.5", "ALIVE serial=", "CLOCK_STATUS", "CLUSTER_STATUS", "PUBLIC_IP",
-    "LIST_SERVICES", "SERVICE_STATUS service=foo", "SERVICE_STATUS service=installed", "SERVICE_STATUS service=a-b",
-    "SERVICE_STATUS", "FROB", "frob", "QUIT", "UNKNOWN command=X", "INVALID", "READY", "QUITTING", "LEAK", "RESTART",
-    "RESTART reason=", "STOP", "SHUTDOWN", "LOG_ROTATE", "ACCEPT", "GOSSIP", "DISCONNECT", "REFUSE", "FORGET ip=10.0.0.1",
-    "RECEIVED", "CONNECT version=1", "COMMANDS", "ABSOLUTELY",
+    "HELP",
+    "ALIVE",
+    "ALIVE serial=5;timestamp=1.5",
+    "ALIVE serial=",
+    "CLOCK_STATUS",
+    "CLUSTER_STATUS",
+    "PUBLIC_IP",
+    "LIST_SERVICES",
+    "SERVICE_STATUS service=foo",
+    "SERVICE_STATUS service=installed",
+    "SERVICE_STATUS service=a-b",
+    "SERVICE_STATUS",
+    "FROB",
+    "frob",
+    "QUIT",
+    "UNKNOWN command=X",
+    "INVALID",
+    "READY",
+    "QUITTING",
+    "LEAK",
+    "RESTART",
+    "RESTART reason=",
+    "STOP",
+    "SHUTDOWN",
+    "LOG_ROTATE",
+    "ACCEPT",
+    "GOSSIP",
+    "DISCONNECT",
+    "REFUSE",
+    "FORGET ip=10.0.0.1",
+    "RECEIVED",
+    "CONNECT version=1",
+    "COMMANDS",
+    "ABSOLUTELY",
 ];
 const BAD: [&str; 20] = [
-    "<remote STOP", ":x/STOP", "/STOP", "a:b:c/STOP", "a/", "a:", "X  a=1", "X a", "foo/X =1", "foo/X a=1;;b=2",
-    "foo/X a=\"x", "foo/X a=\"x\"y", "{}", "{", "{\"command\":1}", "{\"service\":\"foo\"}", "", "   ", "\t\r", "a-b:c d=e",
+    "<remote STOP",
+    ":x/STOP",
+    "/STOP",
+    "a:b:c/STOP",
+    "a/",
+    "a:",
+    "X  a=1",
+    "X a",
+    "foo/X =1",
+    "foo/X a=1;;b=2",
+    "foo/X a=\"x",
+    "foo/X a=\"x\"y",
+    "{}",
+    "{",
+    "{\"command\":1}",
+    "{\"service\":\"foo\"}",
+    "",
+    "   ",
+    "\t\r",
+    "a-b:c d=e",
 ];
 const JSON: [&str; 5] = [
     r#"{"command":"HELP"}"#,
@@ -42,10 +124,21 @@ const JSON: [&str; 5] = [
     r#"{"server":"hostB","service":"*","command":"X"}"#,
 ];
 const REGISTER: [&str; 15] = [
-    "service=foo;version=1;password=secret", "service=reader;version=1;password=\"r;\\\"\"", "service=foo;version=1;password=bad",
-    "service=$;version=1", "service=$;version=1", "service=$;version=1", "service=$;version=1", "version=0x1;service=$",
-    "service=$;version=abc", "service=$;version=2", "service=$", "version=1", "service=communicatord;version=1",
-    "service=_s3;version=1", "service=a-b;version=1",
+    "service=foo;version=1;password=secret",
+    "service=reader;version=1;password=\"r;\\\"\"",
+    "service=foo;version=1;password=bad",
+    "service=$;version=1",
+    "service=$;version=1",
+    "service=$;version=1",
+    "service=$;version=1",
+    "version=0x1;service=$",
+    "service=$;version=abc",
+    "service=$;version=2",
+    "service=$",
+    "version=1",
+    "service=communicatord;version=1",
+    "service=_s3;version=1",
+    "service=a-b;version=1",
 ];
 
 fn one<'s>(random: &mut Random, from: &[&'s str]) -> &'s str {
@@ -54,7 +147,8 @@ fn one<'s>(random: &mut Random, from: &[&'s str]) -> &'s str {
 
 /// One line of a client.
 fn line(random: &mut Random) -> String {
-    let source = one(random, &["", "", "", "", "", "<:ed_signal ", "<laptop:ed_signal ", "<:foo ", "<hostA:communicatord "]);
+    let source =
+        one(random, &["", "", "", "", "", "<:ed_signal ", "<laptop:ed_signal ", "<:foo ", "<hostA:communicatord "]);
     let said = match random.below(20) {
         0..3 => format!("REGISTER {}", one(random, &REGISTER).replace('$', one(random, &SERVICES))),
         3..5 => {
@@ -82,7 +176,8 @@ fn heard(h: &mut dyn Host, c: usize) -> Vec<Message> {
         if m.from.1 == "communicatord" && m.command == "INVALID" {
             m.params.insert("message".into(), "*".into());
         }
-        if m.from.1 == "communicatord" && m.command == "SERVICES"
+        if m.from.1 == "communicatord"
+            && m.command == "SERVICES"
             && let Some(list) = m.get("list")
         {
             let mut list: Vec<&str> = list.split(',').collect();

@@ -7,7 +7,10 @@ use chappe_host_tests::communicator::client::{Host, show};
 const SCRIPTS: [&[(usize, &str)]; 5] = [
     // section 3.1
     &[
-        (0, "REGISTER service=foo;version=1\n<:foo hostA:communicatord/COMMANDS list=ALIVE,CLUSTER_UP,HELP,STATUS\ncommunicatord/CLOCK_STATUS\ncommunicatord/CLUSTER_STATUS\n"),
+        (
+            0,
+            "REGISTER service=foo;version=1\n<:foo hostA:communicatord/COMMANDS list=ALIVE,CLUSTER_UP,HELP,STATUS\ncommunicatord/CLOCK_STATUS\ncommunicatord/CLUSTER_STATUS\n",
+        ),
         (1, "REGISTER service=bar;version=1\r\n\r\n\nfoo/PING a=1\n./ALIVE serial=\"x;y\"\nUNREGISTER service=bar\n"),
     ],
     // section 10.1
@@ -19,19 +22,32 @@ const SCRIPTS: [&[(usize, &str)]; 5] = [
     // what is wrong
     &[
         (1, "REGISTER service=bar;version=1\nCOMMANDS list=X\n"),
-        (0, "bar/X a\n\0\nbar/X a=\0b;c=1\n  \nfoo-bar\nREGISTER service=a-b;version=1\n<a:b  X\n<a:b bar/X\nhostB:*/X\n"),
+        (
+            0,
+            "bar/X a\n\0\nbar/X a=\0b;c=1\n  \nfoo-bar\nREGISTER service=a-b;version=1\n<a:b  X\n<a:b bar/X\nhostB:*/X\n",
+        ),
     ],
     // JSON
     &[
         (1, "REGISTER service=bar;version=1\n"),
-        (0, " {\"command\":\"REGISTER\",\"parameters\":{\"service\":\"foo\",\"version\":1}} \n{\"service\":\"bar\",\"command\":\"X\",\"parameters\":{\"a\":\"l\\nm\",\"n\":1e3,\"u\":\"\\u00e9\"}}\n{}\n"),
+        (
+            0,
+            " {\"command\":\"REGISTER\",\"parameters\":{\"service\":\"foo\",\"version\":1}} \n{\"service\":\"bar\",\"command\":\"X\",\"parameters\":{\"a\":\"l\\nm\",\"n\":1e3,\"u\":\"\\u00e9\"}}\n{}\n",
+        ),
     ],
     // names that are taken
-    &[(0, "REGISTER service=foo;version=1\nREGISTER service=bar;version=1\n"), (1, "REGISTER service=bar;version=1\nLIST_SERVICES\n")],
+    &[
+        (0, "REGISTER service=foo;version=1\nREGISTER service=bar;version=1\n"),
+        (1, "REGISTER service=bar;version=1\nLIST_SERVICES\n"),
+    ],
 ];
 
 /// What both have heard in the end, and whether they are still there.
-fn play(h: &mut dyn Host, script: &[(usize, &str)], cut: impl Fn(usize, usize) -> Vec<usize>) -> Vec<(Vec<String>, bool)> {
+fn play(
+    h: &mut dyn Host,
+    script: &[(usize, &str)],
+    cut: impl Fn(usize, usize) -> Vec<usize>,
+) -> Vec<(Vec<String>, bool)> {
     h.declare("late");
     let clients = [h.visitor(), h.visitor()];
     for (n, (who, said)) in script.iter().enumerate() {

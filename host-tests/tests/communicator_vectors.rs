@@ -61,11 +61,16 @@ impl Row {
 
 #[test]
 fn the_tests_read_them_as_the_page_has_them() {
-    let all: Vec<Row> = ["valid.txt", "json.txt"].into_iter().flat_map(rows).filter(|r| !r.is.iter().any(|(k, _)| k == "why")).collect();
+    let all: Vec<Row> = ["valid.txt", "json.txt"]
+        .into_iter()
+        .flat_map(rows)
+        .filter(|r| !r.is.iter().any(|(k, _)| k == "why"))
+        .collect();
     assert!(all.len() >= 47 + 7, "{}", all.len());
     for row in all {
         let m = Message::read(&row.line).unwrap_or_else(|e| panic!("{}: {e}", row.name));
-        let of = [("from-server", &m.from.0), ("from-service", &m.from.1), ("server", &m.server), ("service", &m.service)];
+        let of =
+            [("from-server", &m.from.0), ("from-service", &m.from.1), ("server", &m.server), ("service", &m.service)];
         for (key, value) in of {
             assert_eq!(*value, row.says(key), "{} {key}", row.name);
         }

@@ -236,8 +236,9 @@ impl Message {
             out.extend(key.bytes());
             out.push(b'=');
             let last = n + 1 == self.params.len();
-            let quotes =
-                value.contains(&b';') || value.starts_with(b"\"") || (last && value.last().is_some_and(|b| is_white(*b)));
+            let quotes = value.contains(&b';')
+                || value.starts_with(b"\"")
+                || (last && value.last().is_some_and(|b| is_white(*b)));
             if quotes {
                 out.push(b'"');
             }
@@ -286,10 +287,34 @@ mod tests {
             assert_eq!(Message::read(line.as_bytes()).unwrap().to_string(), again, "{line}");
         }
         for bad in [
-            "", " \t", "<remote:firewall", "<remote STOP", "<a:b  STOP", ":w/STOP", "/STOP", "a:b:c/STOP", "a/b/STOP",
-            "a/b:STOP", "a/", "a:", "jungle:/STOP", "CMD  a=1", "CMD a", "CMD a;b=1", "CMD =1", "CMD a=1;;b=2",
-            "CMD a=1; b=2", "CMD a-b=1", "CMD 1a=2", "CMD a=\"x", "CMD a=\"x\"y", "CMD a=\"ends\\\\\"", "{}", "{",
-            "{\"command\":1}", "{\"foo\":{}}",
+            "",
+            " \t",
+            "<remote:firewall",
+            "<remote STOP",
+            "<a:b  STOP",
+            ":w/STOP",
+            "/STOP",
+            "a:b:c/STOP",
+            "a/b/STOP",
+            "a/b:STOP",
+            "a/",
+            "a:",
+            "jungle:/STOP",
+            "CMD  a=1",
+            "CMD a",
+            "CMD a;b=1",
+            "CMD =1",
+            "CMD a=1;;b=2",
+            "CMD a=1; b=2",
+            "CMD a-b=1",
+            "CMD 1a=2",
+            "CMD a=\"x",
+            "CMD a=\"x\"y",
+            "CMD a=\"ends\\\\\"",
+            "{}",
+            "{",
+            "{\"command\":1}",
+            "{\"foo\":{}}",
         ] {
             assert!(Message::read(bad.as_bytes()).is_err(), "{bad}");
         }

@@ -1,10 +1,10 @@
 //! The router under test as a server of the Communicator, with stations of other dialects beside: a
 //! [`World`] whose `lines` are connections of this dialect.
 
+use super::Setup;
 use super::client::{Client, Clock, Host, Opening, SERVER};
 use super::plain::CALENDAR;
 use super::users::USERS;
-use super::Setup;
 use crate::memory::{Memory, Services};
 use crate::world::World;
 use chappe_core::dialect::Dialect;

@@ -19,7 +19,8 @@ pub fn rights_of(user: &str, password: &[u8]) -> Option<Rights> {
 
 impl Gate for Users {
     fn check(&self, user: &str, token: &[u8]) -> Option<Grant> {
-        let rights = rights_of(user, token).or_else(|| crate::clacks::users::USERS.check(user, token).map(|g| g.rights));
+        let rights =
+            rights_of(user, token).or_else(|| crate::clacks::users::USERS.check(user, token).map(|g| g.rights));
         Some(Grant { rights: rights?, restricted: false, number: 0 })
     }
 
