@@ -6,6 +6,7 @@
 //! own `check` must hold.
 
 use crate::clacks::wire::Wire;
+use crate::communicator::client::Client as Line;
 use crate::disk::{Disk, OnDisk};
 use crate::event::{Mail, Seen};
 use crate::memory::Many;
@@ -56,6 +57,8 @@ pub struct World {
     pub talkers: Vec<Talker>,
     /// The connections that speak the dialect of Net::Clacks: `clacks/ours.rs` has what tests do with them.
     pub wires: Vec<Wire>,
+    /// The connections that speak the dialect of the Communicator: `communicator/ours.rs`, likewise.
+    pub lines: Vec<Line>,
     /// How many octets a wire carries at once, in both directions.
     pub piece: usize,
 }
@@ -88,7 +91,13 @@ impl World {
         settings.max_frame = settings.max_frame.min(settings.outbox - FRAME_MARGIN);
         let now = Instant::from_millis(1_000_003);
         let router = storage.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
+        World::on(router, now)
+    }
+
+    /// Without stations, around a router of a test's own.
+    pub fn on(router: Router<'static>, now: Instant) -> Self {
+        let (stations, talkers, wires, lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        World { router, now, stations, talkers, wires, lines, piece: usize::MAX }
     }
 
     /// A life of a node with a disk, which begins when the calendar says `calendar`, in microseconds since
@@ -115,8 +124,7 @@ impl World {
         let copies: Vec<_> = disk.mail.borrow().values().cloned().collect();
         let codes = copies.iter().map(|copy| router.restore_mail(now, &copy.stored())).collect();
         router.check().expect("every invariant");
-        let (stations, talkers, wires) = Default::default();
-        (World { router, now, stations, talkers, wires, piece: usize::MAX }, codes)
+        (World::on(router, now), codes)
     }
 
     /// A node for a thousand stations that speak MSGQ, with `change` made to the settings.
@@ -136,7 +144,7 @@ impl World {
         let heap = Box::leak(Box::new(Many::new(48 << 20, 256 << 10)));
         let now = Instant::from_millis(1_000_003);
         let router = heap.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
+        World::on(router, now)
     }
 
     /// How many rows of a table are used, or blocks of the pool: by its name in the router's `usage`.
@@ -202,6 +210,9 @@ impl World {
             for c in 0..self.wires.len() {
                 busy |= self.wire_turn(c);
             }
+            for c in 0..self.lines.len() {
+                busy |= self.line_turn(c);
+            }
             if !busy {
                 return;
             }
@@ -255,10 +266,14 @@ impl World {
                         assert!(t.input.is_empty() || !t.reads, "closed inside a frame that it was told");
                     } else if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
                         c.end(reason);
+                    } else if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
+                        c.end(reason);
                     }
                 }
                 Action::Resume(id) => {
                     if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
+                        c.waits = false;
+                    } else if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
                         c.waits = false;
                     }
                 }
@@ -286,6 +301,16 @@ impl World {
             c.waits &= bytes.is_empty();
             self.router.sent(self.now, id, bytes.len());
             if self.wires.iter().any(|c| c.id == Some(id) && c.reads) {
+                self.router.writable(self.now, id);
+            }
+            return;
+        }
+        if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
+            bytes.truncate(if c.reads { self.piece } else { 0 });
+            c.take(&bytes);
+            c.waits &= bytes.is_empty();
+            self.router.sent(self.now, id, bytes.len());
+            if self.lines.iter().any(|c| c.id == Some(id) && c.reads) {
                 self.router.writable(self.now, id);
             }
             return;

@@ -213,7 +213,7 @@ pub struct Reports {
 pub fn reports(m: &Message<'_>, cache: Cache, fate: Fate) -> Reports {
     let wants = cache::wants_report(m);
     match fate {
-        Fate::Deliver | Fate::Relay | Fate::Drop(Lost::Itself) => Reports::default(),
+        Fate::Deliver | Fate::Relay => Reports::default(),
         Fate::Keep(_) => Reports { unavailable: false, report: wants.then_some(true) },
         Fate::Drop(why) => {
             let unavailable = cache.reply && matches!(why, Lost::NotKept | Lost::Full);

@@ -79,7 +79,8 @@ impl Router<'_> {
         let mut d = self.stations[n].debts.first;
         while d != 0 && asker != 0 {
             let debt = self.requests.debt(d);
-            if self.requests.row(debt.request).asker == asker {
+            // those that were answered may stay for a while
+            if self.requests.row(debt.request).asker == asker && self.is_awaited(debt.request, d) {
                 return Some(self.requests.number(debt.request));
             }
             d = debt.next_of_station();

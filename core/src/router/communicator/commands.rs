@@ -3,7 +3,7 @@
 //! Owns: which right each command takes, and what it is answered. Does not own what it does: the
 //! other files here do.
 
-use super::super::{Counter, Router};
+use super::super::{Counter, Rights, Router};
 use super::Control;
 use crate::dialect::communicator::command::{Announced, Command};
 use crate::dialect::communicator::number::Timespec;
@@ -32,6 +32,10 @@ impl Router<'_> {
         }
         if command.is_of_links() {
             return self.invalid(n, m, "this server is not linked with others");
+        }
+        let is_list = matches!(command, Command::ServiceStatus | Command::ListServices);
+        if is_list && !self.stations[n].grant.rights.has(Rights::READ) {
+            return self.refused(n, m, "no grant to list");
         }
         match command {
             Command::Register => self.register(n, m),

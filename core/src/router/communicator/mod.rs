@@ -257,7 +257,9 @@ impl<'s> Router<'s> {
             Reason::Stopping if announced.has(Command::Disconnecting) => Line::Disconnecting,
             Reason::Stopping if announced.has(Command::Quitting) => Line::Quitting,
             // it has been told already, or nothing is to be told
-            Reason::Stopping | Reason::Denied | Reason::Credentials | Reason::Unchecked => return Some(None),
+            Reason::Stopping | Reason::Denied | Reason::Credentials | Reason::Unchecked | Reason::Malformed => {
+                return Some(None);
+            }
             _ => return None,
         };
         Some(words::line(self.here(), &line, (b"", b""), self.encode))

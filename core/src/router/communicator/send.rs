@@ -9,6 +9,7 @@ use super::super::{Counter, Rights, Router};
 use super::announcers;
 use crate::dialect::communicator::cache::Cache;
 use crate::dialect::communicator::command::Command;
+use crate::dialect::communicator::emit::{self, Edit, Form};
 use crate::dialect::communicator::name::{self, BadName};
 use crate::dialect::communicator::repr::Message;
 use crate::dialect::communicator::route::{Facts, Fate, Lost, Reach, fate, reports};
@@ -117,6 +118,12 @@ impl Router<'_> {
         let covered = if name.is_empty() { !grant.restricted } else { self.covers(n, Rights::WRITE, name) };
         if !covered || !grant.rights.has(Rights::WRITE) {
             self.refused(n, m, NO_GRANT);
+            return false;
+        }
+        if m.raw.is_empty()
+            && let Err(why) = emit::line(m, Edit::NONE, Form::Text, self.encode)
+        {
+            self.invalid(n, m, why.text());
             return false;
         }
         if Command::is_control_of_clients(m.command) && !self.may_manage(n, name) {
