@@ -257,8 +257,7 @@ fn the_same(seed: u64, steps: usize, setup: Setup) {
                 }
             }
         }
-        for n in 0..clients.len() {
-            let c = clients[n];
+        for (n, c) in clients.iter().copied().enumerate() {
             let [want, got @ ..] = &mut hosts[..] else { unreachable!() };
             let wanted = heard(&mut **want, c);
             for h in got {

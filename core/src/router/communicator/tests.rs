@@ -151,7 +151,11 @@ fn from_service_to_service_and_back() {
     node.say(bar, "<:bar hostA:foo/UNKNOWN command=FROB");
     assert_eq!(node.heard(foo), ["<hostA:bar hostA:foo/UNKNOWN command=FROB"]);
     node.say(foo, "foo/X transmission_report=failure");
-    assert_eq!(node.heard(foo), [""; 0], "nobody hears himself");
+    assert_eq!(
+        node.heard(foo),
+        ["<hostA:communicatord TRANSMISSION_REPORT command=X;status=failed"],
+        "nobody hears himself"
+    );
 }
 
 #[test]
