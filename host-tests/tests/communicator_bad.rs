@@ -15,10 +15,10 @@ fn two(h: &mut dyn Host) -> (usize, usize) {
 }
 
 /// Everybody is well.
-fn go_on(h: &mut dyn Host, foo: usize, bar: usize, at: &str) {
-    h.tell(foo, "bar/PING after=1");
-    assert_eq!(h.told(bar), ["<hostA:foo bar/PING after=1"], "{at}");
-    h.fence(foo);
+fn go_on(h: &mut dyn Host, a: usize, b: usize, at: &str) {
+    h.tell(a, "bar/PING after=1");
+    assert_eq!(h.told(b), ["<hostA:foo bar/PING after=1"], "{at}");
+    h.fence(a);
 }
 
 /// Table B of section 1.11, and what else is no message.

@@ -205,7 +205,7 @@ fn status_news_are_for_who_has_announced_status() {
         let up = h.calendar();
         let line = |h: &dyn Host, rest: &str| format!("{TAG}STATUS cache=no;{rest};up_since={}", h.calendar());
         let deaf_up = line(h, "server_name=hostA;service=deaf;status=up");
-        assert_eq!(h.told(watcher), [deaf_up.clone()]);
+        assert_eq!(h.told(watcher), std::slice::from_ref(&deaf_up));
         assert_eq!(h.told(nobody), [deaf_up], "who has no name may watch too");
         h.wait(5_000);
         // by each way in which it may end
@@ -235,7 +235,7 @@ fn status_news_are_for_who_has_announced_status() {
         assert_eq!(h.told(deaf), NONE);
         // who asks is told the same
         let want = format!("{TAG}STATUS cache=no;server_name=hostA;service=deaf;status=up;up_since={up}");
-        assert_eq!(h.ask(deaf, "SERVICE_STATUS service=deaf"), [want.clone()], "also about itself");
+        assert_eq!(h.ask(deaf, "SERVICE_STATUS service=deaf"), std::slice::from_ref(&want), "also about itself");
         assert_eq!(h.ask(nobody, "communicatord/SERVICE_STATUS service=deaf"), [want]);
         for other in ["foo", "communicatord", "a-b", "_s1", "caf\u{e9}", "."] {
             let lines = h.ask(deaf, &format!("SERVICE_STATUS service={other}"));
