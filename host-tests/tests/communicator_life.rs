@@ -1,9 +1,11 @@
 //! The life of a client of the Communicator (`wire/communicator.md` sections 3.1 to 3.5 and 3.9): registering,
 //! names, passwords, what it is told of others, ends.
 
-use chappe_core::router::{Reason, Rights};
+use chappe_core::id::StationId;
+use chappe_core::router::{Gate, Grant, Reason, Rights, Verdict};
 use chappe_host_tests::communicator::client::{Clock, Host, Opening, TAG};
 use chappe_host_tests::communicator::message::Message;
+use chappe_host_tests::communicator::ours::Ours;
 use chappe_host_tests::communicator::{Setup, each, each_with};
 
 const NONE: [&str; 0] = [];
@@ -626,4 +628,74 @@ impl Hears for dyn Host + '_ {
         self.tell(c, line);
         self.heard(c)
     }
+}
+
+/// Takes its time over every password.
+struct Slowly;
+
+impl Gate for Slowly {
+    fn check(&self, _: &str, _: &[u8]) -> Option<Grant> {
+        unreachable!("it is asked to decide")
+    }
+
+    fn decide(&self, _: StationId, _: &str, _: &[u8]) -> Verdict {
+        Verdict::Later
+    }
+
+    fn allows(&self, _: Grant, _: Rights, _: &str) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_password_that_takes_its_time() {
+    static SLOWLY: Slowly = Slowly;
+    let fresh = || Ours::new(|s| s.gate = &SLOWLY);
+    let all = Grant::anonymous(Rights::ALL);
+    for right in [true, false] {
+        let mut w = fresh();
+        let bar = w.announcer("bar", "STATUS,PING");
+        let c = w.open_as(Opening { rights: Rights::NONE, datagram: false });
+        w.tell_all(c, &["REGISTER service=foo;version=1;password=secret", "bar/PING", "./PING n=2"]);
+        assert_eq!((w.told(c), w.told(bar)), (vec![], vec![]), "what stands behind it waits");
+        let id = w.clients()[c].id.unwrap();
+        let now = w.now;
+        w.router.verified(now, id, if right { Verdict::Granted(all) } else { Verdict::Denied });
+        Host::drive(&mut w);
+        if right {
+            assert_eq!(w.told(c), [own("HELP"), own("READY my_address=127.0.0.1:4042")]);
+            let words: Vec<String> = w.heard(bar).iter().map(|m| m.command.clone()).collect();
+            assert_eq!(words, ["STATUS", "PING", "PING"]);
+            w.fence(c);
+        } else {
+            assert_eq!(w.told(c), [REFUSED]);
+            w.wait(3_000);
+            assert!(!w.is_open(c));
+            assert_eq!(w.told(bar), NONE);
+        }
+    }
+    // somebody else is faster, or it goes
+    let mut w = fresh();
+    let bar = w.announcer("bar", "STATUS");
+    let c = w.visitor();
+    w.tell(c, "REGISTER service=foo;version=1;password=secret");
+    let id = w.clients()[c].id.unwrap();
+    let fast = w.service("foo");
+    w.told(bar);
+    let now = w.now;
+    w.router.verified(now, id, Verdict::Granted(all));
+    Host::drive(&mut w);
+    assert_eq!(w.told(c), [REFUSED], "D8: the first stays");
+    w.wait(3_000);
+    assert!(!w.is_open(c) && w.is_open(fast));
+    let c = w.visitor();
+    w.tell(c, "REGISTER service=qux;version=1;password=secret");
+    let id = w.clients()[c].id.unwrap();
+    w.part(c);
+    let now = w.now;
+    w.router.verified(now, id, Verdict::Granted(all));
+    Host::drive(&mut w);
+    assert_eq!(w.told(bar), NONE, "nobody came, nobody left");
+    assert_eq!(w.used("stations"), 2);
+    assert_eq!(w.used("names"), 3, "two services and STATUS");
 }
