@@ -101,6 +101,10 @@ counters! {
     Uncrossed "links_unsayable" "Changes and signals that a link has no words for",
     #[cfg(feature = "clacks")]
     UnknownLines "lines_unknown" "Lines of Clacks that are no command",
+    #[cfg(feature = "sniff")]
+    Sights "monitor_shown" "Messages shown to stations that monitor",
+    #[cfg(feature = "sniff")]
+    SightsMissed "monitor_missed" "Messages not shown to stations that monitor because they read too slowly, or memory is short",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

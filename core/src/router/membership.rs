@@ -7,6 +7,7 @@ use crate::name;
 
 impl Router<'_> {
     pub(super) fn join(&mut self, n: u32, j: &Join<'_>) {
+        self.see_join(n, j);
         if !self.joined(n, j) {
             self.deny(n);
         }
@@ -73,6 +74,7 @@ impl Router<'_> {
     }
 
     pub(super) fn leave(&mut self, n: u32, l: &Leave<'_>) {
+        self.see_leave(n, l);
         let row = self.names.find(l.name);
         let m = row.and_then(|row| self.names.membership(self.stations[n].memberships, row, l.instance));
         match m {
@@ -113,6 +115,7 @@ impl Router<'_> {
     }
 
     pub(super) fn declare(&mut self, n: u32, d: &Declare<'_>) {
+        self.see_declare(n, d);
         if !name::is_valid(d.name) || name::is_pattern(d.name) {
             return self.refuse(n, d.seq, Code::BadName, "a declared name has 1 to 128 bytes, no controls, no pattern");
         }

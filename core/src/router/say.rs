@@ -139,7 +139,9 @@ impl Router<'_> {
             let idle = st.waits() && st.life != Life::Free;
             (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
         };
-        let Some(n) = (1..=self.stations.made()).max_by_key(held).filter(|n| held(n) > 0) else { return false };
+        // who only monitors goes first: without it, its memory would have been there
+        let first = |n: &u32| (self.looks_on(*n) && self.stations[*n].waits() && held(n) > 0, held(n));
+        let Some(n) = (1..=self.stations.made()).max_by_key(first).filter(|n| held(n) > 0) else { return false };
         let st = &mut self.stations[n];
         if st.waits() {
             self.pool.clear(&mut st.out);
@@ -202,6 +204,7 @@ impl Router<'_> {
     /// Tells how request `seq` of station `n` ended. A request without a number is answered
     /// only if it failed.
     pub(super) fn outcome(&mut self, n: u32, seq: u32, code: Code, text: &str) {
+        self.see_outcome(n, seq, code, text);
         if seq != 0 || code != Code::Ok {
             self.say(n, &ServerToClient::Outcome(Outcome { seq, code, text, ..Outcome::default() }));
         }

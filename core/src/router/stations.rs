@@ -100,6 +100,8 @@ pub struct Station {
     /// What is known of it if it speaks Clacks.
     #[cfg(feature = "clacks")]
     pub(crate) clacks: super::clacks::Own,
+    #[cfg(feature = "sniff")]
+    pub(crate) sniff: super::sniff::Own,
 }
 
 /// What a hello said that counts only once its credentials are found right.
@@ -169,6 +171,8 @@ impl Row for Station {
         unverified: None,
         #[cfg(feature = "clacks")]
         clacks: super::clacks::Own::EMPTY,
+        #[cfg(feature = "sniff")]
+        sniff: super::sniff::Own::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next
