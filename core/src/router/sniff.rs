@@ -213,6 +213,16 @@ impl Router<'_> {
         self.stations[n].sniff.looks
     }
 
+    /// Whether each row is of a station that is there and knows of it.
+    pub(super) fn check_sniff(&self) -> Result<(), &'static str> {
+        let looking = (1..=self.stations.made()).filter(|n| self.looks_on(*n)).count();
+        let fits = |row: &Row| self.looks_on(row.station) && self.stations[row.station].is_linked();
+        if looking != self.sniff.rows.len() || !self.sniff.rows.iter().all(fits) {
+            return Err("sniff: a monitor that is none, or is gone");
+        }
+        Ok(())
+    }
+
     /// Station `n` wants to monitor, or not any more.
     pub(super) fn monitor_all(&mut self, n: u32, m: &Monitor<'_>) {
         self.see_monitor(n, m);

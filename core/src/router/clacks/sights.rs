@@ -26,7 +26,9 @@ impl Router<'_> {
                 let op = if sync.deleted { StoreOp::Remove } else { StoreOp::Set };
                 self.see_value_of(n, op, sync.name, sync.value, Seen { text: "sync", ..Seen::default() });
             }
-            Command::Flush(_) => self.see_value(n, StoreOp::Flush, b"", b"", false),
+            Command::Flush(_) => {
+                self.see(n, &Seen { what: Sight::Value, op: StoreOp::Flush, ..Seen::default() }, None);
+            }
             Command::Listen(name) => {
                 let mut spare = heapless::String::<MAX_NAME, u8>::new();
                 let name = name::to_bus(name, &mut spare).unwrap_or_default();
