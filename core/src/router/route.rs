@@ -68,14 +68,16 @@ impl Router<'_> {
     /// A station sends a letter.
     #[inline]
     pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        if self.sniffed() {
+        // whoever monitors is shown each letter alone
+        let sniffed = self.sniffed();
+        if sniffed {
             self.end_run();
             self.see_letter(n, l, raw);
         } else if self.run_goes_on(n, l, raw) {
             return;
         }
         let may = self.may_send(n, l);
-        if may.is_ok() && !self.sniffed() && self.runs(n, l, raw) {
+        if may.is_ok() && !sniffed && self.runs(n, l, raw) {
             return;
         }
         self.end_run();

@@ -91,7 +91,7 @@ fn random_frame(r: &mut Rng, known_ids: &[u64], asks: &[u64]) -> Vec<u8> {
         }),
         17 => frame(Declare { seq, name, forget: r.one_in(3) }),
         #[cfg(feature = "sniff")]
-        18 if r.one_in(2) => frame(crate::model::Monitor {
+        18 if r.one_in(2) => frame(Monitor {
             seq,
             off: r.one_in(3),
             name: if r.one_in(2) { name } else { "" },
