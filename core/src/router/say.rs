@@ -140,8 +140,11 @@ impl Router<'_> {
             (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
         };
         // who only monitors goes first: without it, its memory would have been there
-        let first = |n: &u32| (self.looks_on(*n) && self.stations[*n].waits() && held(n) > 0, held(n));
-        let Some(n) = (1..=self.stations.made()).max_by_key(first).filter(|n| held(n) > 0) else { return false };
+        let rank = |n: &u32| match held(n) {
+            1.. if self.looks_on(*n) && self.stations[*n].waits() => usize::MAX,
+            held => held,
+        };
+        let Some(n) = (1..=self.stations.made()).max_by_key(rank).filter(|n| held(n) > 0) else { return false };
         let st = &mut self.stations[n];
         if st.waits() {
             self.pool.clear(&mut st.out);
