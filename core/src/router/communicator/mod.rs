@@ -13,6 +13,7 @@
 //! | `wait.rs` | messages that wait for a service (section 3.6) |
 //! | `ask.rs` | questions and their answers |
 //! | `services.rs` | who is told which services there are (section 3.8) |
+//! | `sights.rs` | what monitors are shown |
 //! | `state.rs` | clock, cluster, load (sections 4.8 to 4.10) |
 
 mod ask;
@@ -20,6 +21,8 @@ mod commands;
 mod register;
 mod send;
 mod services;
+#[cfg(feature = "sniff")]
+mod sights;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,7 @@ use crate::dialect::communicator::{udp, words};
 use crate::dialect::{Dialect, Session};
 use crate::id::StationId;
 use crate::limits::MAX_NAME;
+use crate::model::Code;
 use core::fmt::Write as _;
 
 pub use state::Clock;
@@ -137,6 +141,10 @@ impl<'s> Router<'s> {
         if self.answers(n, m, to) {
             return;
         }
+        #[cfg(feature = "sniff")]
+        if self.sniffed() {
+            self.see_message(n, m, to);
+        }
         match to {
             To::Daemon => self.command(n, m),
             To::Everybody(_) => self.broadcast(n, m),
@@ -156,18 +164,21 @@ impl<'s> Router<'s> {
     /// A line that is no message: its sender is told, and goes on.
     pub(super) fn fault(&mut self, n: u32, fault: Fault) {
         self.counters.one(Counter::Malformed);
+        self.see_outcome(n, 0, Code::BadRequest, fault.text());
         self.tell_line(n, &Line::Invalid { command: b"", message: fault.text() }, (b"", b""));
     }
 
     /// Something that makes no sense, or is not permitted. Nobody is closed for it.
     fn invalid(&mut self, n: u32, m: &Message<'_>, message: &str) {
         self.counters.one(Counter::BadRequest);
+        self.see_outcome(n, 0, Code::BadRequest, message);
         self.say_invalid(n, m, message);
     }
 
     /// The same for want of a right.
     fn refused(&mut self, n: u32, m: &Message<'_>, message: &str) {
         self.counters.one(Counter::Refused);
+        self.see_outcome(n, 0, Code::Refused, message);
         self.say_invalid(n, m, message);
     }
 
