@@ -62,7 +62,7 @@ pub struct Communicator {
     pub services: Vec<String>,
     /// What was in that file, without a line end at its end.
     #[serde(skip)]
-    secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
     /// What was in that folder.
     #[serde(skip)]
     pub(crate) marked: Marked,
@@ -182,7 +182,7 @@ impl Default for Communicator {
 
 impl Communicator {
     /// What datagrams must bring along. `None`: nothing.
-    pub(crate) fn secret(&self) -> Option<&Secret> {
+    pub(crate) fn wanted_secret(&self) -> Option<&Secret> {
         self.signal_secret.as_ref().or(self.secret.as_ref())
     }
 
@@ -212,7 +212,8 @@ impl Communicator {
         }
         let key = |k| [Key("communicator"), Key(k)];
         if !self.server.is_empty() && !(self.server.len() <= MAX_NAME && name::is_name(self.server.as_bytes())) {
-            let text = format!("at most {MAX_NAME} letters, digits and `_`, no digit first; or empty, for the host's name");
+            let text =
+                format!("at most {MAX_NAME} letters, digits and `_`, no digit first; or empty, for the host's name");
             return Err(at(&key("server"), text));
         }
         self.check_outbox(at)?;
@@ -261,7 +262,8 @@ impl Communicator {
     fn read_files(&mut self, at: At<'_>) -> Result<(), ConfigError> {
         if let Some(file) = &self.signal_secret_file {
             let wrong = |text: String| at(&[Key("communicator"), Key("signal_secret_file")], text);
-            let text = std::fs::read_to_string(file.as_path()).map_err(|e| wrong(format!("{file} cannot be read: {e}")))?;
+            let text =
+                std::fs::read_to_string(file.as_path()).map_err(|e| wrong(format!("{file} cannot be read: {e}")))?;
             let text = zeroize::Zeroizing::new(text);
             let secret = trim_token(&text);
             check_secret(secret).map_err(|e| wrong(format!("{file}: {e}")))?;
@@ -307,7 +309,9 @@ impl Marked {
         marked.names.sort_unstable();
         bad.sort_unstable();
         let more = bad.len().saturating_sub(NAMED);
-        marked.notes.extend(bad.into_iter().take(NAMED).map(|text| format!("communicator.services_dir: {text}; not declared")));
+        marked
+            .notes
+            .extend(bad.into_iter().take(NAMED).map(|text| format!("communicator.services_dir: {text}; not declared")));
         if more > 0 {
             marked.notes.push(format!("communicator.services_dir: {more} more files in {folder} are not declared"));
         }
@@ -335,7 +339,10 @@ fn check_secret(secret: &str) -> Result<(), String> {
         return Err(format!("a secret has 1 to {MAX_SECRET} bytes"));
     }
     if secret.contains(['\0', '\n', '\r']) || !emit::is_sayable(secret.as_bytes()) {
-        return Err("a secret has no line end and no NUL, nor both a `;` and a backslash at its end: no message could hold it".into());
+        return Err(
+            "a secret has no line end and no NUL, nor both a `;` and a backslash at its end: no message could hold it"
+                .into(),
+        );
     }
     Ok(())
 }
@@ -350,7 +357,7 @@ impl Config {
     pub(super) fn communicator_notes(&self) -> impl Iterator<Item = String> {
         let it = &self.communicator;
         let signals = self.listeners.iter().any(|l| matches!(l.address, Endpoint::CommunicatorUdp(_)));
-        let short = it.secret().filter(|s| signals && s.reveal().len() < MIN_TOKEN).map(|_| {
+        let short = it.wanted_secret().filter(|s| signals && s.reveal().len() < MIN_TOKEN).map(|_| {
             format!("communicator.signal_secret: it has less than {MIN_TOKEN} bytes: it can be tried out, by datagrams that nobody sees")
         });
         let idle = (it.has_secret() && !signals)
@@ -442,8 +449,13 @@ mod tests {
         for (text, at, key, hint) in [
             ("[communicator]\nmax_line = 4095".to_owned(), (2, 12), "communicator.max_line", "at least 4096"),
             ("[communicator]\nmax_line = 67108865".into(), (2, 12), "communicator.max_line", "at most"),
-            ("[communicator]\nmax_line = 4194304".into(), (2, 12), "communicator.max_line", "add outbox = 8391808"),
-            ("[communicator]\nmax_line = 8192\noutbox = 19583".into(), (3, 10), "communicator.outbox", "which is 19584"),
+            ("[communicator]\nmax_line = 4194304".into(), (2, 12), "communicator.max_line", "add outbox = 8391296"),
+            (
+                "[communicator]\nmax_line = 8192\noutbox = 19071".into(),
+                (3, 10),
+                "communicator.outbox",
+                "which is 19072",
+            ),
             ("[communicator]\nstalled_after_ms = 9".into(), (2, 20), "communicator.stalled_after_ms", "at least 10"),
             ("[communicator]\nserver = 'no-name'".into(), (2, 10), "communicator.server", "letters, digits"),
             ("[communicator]\nmy_address = 'host'".into(), (2, 14), "communicator.my_address", "IP or IP:PORT"),
@@ -452,12 +464,7 @@ mod tests {
             ("[communicator]\nform = 'xml'".into(), (2, 8), "communicator.form", "unknown variant"),
             ("[communicator]\nsignal_secret = 12345678".into(), (2, 17), "communicator.signal_secret", "quotes"),
             ("[communicator]\nsignal_secret = 'a;b\\'".into(), (2, 17), "communicator.signal_secret", "backslash"),
-            (
-                "[communicator]\nsignal_secret = \"a\\nb\"".into(),
-                (2, 17),
-                "communicator.signal_secret",
-                "no line end",
-            ),
+            ("[communicator]\nsignal_secret = \"a\\nb\"".into(), (2, 17), "communicator.signal_secret", "no line end"),
             (
                 format!("[communicator]\nsignal_secret = '{}'", "x".repeat(257)),
                 (2, 17),
@@ -483,7 +490,7 @@ mod tests {
                 "cannot be read",
             ),
             ("[communicator]\nservices = ['a', 'b-c']".into(), (2, 18), "communicator.services[1]", "letters"),
-            ("[communicator]\nservices = ['communicatord']".into(), (2, 13), "communicator.services[0]", "server"),
+            ("[communicator]\nservices = ['communicatord']".into(), (2, 13), "communicator.services[0]", "itself"),
             ("[communicator]\nservices = ['a_x2d_b']".into(), (2, 13), "communicator.services[0]", "_xHH_"),
             ("[communicator]\nservices_dir = 'x'".into(), (2, 16), "communicator.services_dir", "absolute"),
             (format!("{udp}anonymous = ['read']"), (3, 13), "listeners[0].anonymous", "datagrams"),
@@ -541,7 +548,7 @@ mod tests {
             format!("[communicator]\nsignal_secret_file = '{}'\n{udp}", file.display()),
         ] {
             let config = parse(&text).unwrap();
-            assert_eq!(config.communicator.secret().map(Secret::reveal), Some("sesame open"));
+            assert_eq!(config.communicator.wanted_secret().map(Secret::reveal), Some("sesame open"));
             assert!(!config.print().contains("sesame") && !format!("{config:?}").contains("sesame"));
             assert_eq!(config.communicator_notes().count(), 0);
         }
@@ -553,11 +560,21 @@ mod tests {
     #[test]
     fn files_declare_services_and_bad_ones_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["fluid_settings.service", "ipwall.service", "no-name.service", "readme", "communicatord.service", ".service"] {
+        for name in [
+            "fluid_settings.service",
+            "ipwall.service",
+            "no-name.service",
+            "readme",
+            "communicatord.service",
+            ".service",
+        ] {
             std::fs::write(folder.path().join(name), "whatever").unwrap();
         }
         let text = |dir: &std::path::Path| {
-            format!("[communicator]\nservices_dir = '{}'\nservices = ['cms']\n[[listeners]]\naddress = 'cd:///a'", dir.display())
+            format!(
+                "[communicator]\nservices_dir = '{}'\nservices = ['cms']\n[[listeners]]\naddress = 'cd:///a'",
+                dir.display()
+            )
         };
         let config = parse(&text(folder.path())).unwrap();
         assert_eq!(config.communicator.declared().collect::<Vec<_>>(), ["cms", "fluid_settings", "ipwall"]);

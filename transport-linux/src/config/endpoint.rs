@@ -94,10 +94,8 @@ pub struct HostPort {
 impl Endpoint {
     /// Whether it is a Unix socket, and so a file with an owner and permissions.
     pub fn is_file(&self) -> bool {
-        let is_auto = matches!(
-            self,
-            Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto | Endpoint::CommunicatorAuto
-        );
+        let is_auto =
+            matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto | Endpoint::CommunicatorAuto);
         is_auto || self.path().is_some()
     }
 

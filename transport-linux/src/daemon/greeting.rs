@@ -99,9 +99,8 @@ fn connect(listeners: &[Listener]) -> String {
     if listeners.iter().any(|l| usual(&l.address)) {
         return String::new();
     }
-    let is_for_us = |l: &&Listener| {
-        is_for_commands(l) && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_))
-    };
+    let is_for_us =
+        |l: &&Listener| is_for_commands(l) && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_));
     let mut open = listeners.iter().filter(is_for_us);
     // The native dialect can say everything.
     let first = open.clone().find(|l| l.dialect == Dialect::Messi).or_else(|| open.next());

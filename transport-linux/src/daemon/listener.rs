@@ -526,7 +526,9 @@ fn is_same(wanted: &Endpoint, address: &str) -> bool {
         | Endpoint::CommunicatorTls(place) => {
             place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address))
         }
-        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
+        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => {
+            place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address))
+        }
         Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. } => false,
     }
 }

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(longest_frame(&config), 16 << 20);
         config.clacks.max_line = 4096;
         config.msgq.max_body = 65_536;
-        assert_eq!(longest_frame(&config), (1 << 20) + 1600);
+        assert_eq!(longest_frame(&config), (1 << 20) + 1344);
         config.communicator.max_line = 4096;
         assert_eq!(longest_frame(&config), MAX_FRAME);
         config.msgq.max_body = 5_000_000;

@@ -247,7 +247,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     for listener in &listeners {
         info!(event = "listener.open", address = %listener.address, tls = listener.tls.is_some(), "listening");
         // who has to bring a secret along is no stranger
-        let has_secret = listener.is_signals() && config.communicator.secret().is_some();
+        let has_secret = listener.is_signals() && config.communicator.wanted_secret().is_some();
         if !listener.is_local && listener.tls.is_none() && (has_secret || !config.users.is_empty()) {
             warn!(
                 event = "listener.clear",

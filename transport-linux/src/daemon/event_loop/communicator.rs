@@ -127,7 +127,11 @@ impl EventLoop<'_> {
         let before = std::mem::take(&mut self.communicator.declared);
         for gone in before.iter().filter(|name| names.binary_search(name).is_err()) {
             self.router.forget_name(gone);
-            info!(event = "service.forgotten", name = gone, "it is not declared any more; what waited for it is dropped");
+            info!(
+                event = "service.forgotten",
+                name = gone,
+                "it is not declared any more; what waited for it is dropped"
+            );
         }
         let mut undeclared = 0u32;
         names.retain(|name| {
@@ -139,7 +143,11 @@ impl EventLoop<'_> {
             is_done
         });
         if undeclared > 0 {
-            warn!(event = "service.undeclared", services = undeclared, "the table of names is full: not all services are declared");
+            warn!(
+                event = "service.undeclared",
+                services = undeclared,
+                "the table of names is full: not all services are declared"
+            );
         }
         self.communicator.declared = names;
     }
@@ -211,13 +219,19 @@ impl EventLoop<'_> {
             let (station, name) = (id.number(), self.router.station_name(id));
             match what {
                 Control::LogRotate => {
-                    info!(event = "communicator.log_rotate", station, name, "a station asks for log files to be opened anew");
+                    info!(
+                        event = "communicator.log_rotate",
+                        station, name, "a station asks for log files to be opened anew"
+                    );
                     if let Err(e) = self.log.reopen() {
                         error!(event = "log.not_reopened", "the log stays where it was: {e}");
                     }
                 }
                 Control::Reload => {
-                    info!(event = "communicator.reload", station, name, "a station asks for the configuration to be read anew");
+                    info!(
+                        event = "communicator.reload",
+                        station, name, "a station asks for the configuration to be read anew"
+                    );
                     self.reload();
                 }
             }

@@ -223,7 +223,8 @@ impl EventLoop<'_> {
         let help = "1 while this node is linked to its master and has all of its values";
         rows.push(row("link_synced", help, "gauge", u64::from(in_step)));
         let clock = u64::from(self.communicator.has_stable_clock());
-        let help = "1 while the time of day is kept right, or the system does not say (no listener of the Communicator: 0)";
+        let help =
+            "1 while the time of day is kept right, or the system does not say (no listener of the Communicator: 0)";
         rows.push(row("clock_stable", help, "gauge", clock));
         let open = self.handshakes.len() as u64;
         rows.push(row("tls_handshakes_open", "TLS handshakes that are under way", "gauge", open));

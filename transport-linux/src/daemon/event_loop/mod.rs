@@ -254,7 +254,7 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, listeners:
     if settings.communicator.server != it.server {
         settings.communicator.server = it.server.clone().leak();
     }
-    let secret = it.secret().map_or("", Secret::reveal);
+    let secret = it.wanted_secret().map_or("", Secret::reveal);
     if settings.communicator.secret != secret.as_bytes() {
         settings.communicator.secret = secret.to_owned().leak().as_bytes();
     }
