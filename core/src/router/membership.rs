@@ -156,7 +156,7 @@ impl Router<'_> {
         if !self.covers(n, Rights::MANAGE, d.name) {
             return self.refuse(n, d.seq, Code::Refused, "no grant to declare that name");
         }
-        let done = if d.forget { self.forget(d.name) } else { self.declare_name(d.name) };
+        let done = if d.forget { self.forget_name(d.name) } else { self.declare_name(d.name) };
         match done {
             Code::Ok => self.outcome(n, d.seq, Code::Ok, ""),
             Code::Full => self.refuse(n, d.seq, Code::Full, "the node's table of names is full"),
