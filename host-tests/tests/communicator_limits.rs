@@ -485,3 +485,52 @@ fn random_octets_close_nobody_else() {
     go_on(&mut h, a, b, "octets");
     assert_eq!(h.used("stations"), 2);
 }
+
+#[test]
+fn datagrams_of_any_size_and_number_do_not_end_their_socket() {
+    let mut h = few(|_| {});
+    let (a, b) = (h.service("a"), h.announcer("b", "X"));
+    let udp = h.open_as(Opening { datagram: true, ..Opening::default() });
+    for _ in 0..50 {
+        for said in ["b/X", "nonsense of some length =", "{", "", "FROB", "b/X a"] {
+            h.tell(udp, said);
+        }
+        for size in [1000, 1025, 2047, 2048, 2049, 5000, 6000, 7000, 65_000] {
+            let line = format!("b/X a={}", "x".repeat(size - 6));
+            h.clients()[udp].datagrams.push_back(line.into_bytes());
+            h.drive();
+        }
+        assert_eq!(h.told(b).len(), 2, "one that is short, one that is as long as may be");
+        assert!(h.is_open(udp));
+    }
+    h.wait(3_600_000);
+    assert!(h.is_open(udp), "nobody expects anything of it");
+    h.tell(a, "b/PING");
+    assert_eq!(h.told(b), ["<hostA:a b/PING"]);
+    assert!(h.router.counters().get(Counter::DatagramsDropped) > 0);
+}
+
+#[test]
+fn a_service_that_announces_and_leaves_for_ever() {
+    let mut h = few(|_| {});
+    let b = h.announcer("b", "X,STATUS");
+    for n in 0..300 {
+        let c = h.announcer(&format!("s{n}"), &format!("A{n},B{n},X"));
+        h.tell(c, "./X");
+        assert_eq!(h.told(b).len(), 2, "{n}");
+        match n % 3 {
+            0 => h.part(c),
+            1 => h.tell(c, "UNREGISTER service=x"),
+            _ => {
+                h.tell(c, "REGISTER service=b;version=1");
+                h.told(c);
+                h.wait(3_000);
+            }
+        }
+        assert!(!h.is_open(c));
+        assert_eq!(h.told(b).len(), 1, "{n}");
+    }
+    assert_eq!(h.used("stations"), 1);
+    assert_eq!(h.used("memberships"), 3);
+    assert_eq!(h.used("names"), 3);
+}

@@ -1,6 +1,7 @@
 //! How clients of the Communicator, native stations, stations of MSGQ and of Clacks meet: `design.md` section 3, row by
 //! row, every way; names, presence, broadcasts across.
 
+use chappe_core::dialect::communicator::emit::Form;
 use chappe_core::model::{Change, Encoding, Join, Leave, Letter, Params, Watch};
 use chappe_host_tests::clacks;
 use chappe_host_tests::clacks::base64;
@@ -513,4 +514,65 @@ fn datagrams_reach_stations_of_other_dialects() {
     f.w.tell(f.x, &format!("_s{id}/DO"));
     assert_eq!(f.w.told(f.x), [format!("<hostA:_s{} ./DO", f.native())], "and others hear of it");
     f.w.fence(f.x);
+}
+
+#[test]
+fn d8_a_service_and_members_that_share_a_name() {
+    // whoever shares a name does not lose it to a service
+    let mut f = four();
+    f.w.join(f.s, "shared");
+    let y = f.w.visitor();
+    assert_eq!(f.w.ask(y, "REGISTER service=shared;version=1"), [format!("{TAG}INVALID command=REGISTER;message=*")]);
+    f.w.wait(3_000);
+    assert!(!f.w.is_open(y));
+    f.w.take(f.s);
+    f.w.tell(f.x, "shared/DO");
+    assert_eq!(f.w.letters(f.s).len(), 1);
+}
+
+#[test]
+fn a_rename_that_is_refused_changes_nothing() {
+    let mut f = four();
+    f.w.join_as(f.s, &Join { name: "mine", exclusive: true, ..Join::default() });
+    f.w.take(f.s);
+    assert_eq!(f.w.ask(f.x, "REGISTER service=mine;version=1"), [format!("{TAG}INVALID command=REGISTER;message=*")]);
+    f.w.send(f.s, &Letter { name: "mine", verb: "DO", ..Letter::default() });
+    f.w.wait(3_000);
+    assert!(!f.w.is_open(f.x), "it comes back and tries again");
+    let y = f.w.service("foo");
+    f.w.fence(y);
+}
+
+#[test]
+fn clients_that_read_json_are_written_json() {
+    let mut w = Ours::new(|s| s.communicator.form = Form::Json);
+    let x = w.visitor();
+    w.clients()[x].any = true;
+    let s = w.station("native");
+    w.tell(x, "REGISTER service=foo;version=1");
+    w.tell(x, "FROB");
+    w.send(s, &Letter { name: "foo", verb: "DO", params: Params::Listed(&[("a", "x;\"y\"\n")]), ..Letter::default() });
+    w.tell(x, "SERVICE_STATUS service=nobody");
+    let y = w.visitor();
+    w.clients()[y].any = true;
+    w.tell(y, "foo/DO a=1;b=\"x;y\"");
+    let native = w.address(s);
+    let all: Vec<serde_json::Value> = w
+        .told_bytes(x)
+        .iter()
+        .map(|l| serde_json::from_slice(l).unwrap_or_else(|e| panic!("{e}: {}", l.escape_ascii())))
+        .collect();
+    let of =
+        |command: &str| json!({"sent-from-server": "hostA", "sent-from-service": "communicatord", "command": command});
+    assert_eq!(all[0], of("HELP"));
+    assert_eq!((&all[1]["command"], &all[1]["parameters"]["my_address"]), (&json!("READY"), &json!("127.0.0.1:4042")));
+    assert_eq!((&all[2]["command"], &all[2]["service"]), (&json!("UNKNOWN"), &json!("foo")));
+    assert_eq!(
+        all[3],
+        json!({"sent-from-server": "hostA", "sent-from-service": format!("_s{native}"), "service": "foo", "command": "DO",
+            "parameters": {"a": "x;\"y\"\n"}})
+    );
+    assert_eq!(all[4]["parameters"]["status"], json!("unknown"));
+    assert_eq!(all[5], json!({"service": "foo", "command": "DO", "parameters": {"a": "1", "b": "x;y"}}));
+    assert_eq!(all.len(), 6);
 }

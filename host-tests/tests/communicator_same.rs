@@ -123,7 +123,10 @@ const JSON: [&str; 5] = [
     r#"{"command":"REGISTER","parameters":{"service":"bar","version":1}}"#,
     r#"{"server":"hostB","service":"*","command":"X"}"#,
 ];
-const REGISTER: [&str; 12] = [
+const REGISTER: [&str; 15] = [
+    "service=foo;version=1;password=secret",
+    "service=reader;version=1;password=\"r;\\\"\"",
+    "service=foo;version=1;password=bad",
     "service=$;version=1",
     "service=$;version=1",
     "service=$;version=1",
@@ -202,14 +205,16 @@ fn the_same(seed: u64, steps: usize, setup: Setup) {
         let who = random.below(CLIENTS);
         let did;
         if who >= clients.len() || !hosts[0].is_open(clients[who]) || random.below(40) == 0 {
-            let rights = [Rights::ALL, Rights::ALL, Rights::READ | Rights::WRITE, Rights::READ][random.below(4)];
+            let few = [Rights::READ | Rights::WRITE, Rights::READ, Rights::WRITE, Rights::NONE];
+            let rights = if random.below(2) == 0 { Rights::ALL } else { few[random.below(4)] };
+            let datagram = random.below(8) == 0 && rights != Rights::NONE;
             let numbers: Vec<usize> = hosts
                 .iter_mut()
                 .map(|h| {
                     if let Some(c) = clients.get(who) {
                         h.part(*c);
                     }
-                    h.open_as(Opening { rights, datagram: false })
+                    h.open_as(Opening { rights, datagram })
                 })
                 .collect();
             assert!(numbers.windows(2).all(|n| n[0] == n[1]));
@@ -239,8 +244,12 @@ fn the_same(seed: u64, steps: usize, setup: Setup) {
                         said.extend(if random.below(5) == 0 { &b"\r\n"[..] } else { b"\n" });
                     }
                     did = format!("said {}", show(&said));
+                    if hosts[0].clients()[clients[who]].datagram {
+                        hosts.iter_mut().for_each(|h| lines.iter().for_each(|l| h.tell(clients[who], l)));
+                        said.clear();
+                    }
                     // in two pieces
-                    let at = random.below(said.len());
+                    let at = random.below(said.len() + 1);
                     for h in &mut hosts {
                         h.tell_bytes(clients[who], &said[..at]);
                         h.tell_bytes(clients[who], &said[at..]);
@@ -248,8 +257,7 @@ fn the_same(seed: u64, steps: usize, setup: Setup) {
                 }
             }
         }
-        for n in 0..clients.len() {
-            let c = clients[n];
+        for (n, c) in clients.iter().copied().enumerate() {
             let [want, got @ ..] = &mut hosts[..] else { unreachable!() };
             let wanted = heard(&mut **want, c);
             for h in got {

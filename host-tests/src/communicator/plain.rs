@@ -157,7 +157,7 @@ fn schema(command: &str) -> (&'static [&'static str], &'static [&'static str]) {
 fn has_schema_fault(m: &Message) -> bool {
     let (must, may) = schema(&m.command);
     let is_empty = |key: &&str| m.params.get(*key).is_some_and(Vec::is_empty);
-    must.iter().any(|key| !m.params.contains_key(*key)) || must.iter().chain(may).any(|key| is_empty(key))
+    must.iter().any(|key| !m.params.contains_key(*key)) || must.iter().chain(may).any(is_empty)
 }
 
 /// Whether a service may be called so.
@@ -291,7 +291,7 @@ impl Plain {
         // section 2.1
         let here = ["", ".", "*", SERVER].contains(&m.server.as_str());
         if here && (m.service.is_empty() || m.service == "communicatord") {
-            return self.to_daemon(c, &m);
+            return self.for_daemon(c, &m);
         }
         let everybody = [".", "?", "*"].contains(&m.service.as_str());
         let elsewhere = !["", "*", "?", ".", SERVER].contains(&m.server.as_str());
@@ -314,7 +314,7 @@ impl Plain {
             "." => self.broadcast(c, &m),
             "?" | "*" if m.server.is_empty() || m.server == "*" => self.broadcast(c, &m),
             "?" | "*" => self.invalid(c, &m.command),
-            _ => self.to_service(c, m),
+            _ => self.for_service(c, m),
         }
     }
 
@@ -334,7 +334,7 @@ impl Plain {
         }
     }
 
-    fn to_service(&mut self, c: usize, m: Message) {
+    fn for_service(&mut self, c: usize, m: Message) {
         match self.find(&m.service) {
             Some(to) if to == c => return self.report(c, &m, "failed"),
             Some(to) => return self.send(to, &m),
@@ -357,7 +357,7 @@ impl Plain {
         self.report(c, &m, "failed");
     }
 
-    fn to_daemon(&mut self, c: usize, m: &Message) {
+    fn for_daemon(&mut self, c: usize, m: &Message) {
         let command = m.command.as_str();
         // as it was called once
         let command = if command == "LOG" && m.params.is_empty() { "LOG_ROTATE" } else { command };
@@ -546,6 +546,7 @@ impl Host for Plain {
         self.now += ms as u64;
         for c in 0..self.conns.len() {
             if self.conns[c].rights == Rights::NONE && self.now - self.conns[c].opened >= HELLO {
+                self.say(c, "INVALID", &[("message", "late")]);
                 self.end(c, Reason::NotIntroduced);
             }
         }
