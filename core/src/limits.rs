@@ -40,6 +40,14 @@ pub const MIN_PEER_FRAME: u32 = 160;
 /// Shortest `Hello.max_frame` of a station that watches: news carries names whole.
 pub const MIN_WATCHER_FRAME: u32 = 512;
 
+/// Shortest `Hello.max_frame` of a station that monitors: whatever is cut, names are whole.
+#[cfg(feature = "sniff")]
+pub const MIN_MONITOR_FRAME: u32 = 1024;
+
+/// Most stations that monitor: each message is looked at for each of them.
+#[cfg(feature = "sniff")]
+pub const MAX_MONITORS: usize = 16;
+
 /// Shortest silence a station may ask for, in milliseconds: below this, jitter of an
 /// ordinary network closes healthy connections.
 pub const MIN_SILENCE_MS: u32 = 1000;

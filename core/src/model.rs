@@ -10,6 +10,8 @@ pub use crate::dialect::messi::repr::{
     Leave, Letter, List, Message, Outcome, Params, Presence, ServerToClient, Store, StoreOp, Value, Watch, Welcome,
     What,
 };
+#[cfg(feature = "sniff")]
+pub use crate::dialect::messi::repr::{Monitor, Seen, Sight};
 
 /// A letter's or answer's own bytes, as its sender's dialect had them. A recipient of the
 /// same dialect gets these, so that nothing is lost that only this dialect knows.

@@ -70,7 +70,7 @@ macro_rules! enums {
         }
     )*};
 }
-enums!(Code Encoding StoreOp Change What);
+enums!(Code Encoding StoreOp Change What Sight);
 
 /// Bytes as hex behind an `x`.
 pub fn hex(bytes: &[u8]) -> String {
@@ -109,6 +109,7 @@ members!(to_node ClientToServer {
     Flag "flag" { seq raise unit section name description priority tags manual_down by_hand }
     Declare "declare" { seq name forget }
     Goodbye "goodbye" { seq text }
+    Monitor "monitor" { seq off station station_name name verb dialect }
 });
 
 members!(to_client ServerToClient {
@@ -121,4 +122,5 @@ members!(to_client ServerToClient {
     Presence "presence" { change station station_name name instance reason }
     FlagChange "flag_change" { raised name description priority tags manual_down station }
     Closing "closing" { code text }
+    Seen "seen" { what micros dialect station station_name name instance verb params body encoding code text to seq op amount ttl_ms everyone keep each announce exclusive off cut hidden size count }
 });

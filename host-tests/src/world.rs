@@ -14,7 +14,7 @@ use crate::msgq::{Frame, Talker, frame, header};
 use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
 use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
-use chappe_core::model::{Answer, Code, Join, Letter, Watch};
+use chappe_core::model::{Answer, Code, Join, Letter, Monitor, Watch};
 use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings};
 use chappe_core::storage::{Limits, Storage, StoreRef};
 use chappe_core::time::{Duration, Instant};
@@ -555,6 +555,18 @@ impl World {
     pub fn watch(&mut self, s: usize, watch: &Watch<'_>) {
         self.stations[s].client.watch(watch).expect("room in the script");
         self.drive();
+    }
+
+    /// Monitors, and drives.
+    pub fn monitor(&mut self, s: usize, monitor: &Monitor<'_>) {
+        self.stations[s].client.monitor(monitor).expect("room in the script");
+        self.drive();
+    }
+
+    /// Takes what a monitor was shown; anything else is dropped.
+    pub fn sights(&mut self, s: usize) -> Vec<String> {
+        let sight = |seen| if let Seen::Sight(line) = seen { Some(line) } else { None };
+        self.take(s).into_iter().filter_map(sight).collect()
     }
 
     /// Sends, and drives.

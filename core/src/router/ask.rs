@@ -84,6 +84,7 @@ impl Router<'_> {
 
     /// Tells who asks each member how many answers will come.
     fn count_asked(&mut self, n: u32, seq: u32, code: Code, count: u32) {
+        self.see_outcome(n, seq, code, "");
         if code == Code::NoRecipient {
             self.counters.one(Counter::AskNoRecipient);
         }
@@ -190,6 +191,7 @@ impl Router<'_> {
 
     /// Who asked each member is told that it will not hear from station `about`.
     fn tell_loss(&mut self, r: u32, about: u32, code: Code) {
+        self.see_own_answer(r, code);
         let row = self.requests.row(r);
         let (asker, seq) = (row.asker, row.seq);
         let about = self.stations.id(about).number();
@@ -200,8 +202,10 @@ impl Router<'_> {
     pub(super) fn answer(&mut self, n: u32, a: &Answer<'_>, raw: Raw<'_>) {
         let open = self.requests.find(a.ask_id).map(|r| (r, self.requests.owed_by(r, n))).filter(|(_, d)| *d != 0);
         let Some((r, d)) = open.filter(|(r, d)| self.is_awaited(*r, *d)) else {
+            self.see_answer(n, a, raw, 0);
             return self.counters.one(Counter::StrayAnswers);
         };
+        self.see_answer(n, a, raw, r);
         let row = self.requests.row(r);
         let (asker, each) = (row.asker, row.each);
         let from = self.stations.id(n).number();
@@ -214,6 +218,7 @@ impl Router<'_> {
         let most = self.settings.outbox_in(st.session.dialect()).min(st.max_frame as usize);
         let len = len.filter(|len| *len <= most);
         if len.is_none() {
+            self.see_own_answer(r, Code::TooBig);
             self.answer_itself(asker, question, Code::TooBig, "");
         }
         self.scratch = scratch;
@@ -256,6 +261,7 @@ impl Router<'_> {
         if self.is_spent(r) {
             return self.settle(r);
         }
+        self.see_own_answer(r, code);
         let asker = self.requests.row(r).asker;
         let scratch = core::mem::take(&mut self.scratch);
         let question = self.question(r, 0, scratch);

@@ -67,6 +67,8 @@ impl Router<'_> {
         self.barriers.check(&self.stations)?;
         #[cfg(feature = "clacks")]
         self.check_clacks()?;
+        #[cfg(feature = "sniff")]
+        self.check_sniff()?;
         for w in 1..=self.watches.made() {
             if self.watches.get(w).is_some_and(|w| !self.stations[w.station].is_linked()) {
                 return Err("watches: the watcher is gone");

@@ -111,6 +111,10 @@ counters! {
     Unanswerable "datagrams_unanswered" "Answers to datagrams of the Communicator, which nobody can be given",
     #[cfg(feature = "communicator")]
     UnknownCommands "commands_unknown" "Commands of the Communicator, sent to the server, that it does not know",
+    #[cfg(feature = "sniff")]
+    Sights "monitor_shown" "Messages shown to stations that monitor",
+    #[cfg(feature = "sniff")]
+    SightsMissed "monitor_missed" "Messages not shown to stations that monitor because they read too slowly, or memory is short",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

@@ -20,7 +20,7 @@ impl Rights {
     pub const READ: Rights = Rights(1);
     /// Send, call, change values, raise and lower flags.
     pub const WRITE: Rights = Rights(2);
-    /// Declare names, send to everyone.
+    /// Declare names, send to everyone; with the right to read, monitor.
     pub const MANAGE: Rights = Rights(4);
     /// Be another node.
     pub const LINK: Rights = Rights(8);

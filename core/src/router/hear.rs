@@ -128,6 +128,8 @@ impl Router<'_> {
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
         let session = self.stations[n].session;
+        #[cfg(feature = "sniff")]
+        self.sniff.frame();
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
             self.stations[n].session = session;
@@ -139,6 +141,8 @@ impl Router<'_> {
         {
             st.clacks.shown = false;
         }
+        #[cfg(feature = "sniff")]
+        st.sniff.done();
         true
     }
     #[cfg(not(feature = "certain"))]
@@ -245,7 +249,11 @@ impl Router<'_> {
             #[cfg(feature = "msgq")]
             Ok(Said::Node { ask, letter, raw }) => self.asked(n, ask, letter, *raw),
             #[cfg(feature = "msgq")]
-            Ok(Said::Stop) => self.stop_wanted(n),
+            Ok(Said::Stop) => {
+                #[cfg(feature = "sniff")]
+                self.see_request(n, "STOP", 0, "", &[]);
+                self.stop_wanted(n)
+            }
             // has been heard above
             #[cfg(feature = "clacks")]
             Ok(Said::Line(..)) => {}
@@ -301,6 +309,8 @@ impl Router<'_> {
                 self.outcome(n, g.seq, Code::Ok, "");
                 self.doom(n, Reason::Goodbye);
             }
+            #[cfg(feature = "sniff")]
+            ClientToServer::Monitor(m) => self.monitor_all(n, m),
             ClientToServer::Hello(h) => self.refuse(n, h.seq, Code::BadRequest, "hello is said once a connection"),
         }
     }
@@ -373,6 +383,7 @@ impl Router<'_> {
                 max_value: self.max_value() as u32,
             }),
         );
+        self.see_connected(n);
         self.tell(Change::Connected, n, 0, 0, Code::Ok);
         self.notice(Change::Connected, n, 0);
     }
@@ -439,6 +450,8 @@ fn seq_of(said: &ClientToServer<'_>) -> u32 {
         ClientToServer::Flag(m) => m.seq,
         ClientToServer::Declare(m) => m.seq,
         ClientToServer::Goodbye(m) => m.seq,
+        #[cfg(feature = "sniff")]
+        ClientToServer::Monitor(m) => m.seq,
         ClientToServer::Answer(_) | ClientToServer::Nothing => 0,
     }
 }

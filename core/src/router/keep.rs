@@ -29,8 +29,8 @@ impl Router<'_> {
         Code::Ok
     }
 
-    /// Takes a declaration back; waiting mail is dropped and counted.
-    pub(super) fn forget(&mut self, name: &str) -> Code {
+    /// Takes a declaration back; waiting mail is dropped and counted. `Ok` or `NotFound`.
+    pub fn forget_name(&mut self, name: &str) -> Code {
         let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).is_declared()) else {
             return Code::NotFound;
         };

@@ -24,6 +24,7 @@ type Place = heapless::String<40, u8>;
 
 impl Router<'_> {
     pub(super) fn list(&mut self, n: u32, l: &List<'_>) {
+        self.see_list(n, l);
         if !self.stations[n].grant.rights.has(Rights::READ) {
             return self.refuse(n, l.seq, Code::Refused, "no grant to read");
         }

@@ -15,6 +15,7 @@ pub(super) enum Entered {
 
 impl Router<'_> {
     pub(super) fn join(&mut self, n: u32, j: &Join<'_>) {
+        self.see_join(n, j);
         if !self.joined(n, j) {
             self.deny(n);
         }
@@ -91,6 +92,7 @@ impl Router<'_> {
     }
 
     pub(super) fn leave(&mut self, n: u32, l: &Leave<'_>) {
+        self.see_leave(n, l);
         let row = self.names.find(l.name);
         let m = row.and_then(|row| self.names.membership(self.stations[n].memberships, row, l.instance));
         match m {
@@ -147,13 +149,14 @@ impl Router<'_> {
     }
 
     pub(super) fn declare(&mut self, n: u32, d: &Declare<'_>) {
+        self.see_declare(n, d);
         if !name::is_valid(d.name) || name::is_pattern(d.name) {
             return self.refuse(n, d.seq, Code::BadName, "a declared name has 1 to 128 bytes, no controls, no pattern");
         }
         if !self.covers(n, Rights::MANAGE, d.name) {
             return self.refuse(n, d.seq, Code::Refused, "no grant to declare that name");
         }
-        let done = if d.forget { self.forget(d.name) } else { self.declare_name(d.name) };
+        let done = if d.forget { self.forget_name(d.name) } else { self.declare_name(d.name) };
         match done {
             Code::Ok => self.outcome(n, d.seq, Code::Ok, ""),
             Code::Full => self.refuse(n, d.seq, Code::Full, "the node's table of names is full"),

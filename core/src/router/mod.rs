@@ -98,6 +98,7 @@ mod route;
 mod run;
 mod say;
 mod settings;
+mod sniff;
 pub mod stations;
 pub mod store;
 #[cfg(test)]
@@ -213,7 +214,7 @@ pub struct Usage {
 }
 
 /// Rows of [`Router::usage`].
-const USAGES: usize = if cfg!(feature = "durable") { 10 } else { 9 };
+const USAGES: usize = 9 + cfg!(feature = "durable") as usize + cfg!(feature = "sniff") as usize;
 
 /// The bytes that wait for a station, in order.
 pub type Output<'r> = Chunks<'r>;
@@ -271,6 +272,8 @@ pub struct Router<'s> {
     /// Octets of headers of all open questions.
     #[cfg(feature = "msgq")]
     echoes: usize,
+    #[cfg(feature = "sniff")]
+    sniff: sniff::Sniff,
 }
 
 /// Octets by which the frame buffers must exceed the longest frame: what the node adds to a
@@ -339,6 +342,8 @@ impl<'s> Router<'s> {
             communicator: communicator::Node::new(),
             #[cfg(feature = "msgq")]
             echoes: 0,
+            #[cfg(feature = "sniff")]
+            sniff: sniff::Sniff::new(),
         };
         router.set(settings)?;
         Ok(router)
@@ -440,6 +445,7 @@ impl<'s> Router<'s> {
             self.stations[n].name = crate::dialect::station_text(Self::here_of(&self.settings), id);
         }
         self.counters.one(Counter::Introduced);
+        self.see_connected(n);
         self.tell(Change::Connected, n, 0, 0, Code::Ok);
         self.notice(Change::Connected, n, 0);
         if self.stations[n].grant.rights.is_empty() {
@@ -582,6 +588,9 @@ impl<'s> Router<'s> {
         if self.stations[n].mail_waits {
             self.bring_mail(n);
         }
+        if self.looks_on(n) {
+            self.own_up(n);
+        }
         #[cfg(feature = "clacks")]
         if self.stations[n].clacks.list.is_some() {
             // there is room for more of it
@@ -688,6 +697,8 @@ impl<'s> Router<'s> {
             u("values", self.store.get().len(), self.store.get().limit()),
             #[cfg(feature = "durable")]
             u("flushes", self.barriers.used(), self.barriers.limit()),
+            #[cfg(feature = "sniff")]
+            u("monitors", self.sniff.used(), crate::limits::MAX_MONITORS),
             u("buffer_blocks", blocks as usize, of as usize),
         ]
     }
@@ -766,7 +777,8 @@ impl<'s> Router<'s> {
             dialect.ways().pings.then_some((st.heard + st.silence, Reason::Silent)),
             st.half_since.map(|t| (t + set.frame_within, Reason::Silent)),
             st.full_since.map(|t| (t + set.slow_after, Reason::Slow)),
-            st.stalled.map(|t| (t + set.stalled_in(dialect), Reason::Slow)),
+            // who monitors misses what it does not read, and nobody else notices
+            st.stalled.filter(|_| !self.looks_on(n)).map(|t| (t + set.stalled_in(dialect), Reason::Slow)),
         ]
     }
 

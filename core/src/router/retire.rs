@@ -73,8 +73,10 @@ impl Router<'_> {
         self.barriers.forget(&mut self.stations, n);
         self.forgive_debts(n, 0);
         self.drop_questions(n);
+        self.stop_sniffing(n);
         if self.stations[n].introduced {
             let code = if why == Reason::Goodbye { Code::Ok } else { why.code() };
+            self.see_disconnected(n, code);
             self.tell(Change::Disconnected, n, 0, 0, code);
             self.notice(Change::Disconnected, n, 0);
         }

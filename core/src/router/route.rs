@@ -68,11 +68,16 @@ impl Router<'_> {
     /// A station sends a letter.
     #[inline]
     pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        if self.run_goes_on(n, l, raw) {
+        // whoever monitors is shown each letter alone
+        let sniffed = self.sniffed();
+        if sniffed {
+            self.end_run();
+            self.see_letter(n, l, raw);
+        } else if self.run_goes_on(n, l, raw) {
             return;
         }
         let may = self.may_send(n, l);
-        if may.is_ok() && self.runs(n, l, raw) {
+        if may.is_ok() && !sniffed && self.runs(n, l, raw) {
             return;
         }
         self.end_run();
@@ -155,6 +160,7 @@ impl Router<'_> {
         if l.ask {
             return self.answer_at_once(n, l, raw, code, "");
         }
+        self.see_outcome(n, l.seq, code, "");
         if l.seq != 0 {
             let text = if code == Code::Ok { "" } else { code.text() };
             let outcome = Outcome { seq: l.seq, code, text, count: handed, ..Outcome::default() };

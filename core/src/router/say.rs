@@ -139,7 +139,12 @@ impl Router<'_> {
             let idle = st.waits() && st.life != Life::Free;
             (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
         };
-        let Some(n) = (1..=self.stations.made()).max_by_key(held).filter(|n| held(n) > 0) else { return false };
+        // who only monitors goes first: without it, its memory would have been there
+        let rank = |n: &u32| match held(n) {
+            1.. if self.looks_on(*n) && self.stations[*n].waits() => usize::MAX,
+            held => held,
+        };
+        let Some(n) = (1..=self.stations.made()).max_by_key(rank).filter(|n| held(n) > 0) else { return false };
         let st = &mut self.stations[n];
         if st.waits() {
             self.pool.clear(&mut st.out);
@@ -202,6 +207,7 @@ impl Router<'_> {
     /// Tells how request `seq` of station `n` ended. A request without a number is answered
     /// only if it failed.
     pub(super) fn outcome(&mut self, n: u32, seq: u32, code: Code, text: &str) {
+        self.see_outcome(n, seq, code, text);
         if seq != 0 || code != Code::Ok {
             self.say(n, &ServerToClient::Outcome(Outcome { seq, code, text, ..Outcome::default() }));
         }

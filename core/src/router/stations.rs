@@ -109,6 +109,8 @@ pub struct Station {
     /// What is known of it if it speaks the Communicator's dialect.
     #[cfg(feature = "communicator")]
     pub(crate) communicator: super::communicator::Own,
+    #[cfg(feature = "sniff")]
+    pub(crate) sniff: super::sniff::Own,
 }
 
 /// What a hello said that counts only once its credentials are found right.
@@ -184,6 +186,8 @@ impl Row for Station {
         clacks: super::clacks::Own::EMPTY,
         #[cfg(feature = "communicator")]
         communicator: super::communicator::Own::EMPTY,
+        #[cfg(feature = "sniff")]
+        sniff: super::sniff::Own::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next

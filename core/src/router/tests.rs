@@ -90,6 +90,14 @@ fn random_frame(r: &mut Rng, known_ids: &[u64], asks: &[u64]) -> Vec<u8> {
             ..Flag::default()
         }),
         17 => frame(Declare { seq, name, forget: r.one_in(3) }),
+        #[cfg(feature = "sniff")]
+        18 if r.one_in(2) => frame(Monitor {
+            seq,
+            off: r.one_in(3),
+            name: if r.one_in(2) { name } else { "" },
+            station: if r.one_in(4) { pick(r, known_ids) } else { 0 },
+            ..Default::default()
+        }),
         18 if r.one_in(20) => frame(Goodbye { seq, text: "" }),
         18 => std::vec![3, 0, 0, 0],
         _ => {
@@ -246,7 +254,7 @@ fn run(seed: u64, steps: usize) {
     }
     router.check().unwrap();
     for u in router.usage() {
-        if matches!(u.name, "stations" | "memberships" | "requests" | "watches") {
+        if matches!(u.name, "stations" | "memberships" | "requests" | "watches" | "monitors") {
             assert_eq!(u.used, 0, "{} left, seed {seed}", u.name);
         }
     }

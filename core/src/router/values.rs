@@ -25,6 +25,7 @@ impl Router<'_> {
     }
 
     pub(super) fn store_op(&mut self, n: u32, s: &Store<'_>) {
+        self.see_store(n, s);
         if s.op == StoreOp::Flush {
             return self.flush_values(n, s.seq);
         }

@@ -13,6 +13,7 @@ use crate::name;
 
 impl Router<'_> {
     pub(super) fn watch(&mut self, n: u32, w: &Watch<'_>) {
+        self.see_watch(n, w);
         if w.off {
             self.watches.clear(&mut self.names, n);
             self.stations[n].watches = 0;
@@ -100,6 +101,7 @@ impl Router<'_> {
     }
 
     pub(super) fn flag(&mut self, n: u32, f: &Flag<'_>) {
+        self.see_flag(n, f);
         if !self.covers(n, Rights::WRITE, f.unit) {
             return self.refuse(n, f.seq, Code::Refused, "no grant to raise and lower flags");
         }

@@ -131,9 +131,18 @@ fn follow(
     bus: &mut Connection,
     global: &Global,
     until: &Until,
+    show: impl FnMut(&mut Connection, &mut Out, Event) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    follow_into(bus, global.out(), until, show)
+}
+
+/// As [`follow`], with an output of its own.
+pub(super) fn follow_into(
+    bus: &mut Connection,
+    mut out: Out,
+    until: &Until,
     mut show: impl FnMut(&mut Connection, &mut Out, Event) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut out = global.out();
     let end = until.time.map(|t| Instant::now() + t);
     let mut left = until.count;
     let mut missed = bus.missed();
@@ -168,7 +177,7 @@ fn follow(
                 let text = format!("cannot join {} again: {outcome}", plain(name, false));
                 return Err(Failure::Because(Status::Answered, text));
             }
-            Event::Message(_) | Event::Presence(_) | Event::FlagChange(_) => {
+            Event::Message(_) | Event::Presence(_) | Event::FlagChange(_) | Event::Seen(_) => {
                 if show(bus, &mut out, event)?
                     && let Some(left) = &mut left
                 {

@@ -15,6 +15,7 @@
 //! | `bench/` | bench |
 //! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
+//! | `sniff/` | sniff, replay |
 //! | `clacks/` | monitor; send, listen, values, ls and flush, on a Clacks server |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
@@ -30,6 +31,7 @@ mod listen;
 mod ls;
 mod msgq;
 mod show;
+mod sniff;
 mod store;
 mod values;
 
@@ -100,6 +102,18 @@ enum Command {
     Declare(values::Declare),
     /// Print who comes and goes, and which flags change
     Watch(listen::WatchArgs),
+    /// Print every message that passes the node, decoded, whatever the dialect
+    ///
+    /// One line each, of whoever speaks whatever dialect. It takes the rights to read and to manage,
+    /// not only for certain names. Secrets are never shown. What is not read in time is not shown,
+    /// and how much that was is: nobody else ever waits for it.
+    Sniff(sniff::Sniff),
+    /// Send again what `chappe sniff --to FILE` has recorded
+    ///
+    /// Letters, changes of values, and flags. Everything else (questions and answers, joins, reads,
+    /// letters to one station, what was cut or had a secret in it) cannot be said again: it is left
+    /// out, and counted. The file is checked to its end before anything is sent.
+    Replay(sniff::Replay),
     /// Print what every connection of a Clacks server says, one line each
     Monitor(clacks::Monitor),
     /// Load a running daemon as its users would, and measure
@@ -171,6 +185,8 @@ pub(crate) fn main() -> ExitCode {
         (Command::Status(args), None) => ls::status(args, global),
         (Command::Declare(args), None) => values::declare(args, global),
         (Command::Watch(args), None) => listen::watch(args, global),
+        (Command::Sniff(args), None) => sniff::sniff(args, global),
+        (Command::Replay(args), None) => sniff::replay(args, global),
         (Command::Bench(args), None) => bench::run(args, global),
         (Command::Monitor(_), None) => clacks::only_here(global),
     };

@@ -12,21 +12,25 @@ use serde_json::{Map, Value, json};
 use super::exit::Failure;
 
 /// Where output goes. Written when asked to, or when it is full.
-#[derive(Debug)]
 pub(crate) struct Out {
-    to: std::io::BufWriter<std::io::Stdout>,
+    to: std::io::BufWriter<Box<dyn Write>>,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
 
 impl Out {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Out { to: std::io::BufWriter::with_capacity(64 << 10, std::io::stdout()), json, quiet }
+        Out::to(Box::new(std::io::stdout()), json, quiet)
+    }
+
+    /// Somewhere else than the standard output.
+    pub(crate) fn to(to: Box<dyn Write>, json: bool, quiet: bool) -> Self {
+        Out { to: std::io::BufWriter::with_capacity(64 << 10, to), json, quiet }
     }
 
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        self.bytes(text.as_ref().as_bytes())?;
-        self.bytes(b"\n")
+        // at once, so that whoever reads a file meets no half line
+        self.bytes(format!("{}\n", text.as_ref()).as_bytes())
     }
 
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
@@ -238,7 +242,7 @@ pub(crate) fn ago(age: Duration) -> String {
 }
 
 /// A time since 1970-01-01T00:00:00Z.
-fn rfc3339(since: Duration) -> String {
+pub(crate) fn rfc3339(since: Duration) -> String {
     let (days, s) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Years that begin in March, counted from 0000-03-01: the leap day is the last of its year.
     let day = days + 719_468;

@@ -7,10 +7,12 @@ use chappe_core::client::{self as core, LostWhy, Why};
 use chappe_core::dialect::messi::repr::{self, Change, Code, Encoding, Params, What};
 use std::time::Duration;
 
+use super::seen::Seen;
+
 /// Named text parameters, in order.
 pub type ParamList = Vec<(String, String)>;
 
-fn params(of: &Params<'_>) -> ParamList {
+pub(super) fn params(of: &Params<'_>) -> ParamList {
     of.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
@@ -294,6 +296,8 @@ pub enum Event {
     Presence(Presence),
     /// A flag was raised or lowered.
     FlagChange(FlagChange),
+    /// What a station said, for who monitors.
+    Seen(Box<Seen>),
     /// Something that was sent without waiting for its outcome failed.
     Failed(Outcome),
     /// The node took a join back that it had to be asked for again after a reconnect.
@@ -320,6 +324,7 @@ impl Event {
             core::Event::Message(l) => Event::Message(l.into()),
             core::Event::Presence(p) => Event::Presence(p.into()),
             core::Event::FlagChange(f) => Event::FlagChange(f.into()),
+            core::Event::Seen(s) => Event::Seen(Box::new(s.into())),
             core::Event::Closing(c) => Event::Closing { code: c.code, text: c.text.to_owned() },
             core::Event::Outcome(o) if o.code != Code::Ok => match joined(o.seq) {
                 Some(name) => Event::JoinFailed { name, outcome: o.into() },

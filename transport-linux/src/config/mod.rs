@@ -6,6 +6,7 @@
 
 mod check;
 mod clacks;
+mod communicator;
 mod endpoint;
 mod peer;
 mod place;
@@ -22,9 +23,11 @@ use zeroize::Zeroizing;
 pub(crate) use check::trim_token;
 pub(crate) use clacks::MAX_VALUE as MAX_CLACKS_VALUE;
 pub use clacks::{Clacks, Master, MasterAddress};
+pub(crate) use communicator::BESIDE_LINE;
+pub use communicator::{Address, Communicator, Form};
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
-    named_by_bind10, usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
+    named_by_bind10, usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
 };
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
@@ -54,6 +57,8 @@ pub struct Config {
     pub msgq: Msgq,
     /// What is particular to programs of Net::Clacks.
     pub clacks: Clacks,
+    /// What is particular to programs of the Snap! Communicator.
+    pub communicator: Communicator,
     /// What is logged, where and how.
     pub log: Log,
     /// The counters' page.
@@ -74,6 +79,7 @@ impl Default for Config {
             limits: Limits::default(),
             msgq: Msgq::default(),
             clacks: Clacks::default(),
+            communicator: Communicator::default(),
             log: Log::default(),
             metrics: Metrics::default(),
             store: Store::default(),
@@ -96,6 +102,11 @@ impl Default for Config {
                     anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
                     mode: Some(Mode(0o660)),
                     ..Listener::at(Endpoint::ClacksAuto)
+                },
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
+                    mode: Some(Mode(0o660)),
+                    ..Listener::at(Endpoint::CommunicatorAuto)
                 },
             ],
             users: Vec::new(),
@@ -512,6 +523,7 @@ impl Config {
             listener.read_tls(i, &at)?;
         }
         config.clacks.read_files(&at)?;
+        config.read_communicator_files(&at)?;
         Ok(config)
     }
 
@@ -640,7 +652,7 @@ mod tests {
 
     #[test]
     fn a_path_that_no_socket_can_have_is_named() {
-        for scheme in ["unix", "msgq", "clacks"] {
+        for scheme in ["unix", "msgq", "clacks", "cd"] {
             let text = |n| format!("[[listeners]]\naddress = \"{scheme}:///{}\"\n", "x".repeat(n - 1));
             assert!(parse(None, &text(MAX_SOCKET_PATH)).is_ok());
             let error = parse(None, &text(MAX_SOCKET_PATH + 1)).unwrap_err();

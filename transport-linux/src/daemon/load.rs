@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chappe_core::dialect::communicator::name::of_server;
+use chappe_core::limits::MAX_NAME;
+
 use super::args::Overrides;
 use super::memory::{longest_frame, longest_value};
 use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
@@ -52,6 +55,11 @@ impl Source {
         if config.node.is_empty() {
             config.node = host_name();
         }
+        if config.communicator.server.is_empty() {
+            let mut spare = [0; MAX_NAME];
+            let name = of_server(b"", host_name().as_bytes(), &mut spare);
+            config.communicator.server = String::from_utf8_lossy(name).into_owned();
+        }
         Ok(config)
     }
 
@@ -93,6 +101,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("clacks.master", now.clacks.master.address.is_some() && !started.speaks_clacks()),
         ("clacks.max_value", now.clacks.longest_value() as usize > longest_value(started)),
         ("clacks.max_line", now.clacks.max_line as usize > longest_frame(started)),
+        ("communicator.max_line", now.communicator.longest_frame() > longest_frame(started)),
     ];
     changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
 }
@@ -167,6 +176,13 @@ mod tests {
             link_user: "east".into(),
             ..started.clacks.clone()
         };
+        now.communicator = crate::config::Communicator {
+            server: "other".into(),
+            max_line: 4096,
+            echo: true,
+            services: vec!["x".into()],
+            ..started.communicator.clone()
+        };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
         now.listeners.pop();
@@ -177,6 +193,8 @@ mod tests {
         assert_eq!(needs_restart(&started, &now), named, "the longest line makes room for a longer body");
         now.msgq.max_body = started.clacks.max_line;
         assert!(needs_restart(&started, &now).contains("msgq.max_body"));
+        now.communicator.max_line = started.clacks.max_line;
+        assert!(needs_restart(&started, &now).contains("communicator.max_line"));
         now.clacks.max_value = started.clacks.max_value + 1;
         now.limits.max_value = started.clacks.max_value + 1;
         let named = needs_restart(&started, &now);

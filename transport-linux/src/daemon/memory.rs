@@ -23,7 +23,8 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Longest frame, of any dialect, that a daemon started with `config` can ever take: the size
 /// of its frame buffers.
 pub(super) fn longest_frame(config: &Config) -> usize {
-    MAX_FRAME.max(config.msgq.max_frame()).max(config.clacks.max_line as usize)
+    let (msgq, clacks) = (config.msgq.max_frame(), config.clacks.max_line as usize);
+    MAX_FRAME.max(msgq).max(clacks).max(config.communicator.longest_frame())
 }
 
 /// Longest value, of any dialect, that a daemon started with `config` can ever keep.
@@ -249,6 +250,8 @@ mod tests {
         assert_eq!(longest_frame(&config), 16 << 20);
         config.clacks.max_line = 4096;
         config.msgq.max_body = 65_536;
+        assert_eq!(longest_frame(&config), (1 << 20) + 1344);
+        config.communicator.max_line = 4096;
         assert_eq!(longest_frame(&config), MAX_FRAME);
         config.msgq.max_body = 5_000_000;
         assert_eq!(longest_frame(&config), 6 + 65_535 + 5_000_000);

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); who is called (`master`); drain and reload (`control`) |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); who is called (`master`); what programs of the Communicator need (`communicator`); drain and reload (`control`) |
 //! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
 //! | `master` | the server that this one is a slave of |
 //! | `peers`, `ready` | which connection a station is; who still has work |
@@ -121,7 +121,8 @@ fn warnings(config: &Config, file: Option<&Path>) -> Vec<String> {
     for listener in &config.listeners {
         let addresses = listener.address.place().and_then(|place| place.resolve().ok()).unwrap_or_default();
         let is_local = addresses.iter().all(|address| address.ip().is_loopback());
-        if !is_local && listener.tls.is_none() && !config.users.is_empty() {
+        let has_secrets = config.wants_secret(&listener.address) || !config.users.is_empty();
+        if !is_local && listener.tls.is_none() && has_secrets {
             all.push(format!("{}: {IN_CLEAR}", listener.address));
         }
     }
@@ -143,10 +144,12 @@ const IN_CLEAR: &str = "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the wa
 
 /// The files with secrets that everybody may read: the configuration, and those that it names.
 fn exposed<'a>(config: &'a Config, file: Option<&'a Path>) -> impl Iterator<Item = &'a Path> {
-    let holds = config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some());
+    let holds = config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some())
+        || config.communicator.signal_secret.is_some();
     let tokens = config.users.iter().filter_map(|user| Some(user.token_file.as_ref()?.as_path()));
     let link = config.clacks.link_password_file.as_ref().map(|file| file.as_path());
-    let all = file.filter(|_| holds).into_iter().chain(tokens).chain(link);
+    let signals = config.communicator.signal_secret_file.as_ref().map(|file| file.as_path());
+    let all = file.filter(|_| holds).into_iter().chain(tokens).chain(link).chain(signals);
     all.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0))
 }
 
@@ -218,7 +221,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     let mut settings = Settings::new(&config.node, VERSION, &users);
     settings.msgq.boot = memory::life();
     settings.clacks.link_id = memory::random().max(1);
-    event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
+    event_loop::apply(&mut settings, &config, &listeners, memory::longest_frame(&config));
     let master = master::Master::new(&config.clacks.master, sys::now());
     let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
     let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
@@ -242,14 +245,16 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
 
     for listener in &listeners {
         info!(event = "listener.open", address = %listener.address, tls = listener.tls.is_some(), "listening");
-        if !listener.is_local && listener.tls.is_none() && !config.users.is_empty() {
+        // who has to bring a secret along is no stranger
+        let has_secret = listener.is_signals() && config.communicator.wanted_secret().is_some();
+        if !listener.is_local && listener.tls.is_none() && (has_secret || !config.users.is_empty()) {
             warn!(
                 event = "listener.clear",
                 address = %listener.address,
                 "{IN_CLEAR}"
             );
         }
-        if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() {
+        if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() && !has_secret {
             warn!(
                 event = "listener.unprotected",
                 address = %listener.address,

@@ -127,6 +127,7 @@ impl Router<'_> {
         }
         self.arm(n);
         if is_new {
+            self.see_connected(n);
             self.tell(Change::Connected, n, 0, 0, Code::Ok);
             self.notice(Change::Connected, n, 0);
         }

@@ -14,6 +14,7 @@
 //! | `lists.rs` | `KEYLIST`, and a whole store for a link (sections 8.4 and 12.2) |
 //! | `clients.rs` | `CLIENTLIST`, `CLIENTDISCONNECT` (section 8.5) |
 //! | `monitor.rs` | who sees what others say (section 8.6) |
+//! | `sights.rs` | what stations that monitor in other dialects are shown |
 //! | `overhead.rs` | flags (section 9) |
 //! | `links.rs` | linked servers (section 12) |
 
@@ -26,6 +27,8 @@ mod lists;
 mod login;
 mod monitor;
 mod overhead;
+#[cfg(feature = "sniff")]
+mod sights;
 mod signals;
 mod values;
 
@@ -228,6 +231,11 @@ impl Router<'_> {
         if self.stations[n].life == Life::New {
             self.end_run();
             return self.line_before_login(n, command);
+        }
+        if self.sniffed() {
+            self.end_run();
+            #[cfg(feature = "sniff")]
+            self.see_line(n, command);
         }
         if !self.clacks.monitors.is_empty() || matches!(command, Command::Monitor) {
             self.end_run();

@@ -8,7 +8,7 @@ use super::super::{Counter, Rights, Router};
 use crate::dialect::Wording;
 use crate::dialect::clacks::{name, translate};
 use crate::limits::MAX_NAME;
-use crate::model::{Join, Leave, Letter, Raw};
+use crate::model::{Code, Join, Leave, Letter, Raw};
 
 impl Router<'_> {
     /// `SET`, or `NOTIFY` without a value.
@@ -61,6 +61,7 @@ impl Router<'_> {
         });
         if reached.handed + reached.denied == 0 {
             self.counters.one(Counter::NoRecipient);
+            self.see_outcome(n, 0, Code::NoRecipient, "");
         }
     }
 

@@ -100,7 +100,11 @@ impl Router<'_> {
     }
 
     fn control(&mut self, n: u32, what: Control) {
-        self.communicator.control = Some((what, self.stations.id(n)));
+        let asker = Some(self.stations.id(n));
+        match what {
+            Control::LogRotate => self.communicator.rotate = asker,
+            Control::Reload => self.communicator.reload = asker,
+        }
     }
 
     fn tell_public_ip(&mut self, n: u32, m: &Message<'_>) {

@@ -13,6 +13,7 @@
 //! | `wait.rs` | messages that wait for a service (section 3.6) |
 //! | `ask.rs` | questions and their answers |
 //! | `services.rs` | who is told which services there are (section 3.8) |
+//! | `sights.rs` | what monitors are shown |
 //! | `state.rs` | clock, cluster, load (sections 4.8 to 4.10) |
 
 mod ask;
@@ -20,6 +21,8 @@ mod commands;
 mod register;
 mod send;
 mod services;
+#[cfg(feature = "sniff")]
+mod sights;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,8 @@ use crate::dialect::communicator::{udp, words};
 use crate::dialect::{Dialect, Session};
 use crate::id::StationId;
 use crate::limits::MAX_NAME;
+use crate::model::Code;
+use crate::time::Instant;
 use core::fmt::Write as _;
 
 pub use state::Clock;
@@ -79,12 +84,27 @@ pub(crate) struct Node {
     load: Option<u32>,
     /// How many want to be told.
     load_wanted: u32,
-    control: Option<(Control, StationId)>,
+    /// Who wants log files to be opened anew.
+    rotate: Option<StationId>,
+    /// Who wants the configuration to be read anew.
+    reload: Option<StationId>,
+    /// Who has said something that was thrown away last, and why.
+    misheard: Option<(StationId, &'static str)>,
+    /// How far the time of day is ahead of the calendar that values go by, in microseconds.
+    ahead: i64,
 }
 
 impl Node {
     pub(crate) const fn new() -> Self {
-        Node { clock: Clock::Checking, load: None, load_wanted: 0, control: None }
+        Node {
+            clock: Clock::Checking,
+            load: None,
+            load_wanted: 0,
+            rotate: None,
+            reload: None,
+            misheard: None,
+            ahead: 0,
+        }
     }
 }
 
@@ -131,11 +151,18 @@ impl<'s> Router<'s> {
         if self.stations[n].life == Life::New {
             return self.before_password(n, m, to);
         }
-        if self.stations[n].datagram && !self.is_good_datagram(m) {
+        if self.stations[n].datagram
+            && let Err(why) = self.check_datagram(m)
+        {
+            self.communicator.misheard = Some((self.stations.id(n), why.text()));
             return self.counters.one(Counter::DatagramsDropped);
         }
         if self.answers(n, m, to) {
             return;
+        }
+        #[cfg(feature = "sniff")]
+        if self.sniffed() {
+            self.see_message(n, m, to);
         }
         match to {
             To::Daemon => self.command(n, m),
@@ -147,27 +174,38 @@ impl<'s> Router<'s> {
     }
 
     /// Whether something may come in a datagram.
-    fn is_good_datagram(&self, m: &Message<'_>) -> bool {
-        m.raw.len() <= udp::MAX_DATAGRAM
-            && udp::is_right(m.get(udp::SECRET), self.settings.communicator.secret)
-            && !Command::of(m.command).is_some_and(Command::is_stream_only)
+    fn check_datagram(&self, m: &Message<'_>) -> Result<(), udp::Dropped> {
+        if m.raw.len() > udp::MAX_DATAGRAM {
+            return Err(udp::Dropped::TooLong);
+        }
+        if !udp::is_right(m.get(udp::SECRET), self.settings.communicator.secret) {
+            return Err(udp::Dropped::Secret);
+        }
+        if Command::of(m.command).is_some_and(Command::is_stream_only) {
+            return Err(udp::Dropped::StreamOnly);
+        }
+        Ok(())
     }
 
     /// A line that is no message: its sender is told, and goes on.
     pub(super) fn fault(&mut self, n: u32, fault: Fault) {
         self.counters.one(Counter::Malformed);
+        self.see_outcome(n, 0, Code::BadRequest, fault.text());
+        self.communicator.misheard = Some((self.stations.id(n), fault.text()));
         self.tell_line(n, &Line::Invalid { command: b"", message: fault.text() }, (b"", b""));
     }
 
     /// Something that makes no sense, or is not permitted. Nobody is closed for it.
     fn invalid(&mut self, n: u32, m: &Message<'_>, message: &str) {
         self.counters.one(Counter::BadRequest);
+        self.see_outcome(n, 0, Code::BadRequest, message);
         self.say_invalid(n, m, message);
     }
 
     /// The same for want of a right.
     fn refused(&mut self, n: u32, m: &Message<'_>, message: &str) {
         self.counters.one(Counter::Refused);
+        self.see_outcome(n, 0, Code::Refused, message);
         self.say_invalid(n, m, message);
     }
 
@@ -265,14 +303,32 @@ impl<'s> Router<'s> {
         Some(words::line(self.here(), &line, (b"", b""), self.encode))
     }
 
-    /// What somebody who may has asked for, told once.
+    /// What somebody who may has asked for, each told once: to be called until it is `None`.
     pub fn control_asked(&mut self) -> Option<(Control, StationId)> {
-        self.communicator.control.take()
+        let node = &mut self.communicator;
+        let rotate = node.rotate.take().map(|id| (Control::LogRotate, id));
+        rotate.or_else(|| node.reload.take().map(|id| (Control::Reload, id)))
+    }
+
+    /// Who has said something last that is no message, or a datagram that is not acted upon,
+    /// and why it was thrown away; told once. All of them are counted.
+    pub fn misheard(&mut self) -> Option<(StationId, &'static str)> {
+        self.communicator.misheard.take()
+    }
+
+    /// What time it is, in microseconds since 1970: for what clients of this dialect are told.
+    /// Unlike [`Router::set_calendar`] it changes no times of values, which have to go on in
+    /// the order that they had, and so may be told whenever the clock has been set.
+    pub fn set_time_of_day(&mut self, now: Instant, micros: u64) {
+        self.clock(now);
+        let by_values = self.epoch.saturating_add(self.now.millis().saturating_mul(1000));
+        self.communicator.ahead = micros.cast_signed().saturating_sub(by_values.cast_signed());
     }
 
     /// The calendar, in seconds and nanoseconds since 1970.
     fn calendar_nanos(&self) -> i64 {
         let micros = self.epoch.saturating_add(self.now.millis().saturating_mul(1000));
+        let micros = micros.saturating_add_signed(self.communicator.ahead);
         i64::try_from(micros.saturating_mul(1000)).unwrap_or(i64::MAX)
     }
 

@@ -124,6 +124,7 @@ impl Router<'_> {
             st.introduced = true;
             self.counters.one(Counter::Introduced);
             self.arm(n);
+            self.see_connected(n);
             self.tell(Change::Connected, n, 0, 0, Code::Ok);
             self.notice(Change::Connected, n, 0);
         }

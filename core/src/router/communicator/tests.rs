@@ -271,9 +271,22 @@ fn datagrams_have_a_secret_and_no_answer() {
         assert_eq!(node.router.receive(node.now, udp, datagram), datagram.len());
         assert_eq!(node.heard(foo), want.map(str::to_string).into_iter().collect::<Vec<_>>());
         assert_eq!(node.router.output(udp).count(), 0);
+        let why = match datagram {
+            b"foo/X a=1" | b"foo/X a=1;secret_code=other" => Some("a datagram without the right secret"),
+            b"REGISTER service=x;version=1;secret_code=code" => Some("a command that is not taken in datagrams"),
+            b"nonsense=" => node.router.misheard().map(|(_, why)| why).inspect(|why| assert!(!why.is_empty())),
+            _ => None,
+        };
+        if datagram != b"nonsense=" {
+            assert_eq!(node.router.misheard(), why.map(|why| (udp, why)));
+        }
+        assert_eq!(node.router.misheard(), None, "told once");
     }
     let _ = node.router.receive(node.now, udp, b"LOG_ROTATE secret_code=code");
+    let _ = node.router.receive(node.now, udp, b"RELOAD secret_code=code");
     assert_eq!(node.router.control_asked(), Some((Control::LogRotate, udp)));
+    assert_eq!(node.router.control_asked(), Some((Control::Reload, udp)), "neither hides the other");
+    assert_eq!(node.router.control_asked(), None);
     let _ = node.router.receive(node.now, udp, b"STOP secret_code=code");
     assert_eq!(node.router.stop_asked(), Some(udp));
 }
@@ -304,6 +317,14 @@ fn clock_cluster_and_load() {
         node.heard(foo),
         ["<hostA:communicatord LOADAVG avg=0.31;my_address=127.0.0.1:4042;timestamp=1700000001"]
     );
+    // the clock has been set: what is told from then on goes by it
+    node.router.set_time_of_day(node.now, 1_800_000_000_000_000);
+    node.router.set_load(node.now, 50);
+    let told = "<hostA:communicatord LOADAVG avg=0.50;my_address=127.0.0.1:4042;timestamp=1800000000";
+    assert_eq!(node.heard(foo), [told]);
+    node.router.set_time_of_day(node.now, 1_000_000_000_000_000);
+    node.say(foo, "ALIVE");
+    assert_eq!(node.heard(foo), ["<hostA:communicatord hostA:foo/ABSOLUTELY reply_timestamp=1000000000"]);
     node.router.closed(node.now, foo);
     assert!(!node.router.wants_load());
 }

@@ -53,6 +53,8 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
             "watch",
             "it does not say who comes and goes; `chappe monitor` shows it, to users who may manage the server",
         ),
+        Command::Sniff(_) => cannot("sniff", "`chappe monitor` shows what its connections say"),
+        Command::Replay(_) => cannot("replay", "what was recorded is more than it has words for"),
         Command::Declare(_) => cannot("declare", "no mail waits there"),
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),

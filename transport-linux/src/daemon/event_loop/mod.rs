@@ -3,8 +3,8 @@
 //!
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
-//! `held`; serial lines are in `lines`, the link to a master in `master`, drain and reload in
-//! `control`. A turn is:
+//! `held`; serial lines are in `lines`, the link to a master in `master`, what programs of the
+//! Communicator need of the machine in `communicator`, drain and reload in `control`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -18,6 +18,7 @@
 //! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
 //!    that fires too early costs a turn, re-arming it at each message would cost more.
 
+pub(super) mod communicator;
 mod control;
 mod doors;
 mod handshakes;
@@ -57,9 +58,10 @@ use super::secure::{Desk, HANDSHAKE_RECORD, Trouble};
 use super::serial::Line;
 use super::sign_in::SignIns;
 use super::verifier::Verifier;
-use crate::config::{Config, ConfigError, Limits, Secret};
+use crate::config::{BESIDE_LINE, Config, ConfigError, Limits, Secret};
 use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
+use communicator::Communicator;
 use doors::DoorState;
 use handshakes::{HANDSHAKES, Handshake};
 use master::{DIALLED, LookUps, MASTER};
@@ -90,6 +92,7 @@ const EVENTS: usize = 1024;
 const TIMER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
+const CLOCK_JUMPS: Token = Token(usize::MAX - 4);
 /// Listener `i` is this less `i`. Addresses of stations stay far below: they count up.
 const LISTENERS: usize = usize::MAX - 16;
 
@@ -131,6 +134,10 @@ pub(super) struct EventLoop<'s> {
     asked: Option<Asked>,
     keeper: Option<Keeper>,
     reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
+    /// The configuration is being read; and it is to be read once more when that is done.
+    reloading: bool,
+    reload_again: bool,
+    communicator: Communicator,
     signals: Signals,
     log: Log,
     timer: Timer,
@@ -186,7 +193,7 @@ type Loaded = Result<Config, ConfigError>;
 
 /// What is read at start and again at SIGHUP becomes what the router goes by. `longest`: what
 /// the frame buffers were made for.
-pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: usize) {
+pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, listeners: &[Listener], longest: usize) {
     let ms = Duration::from_millis;
     let (limits, msgq, clacks) = (&config.limits, &config.msgq, &config.clacks);
     settings.max_frame = limits.max_frame as usize;
@@ -229,6 +236,28 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
         shutdown: clacks.allow_shutdown,
         ..settings.clacks
     };
+    let it = &config.communicator;
+    let [public, secure] = communicator::addresses(config, listeners);
+    settings.communicator = dialect::communicator::Settings {
+        my_address: Some(it.my_address.0),
+        public,
+        secure,
+        max_line: (it.max_line as usize).min(longest - BESIDE_LINE),
+        outbox: it.outbox as usize,
+        stalled_after: ms(it.stalled_after_ms),
+        form: it.form.of_dialect(),
+        echo: it.echo,
+        shutdown: it.allow_shutdown,
+        ..settings.communicator
+    };
+    // A change of any of these is some octets for good: what was there before may be in use.
+    if settings.communicator.server != it.server {
+        settings.communicator.server = it.server.clone().leak();
+    }
+    let secret = it.wanted_secret().map_or("", Secret::reveal);
+    if settings.communicator.secret != secret.as_bytes() {
+        settings.communicator.secret = secret.to_owned().leak().as_bytes();
+    }
     let password = clacks.link_password.as_ref().map_or("", Secret::reveal);
     if (settings.clacks.link_user, settings.clacks.link_password) != (&clacks.link_user, password.as_bytes()) {
         // Links that there are go on with the old ones in use; a change is some octets for good.
@@ -273,12 +302,16 @@ impl<'s> EventLoop<'s> {
             (half, now + half)
         });
         let door_states = listeners.iter().map(|_| DoorState::Quiet).collect();
-        Ok(EventLoop {
+        let communicator = Communicator::new(&config, poll.registry(), now)?;
+        let mut this = EventLoop {
+            communicator,
+            reloading: false,
+            reload_again: false,
             peers: Peers::new(config.limits.stations as usize),
             sources: listeners.iter().map(|_| HashMap::new()).collect(),
             lines,
             gather: gather(&config),
-            limits: config.limits,
+            limits: config.limits.clone(),
             host: String::new(),
             router,
             settings,
@@ -323,7 +356,9 @@ impl<'s> EventLoop<'s> {
             sign_in_log: Instant::ZERO,
             held_log: Instant::ZERO,
             now,
-        })
+        };
+        this.begin_communicator(now, &config);
+        Ok(this)
     }
 
     /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
@@ -349,6 +384,7 @@ impl<'s> EventLoop<'s> {
                     TIMER => fired = true,
                     SIGNALS => self.take_signals(now),
                     WAKER => self.take_messages(),
+                    CLOCK_JUMPS => self.clock_jumped(now),
                     MASTER => self.note_master(now, event),
                     Token(t) if t > LISTENERS - usize::from(u16::MAX) => {
                         self.push_door((LISTENERS - t) as u16);
@@ -372,6 +408,7 @@ impl<'s> EventLoop<'s> {
             if self.router.deadline().is_some_and(|at| at <= now) {
                 self.router.tick(now);
             }
+            self.take_control(now);
             self.take_stop(now);
             self.watch_master(now);
             self.flush(now);
@@ -594,13 +631,16 @@ impl<'s> EventLoop<'s> {
                 self.router.sent(now, id, n);
                 trace!(event = "connection.blocked", station = id.number(), "it does not take all we have for it");
             }
-            Err(e) if self.about(id).0 == Dialect::Clacks => self.hear_out(now, id, &e),
+            Err(e) if matches!(self.about(id).0, Dialect::Clacks | Dialect::Communicator) => {
+                self.hear_out(now, id, &e);
+            }
             Err(e) => self.lose(now, id, &e.to_string()),
         }
     }
 
-    /// Somebody takes nothing any more. Programs of Net::Clacks connect, say something and are
-    /// gone, before they were even greeted: what they have said counts, up to its end.
+    /// Somebody takes nothing any more. Programs of Net::Clacks and of the Communicator connect, say
+    /// something and are gone, before they were even greeted: what they have said counts, up to
+    /// its end.
     #[cold]
     fn hear_out(&mut self, now: Instant, id: StationId, why: &io::Error) {
         debug!(event = "connection.deaf", station = id.number(), detail = %why, "it is only heard from here on");
@@ -728,6 +768,7 @@ impl<'s> EventLoop<'s> {
         self.open_lines(now);
         self.end_late_handshakes(now);
         self.master_due(now);
+        self.watch_machine(now);
         if self.sign_ins.as_ref().and_then(SignIns::deadline).is_some_and(|at| at <= now) {
             self.go_on_with_sign_ins(now);
         }
@@ -742,7 +783,9 @@ impl<'s> EventLoop<'s> {
         let sign_ins = self.sign_ins.as_ref().and_then(SignIns::deadline);
         let handshakes = self.handshake_deadline();
         let master = self.master_deadline();
-        [self.rest_until, watchdog, lines, sign_ins, handshakes, master, self.leave_by].into_iter().flatten().min()
+        let machine = self.machine_deadline();
+        let all = [self.rest_until, watchdog, lines, sign_ins, handshakes, master, machine, self.leave_by];
+        all.into_iter().flatten().min()
     }
 
     fn rearm(&mut self) -> io::Result<()> {
@@ -776,5 +819,6 @@ pub(super) fn log_notes(config: &Config) {
 /// A turn may bring an outbox to half its limit at the most, if all that comes goes to one
 /// station, twice as long as it came.
 fn gather(config: &Config) -> usize {
-    config.limits.outbox.min(config.msgq.outbox).min(config.clacks.outbox) as usize / 4
+    let dialects = config.msgq.outbox.min(config.clacks.outbox).min(config.communicator.outbox);
+    config.limits.outbox.min(dialects) as usize / 4
 }
