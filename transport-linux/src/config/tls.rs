@@ -76,7 +76,8 @@ impl Config {
     /// What is worth a warning, about whatever it is: the event that it is logged as, and what.
     pub(crate) fn notes(&self) -> impl Iterator<Item = (&'static str, String)> {
         let tls = self.tls_notes().map(|note| ("tls.note", note.to_owned()));
-        tls.chain(self.clacks_notes().map(|note| ("clacks.note", note)))
+        let clacks = self.clacks_notes().map(|note| ("clacks.note", note));
+        tls.chain(clacks).chain(self.discovery_notes().map(|note| ("discovery.note", note)))
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("node", started.node != now.node),
         ("listeners", places(started) != places(now)),
         ("metrics", started.metrics != now.metrics),
+        ("discovery", started.discovery != now.discovery),
         ("store", started.store != now.store),
         ("log.format", started.log.format != now.log.format),
         ("limits.stations", new.stations > old.stations),

@@ -83,7 +83,8 @@ impl EventLoop<'_> {
                 Some(Door::Tcp(_) | Door::Unix(..)) => self.accept(now, i),
                 Some(Door::Udp(_)) => self.read_datagrams(now, i),
                 Some(Door::Serial { .. }) => self.read_line(now, i),
-                Some(Door::Closed) | None => {}
+                Some(Door::Closed) => {}
+                None => self.read_questions(now, i),
             }
         }
     }
@@ -271,7 +272,7 @@ impl EventLoop<'_> {
     }
 
     /// Nothing can be accepted: not again before a while, instead of spinning.
-    fn rest(&mut self, now: Instant, i: u16, why: &io::Error) {
+    pub(super) fn rest(&mut self, now: Instant, i: u16, why: &io::Error) {
         self.counts.accept_pauses += 1;
         self.door_states[usize::from(i)] = DoorState::Resting;
         self.rest_until = self.rest_until.or(Some(now + REST));
