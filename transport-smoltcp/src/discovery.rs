@@ -7,7 +7,7 @@
 //! let mut known = false;
 //! loop {
 //!     interface.poll(now, &mut device, &mut sockets);
-//!     if let Some(node) = discovery.poll(now, &mut sockets) {
+//!     if let Some(node) = discovery.poll(now, &interface, &mut sockets) {
 //!         client.set_remote(node);
 //!         known = true;
 //!     }
@@ -30,7 +30,7 @@
 
 use chappe_core::discovery::{Asker, GROUP, PORT, QUESTION, Scheme, Schemes, Way};
 use chappe_core::time::Instant;
-use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::udp;
 use smoltcp::wire::{IpAddress, IpEndpoint, Ipv4Address};
 
@@ -79,9 +79,9 @@ impl<'n> Discovery<'n> {
 
     /// One turn: where the first node is that has answered. That ends the search. To be called after `Interface::poll`
     /// and when the time of [`Discovery::deadline`] has come.
-    pub fn poll(&mut self, now: Instant, sockets: &mut SocketSet<'_>) -> Option<IpEndpoint> {
+    pub fn poll(&mut self, now: Instant, interface: &Interface, sockets: &mut SocketSet<'_>) -> Option<IpEndpoint> {
         let socket = sockets.get_mut::<udp::Socket<'_>>(self.socket);
-        let found = self.hear(socket);
+        let found = self.hear(interface, socket);
         if found.is_some() {
             // What else comes is not for anybody.
             socket.close();
@@ -92,10 +92,14 @@ impl<'n> Discovery<'n> {
         found
     }
 
-    fn hear(&mut self, socket: &mut udp::Socket<'_>) -> Option<IpEndpoint> {
+    fn hear(&mut self, interface: &Interface, socket: &mut udp::Socket<'_>) -> Option<IpEndpoint> {
         // At most what the socket holds: it gets nothing new meanwhile.
         while let Ok((datagram, from)) = socket.recv() {
             let ip = from.endpoint.addr;
+            // Of a network that this interface is in, or it could not be a neighbour.
+            if !interface.ip_addrs().iter().any(|own| own.contains_addr(&ip)) {
+                continue;
+            }
             let Ok(answer) = self.asker.hear(ip.into(), datagram) else { continue };
             if let Some(port) = answer.ports.get(Scheme::Tcp) {
                 return Some(IpEndpoint::new(ip, port));
@@ -106,16 +110,18 @@ impl<'n> Discovery<'n> {
 
     fn ask(&mut self, now: Instant, socket: &mut udp::Socket<'_>) {
         if !socket.is_open() {
-            // No router carries it on. An error would mean that the socket is open or the port 0, and neither is so.
-            socket.set_hop_limit(Some(1));
+            // An error would mean that the socket is open or the port 0, and neither is so.
             let _ = socket.bind(self.own_port);
         }
         let mut question = [0; QUESTION];
-        let to = match self.asker.ask(now, &mut question) {
-            Some(Way::Group) => GROUP,
-            Some(Way::Broadcast) => Ipv4Address::BROADCAST,
+        // No router carries on what is for the group; what is for everybody none does anyway, and what stands for a whole
+        // network (QEMU's) would not take it with a hop limit of 1. The question before is long gone.
+        let (to, hops) = match self.asker.ask(now, &mut question) {
+            Some(Way::Group) => (GROUP, Some(1)),
+            Some(Way::Broadcast) => (Ipv4Address::BROADCAST, None),
             None => return,
         };
+        socket.set_hop_limit(hops);
         // What finds no room is as good as lost, and asked again.
         let _ = socket.send_slice(&question, IpEndpoint::new(IpAddress::Ipv4(to), self.port));
     }

@@ -60,7 +60,7 @@ fn answer(net: &mut Net, ear: SocketHandle, responder: &mut Responder, port: u16
 /// Turns until it is found.
 fn search(net: &mut Net, discovery: &mut Discovery<'_>, mut each: impl FnMut(&mut Net)) -> IpEndpoint {
     for _ in 0..60_000 {
-        if let Some(node) = discovery.poll(net.now, &mut net.sockets) {
+        if let Some(node) = discovery.poll(net.now, &net.interface, &mut net.sockets) {
             return node;
         }
         net.turn();
@@ -82,7 +82,7 @@ fn a_board_finds_its_hub_and_connects() {
     // The group was not heard; a second later everybody was asked.
     assert!((500..=1100).contains(&net.now.since(begun).millis()));
     assert_eq!(discovery.deadline(), None, "it asks no more");
-    assert_eq!(discovery.poll(net.now, &mut net.sockets), None);
+    assert_eq!(discovery.poll(net.now, &net.interface, &mut net.sockets), None);
 
     // Its first place is wrong until it is told the right one.
     let tcp = net.socket(512);
@@ -123,7 +123,7 @@ fn a_search_that_is_under_way_is_not_hurried() {
     let mut count = 0;
     for _ in 0..60_000 {
         discovery.search(net.now);
-        assert_eq!(discovery.poll(net.now, &mut net.sockets), None);
+        assert_eq!(discovery.poll(net.now, &net.interface, &mut net.sockets), None);
         net.turn();
         count += questions(&mut net, ear).len();
     }
