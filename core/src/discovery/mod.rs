@@ -21,16 +21,13 @@ pub use asker::{Asker, Ignored, Way};
 pub use message::{Answer, Fault, Ports, Question, Scheme, Schemes, is_same_node};
 pub use responder::{Responder, Silence};
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 /// The UDP port of questions: the number of `cd:`, whose UDP side the Communicator leaves free.
 pub const PORT: u16 = 4040;
 
 /// The group that questions are sent to: of the range that stays within a site (RFC 2365).
 pub const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 40, 40);
-
-/// The same for IPv6: of this link, and not assigned for good (RFC 4291, RFC 3307).
-pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x4040);
 
 /// Octets of a question, which is filled up to that: nobody gets more back than they sent.
 pub const QUESTION: usize = 256;

@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn no_router_carries_an_answer_on() {
+        let ear = Ear::open("lo", 0).unwrap();
+        assert!(ear.deaf.is_none());
+        assert_eq!(socket2::SockRef::from(&ear.socket).ttl_v4().unwrap(), 1);
+        let own = ear.own_address(SocketAddr::from(([127, 0, 0, 9], 7))).unwrap();
+        assert!(own.is_loopback());
+        assert_eq!(Ear::open("nosuchinterface", 0).unwrap_err().raw_os_error(), Some(libc::ENODEV));
+    }
+
+    #[test]
     fn only_what_can_be_reached_is_said() {
         let clackss = (Scheme::Clackss, 49_888);
         assert_eq!(said("127.0.0.1"), [clackss, (Scheme::Tcp, 7840)]);

@@ -170,6 +170,9 @@ mod tests {
         };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
+        now.discovery.interfaces.push("lo".into());
+        assert_eq!(needs_restart(&started, &now), "discovery");
+        now.discovery = started.discovery.clone();
         now.listeners.pop();
         now.limits.buffers *= 2;
         now.msgq.max_body = started.msgq.max_body + 1;
