@@ -28,8 +28,8 @@ pub(crate) struct Global {
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
     /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:/PATH (clacks://auto: the
     /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888).
-    /// cdb:// searches the local network for a node and takes the first that answers; cdb://NODE takes only
-    /// the one of that name; with [:PORT] and [?interface=NAME] behind it
+    /// cdb:// searches the local network for a node and takes the first that answers:
+    /// `cdb://[NODE][:PORT][?interface=NAME]`, only the one of that name, only on that interface
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
     connect: Option<Bus>,
     /// Who you are; without it: anonymous, which a node without users takes. A bus of BIND 10 does not ask, a

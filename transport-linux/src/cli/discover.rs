@@ -13,8 +13,8 @@ use super::show::Out;
 /// `chappe discover`.
 #[derive(Debug, Args)]
 pub(crate) struct Discover {
-    /// What to search for: cdb://[NODE][:PORT][?interface=NAME]. Without it: what --connect says if that begins with
-    /// cdb:, else any node, on all interfaces
+    /// What to search for: `cdb://[NODE][:PORT][?interface=NAME]`. Without it: what --connect says if that
+    /// begins with cdb:, else any node, on all interfaces
     #[arg(value_name = "CDB", value_parser = |text: &str| text.parse::<Wanted>())]
     wanted: Option<Wanted>,
 }
