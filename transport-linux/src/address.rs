@@ -1,6 +1,7 @@
 //! Where a node listens, as a person writes it: `tcp://host:port`, `tls://host:port`,
 //! `unix:///path`, `tls:///path`, `udp://host:port`; `msgq:/path`, where a bus of BIND 10 is; and
-//! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is.
+//! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is. `cdb://`
+//! is none, but searches for one (`discovery/`).
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
 //! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chappe_core::dialect::clacks;
+
+use crate::discovery::Wanted;
 
 /// The port of the native dialect, which is that of Messi's own examples.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -57,7 +60,7 @@ pub enum Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClacksAddress(Address);
 
-/// A bus to be spoken to, whichever of the three protocols it takes.
+/// A bus to be spoken to, whichever of the three protocols it takes, or to be found first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bus {
     /// The native one: for [`client::Connection`](crate::client::Connection).
@@ -67,6 +70,8 @@ pub enum Bus {
     Msgq(Option<PathBuf>),
     /// That of Net::Clacks. For [`clacks::Session`](crate::clacks::Session).
     Clacks(ClacksAddress),
+    /// One that has to be searched for first. For [`discovery::find`](crate::discovery::find).
+    Search(Wanted),
 }
 
 /// What is wrong with an address, and what it should look like.
@@ -81,7 +86,8 @@ impl fmt::Display for BadAddress {
         write!(
             f,
             "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
-             msgq:///PATH for a bus of BIND 10, or clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks",
+             msgq:///PATH for a bus of BIND 10, clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks, or \
+             cdb:// to search the local network",
             self.text, self.why
         )
     }
@@ -107,6 +113,7 @@ impl FromStr for Address {
             "tls" => host_and_port(rest, DEFAULT_TLS_PORT).map(|(host, port)| Address::Tls { host, port }).map_err(bad),
             "udp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
+            "cdb" => Err(bad("a node has to be found before it can be spoken to")),
             "clacks" | "clackss" => Err(bad("what speaks to a Clacks server is not this")),
             _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks and clackss are known")),
         }
@@ -195,6 +202,9 @@ impl FromStr for Bus {
         if text.starts_with("clacks:") || text.starts_with("clackss:") {
             return text.parse().map(Bus::Clacks);
         }
+        if text.starts_with("cdb:") {
+            return text.parse().map(Bus::Search).map_err(|why| BadAddress { text: text.to_owned(), why });
+        }
         let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
         let place = rest.strip_prefix("//").unwrap_or(rest);
         match place {
@@ -216,6 +226,7 @@ impl fmt::Display for Bus {
             Bus::Msgq(Some(path)) => write!(f, "msgq://{}", path.display()),
             Bus::Msgq(None) => f.write_str("msgq://auto"),
             Bus::Clacks(address) => address.fmt(f),
+            Bus::Search(wanted) => wanted.fmt(f),
         }
     }
 }

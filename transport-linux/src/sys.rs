@@ -293,6 +293,16 @@ pub(crate) fn id_of(kind: Names, name: &str) -> io::Result<Option<u32>> {
     }
 }
 
+/// The number of a network interface.
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: the name is a live string with its end.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
+    }
+}
+
 /// Who connected to a Unix socket: user and primary group at that moment, as this process
 /// sees them (those that it cannot name are one user, usually `nobody`).
 pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {

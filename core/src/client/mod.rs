@@ -87,7 +87,7 @@
 //! }
 //! ```
 
-mod backoff;
+pub(crate) mod backoff;
 mod calls;
 mod event;
 mod inbox;

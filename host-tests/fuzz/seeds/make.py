@@ -180,3 +180,13 @@ for name, data in {
         'json-escapes': rb'{"\u0063ommand":"\u0043","service":"s","parameters":{"a":"\\n\ud83d\udc4b","n":-1.5e3}}' + b'\n',
         'replies': b'x/REPLY reply_to=7;code=1;text=none;body=4\nx/GET reply_to=7;cache="no;reply"\n'}.items():
     save('communicator_lines', name, bytes([200, 9]) + data)
+
+# --- discovery ---
+
+for table in ('questions', 'answers'):
+    name = ''
+    for line in open(os.path.join(HERE, f'../../vectors/discovery/{table}.txt')):
+        if line.startswith('== '):
+            name = line[3:].strip().replace(' ', '-').replace(',', '')
+        if line.startswith('in '):
+            save('discovery', f'{table}-{name}', plain(line[3:].rstrip('\n')))

@@ -6,9 +6,11 @@ use std::time::Duration;
 use chappe_linux::address::{Address, Bus, ClacksAddress};
 use chappe_linux::clacks;
 use chappe_linux::client::{Connection, Files, Options, Trust};
+use chappe_linux::discovery::{self, Scheme, Schemes, Wanted};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
 
+use super::discover::shown;
 use super::exit::{Failure, Status};
 use super::show::{Out, parse_span};
 
@@ -25,7 +27,9 @@ pub(crate) struct Global {
     /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
     /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:/PATH (clacks://auto: the
-    /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888)
+    /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888).
+    /// cdb:// searches the local network for a node and takes the first that answers:
+    /// `cdb://[NODE][:PORT][?interface=NAME]`, only the one of that name, only on that interface
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
     connect: Option<Bus>,
     /// Who you are; without it: anonymous, which a node without users takes. A bus of BIND 10 does not ask, a
@@ -47,7 +51,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "CHAPPE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
     /// At tls:// and clackss:// addresses: believe anybody. Who stands between then reads and
-    /// changes all, your secret too
+    /// changes all, your secret too. With cdb:// give your secret to whoever answers, even without TLS
     #[arg(long, global = true, conflicts_with = "ca")]
     insecure: bool,
     /// At tls:// and clackss:// addresses: the name that the node's certificate is for, if that is not the HOST
@@ -103,7 +107,45 @@ impl Global {
         match self.bus() {
             Bus::Msgq(path) => Some(Foreign::Msgq(path.unwrap_or_else(usual_path))),
             Bus::Clacks(address) => Some(Foreign::Clacks(address)),
-            Bus::Native(_) => None,
+            Bus::Native(_) | Bus::Search(_) => None,
+        }
+    }
+
+    /// If the bus has to be searched for: does that, says what was found, and goes on as if that
+    /// had been written.
+    pub(crate) fn search(&mut self) -> Result<(), Failure> {
+        const SECRET: &str = "your secret is not given to whoever answers, in clear";
+        let Some(Bus::Search(wanted)) = &self.connect else { return Ok(()) };
+        self.check_timeout()?;
+        // Who brings something to prove or to be proven means it.
+        let has_secret = self.token_file.is_some() || self.token.as_ref().is_some_and(|token| !token.is_empty());
+        let has_trust = self.ca.is_some() || self.server_name.is_some() || self.certificate.is_some();
+        let must_be_tls = has_trust || (has_secret && !self.insecure);
+        let wants = if must_be_tls { Schemes::of(&[Scheme::Tls]) } else { Schemes::of(&[Scheme::Tcp, Scheme::Tls]) };
+        let found = discovery::find(wanted, wants, self.timeout).map_err(|e| match Failure::from(e) {
+            Failure::Because(status @ Status::Connect, text) if must_be_tls => {
+                let why = if has_trust { "--ca, --server-name and --certificate are for TLS" } else { SECRET };
+                let text = format!("{text}\n  only nodes with TLS were asked, because {why}");
+                Failure::Because(status, text)
+            }
+            failure => failure,
+        })?;
+        let address = if must_be_tls { None } else { found.native(false) }.or_else(|| found.native(true));
+        let Some(address) = address else {
+            return Err(Failure::Because(Status::Connect, format!("{} offers nothing that was wanted", found.ip)));
+        };
+        if !self.quiet {
+            eprintln!("chappe: found {} at {address}", shown(&found.node));
+        }
+        self.connect = Some(Bus::Native(address));
+        Ok(())
+    }
+
+    /// What is to be searched for, if `--connect` says so.
+    pub(crate) fn wanted(&self) -> Option<&Wanted> {
+        match &self.connect {
+            Some(Bus::Search(wanted)) => Some(wanted),
+            _ => None,
         }
     }
 
@@ -116,6 +158,9 @@ impl Global {
     pub(crate) fn address(&self) -> Result<Address, Failure> {
         match self.bus() {
             Bus::Native(address) => Ok(address),
+            bus @ Bus::Search(_) => {
+                Err(Failure::usage(format_args!("{bus} is to be searched for, which this does not do")))
+            }
             bus @ Bus::Msgq(_) => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
             bus @ Bus::Clacks(_) => Err(Failure::usage(format_args!("{bus} is a Clacks server, which cannot do this"))),
         }

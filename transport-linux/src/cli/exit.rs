@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use chappe_linux::address::Address;
 use chappe_linux::client::{Code, Error, Outcome, Problem, ProblemKind, Why};
-use chappe_linux::{clacks, msgq};
+use chappe_linux::{clacks, discovery, msgq};
 
 /// For `--help`: what each status means.
 pub(crate) const HELP: &str = "\
@@ -78,6 +78,20 @@ impl Failure {
             Failure::Because(status, text) => Failure::Because(status, format!("{what}: {text}")),
             other => other,
         }
+    }
+}
+
+impl From<discovery::Error> for Failure {
+    fn from(error: discovery::Error) -> Self {
+        use discovery::Error;
+        let hint = match &error {
+            Error::Nobody { .. } => {
+                "\n  a node answers on the interfaces that [discovery] in its chappe.toml names, if it has a listener that \
+                 can be reached there; `chappe discover` lists all that do"
+            }
+            _ => "",
+        };
+        Failure::Because(Status::Connect, format!("{error}{hint}"))
     }
 }
 

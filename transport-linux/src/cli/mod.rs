@@ -13,6 +13,7 @@
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
+//! | `discover.rs` | discover |
 //! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
 //! | `sniff/` | sniff, replay |
@@ -22,6 +23,7 @@
 mod bench;
 mod clacks;
 mod connect;
+mod discover;
 mod exit;
 mod flags;
 mod hash_password;
@@ -116,6 +118,8 @@ enum Command {
     Replay(sniff::Replay),
     /// Print what every connection of a Clacks server says, one line each
     Monitor(clacks::Monitor),
+    /// Search the local network for nodes and list them; takes as long as --timeout says
+    Discover(discover::Discover),
     /// Load a running daemon as its users would, and measure
     Bench(bench::Bench),
     /// Read a password and print its hash, for `password_hash` in the configuration
@@ -156,12 +160,18 @@ pub(crate) fn main() -> ExitCode {
     let matches = command(true).try_get_matches().unwrap_or_else(|error| complain(error));
     let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     cli.global.token_is_typed = is_typed(&matches, "token");
+    if cli.command.speaks_to_a_bus()
+        && let Err(failure) = cli.global.search()
+    {
+        return end(Err(failure));
+    }
     let global = &cli.global;
     let result = match (&cli.command, global.foreign()) {
         // These two have reasons and statuses of their own.
         (Command::Serve(args), _) => return daemon::serve(args.clone()),
         (Command::CheckConfig(args), _) => return daemon::check_config(args.clone()),
         (Command::HashPassword(args), _) => hash_password::run(args),
+        (Command::Discover(args), _) => discover::run(args, global),
         (Command::Completions { shell }, _) => completions(*shell),
         (Command::Man { command, dir }, _) => man(command.as_deref(), dir.as_deref()),
         (Command::Store(command), _) => store::run(command, global),
@@ -190,6 +200,29 @@ pub(crate) fn main() -> ExitCode {
         (Command::Bench(args), None) => bench::run(args, global),
         (Command::Monitor(_), None) => clacks::only_here(global),
     };
+    end(result)
+}
+
+impl Command {
+    /// Whether it needs a node, or some other bus.
+    fn speaks_to_a_bus(&self) -> bool {
+        !matches!(
+            self,
+            Command::Serve(_)
+                | Command::CheckConfig(_)
+                | Command::HashPassword(_)
+                | Command::Discover(_)
+                | Command::Completions { .. }
+                | Command::Man { .. }
+                | Command::Store(_)
+                | Command::ImportClacks(_)
+                | Command::ImportClacksConfig(_)
+        )
+    }
+}
+
+/// Says what went wrong, and with which status this ends.
+fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
         Err(Failure::Because(status, text)) => {

@@ -41,6 +41,7 @@ impl Config {
             return Err(at(&[Key("metrics"), Key("listen")], text));
         }
         self.check_users(at)?;
+        self.check_discovery(at)?;
         self.check_listeners(at)
     }
 

@@ -7,6 +7,7 @@
 mod check;
 mod clacks;
 mod communicator;
+mod discovery;
 mod endpoint;
 mod peer;
 mod place;
@@ -25,6 +26,8 @@ pub(crate) use clacks::MAX_VALUE as MAX_CLACKS_VALUE;
 pub use clacks::{Clacks, Master, MasterAddress};
 pub(crate) use communicator::BESIDE_LINE;
 pub use communicator::{Address, Communicator, Form};
+pub use discovery::Discovery;
+pub(crate) use discovery::is_interface;
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
     named_by_bind10, usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
@@ -63,6 +66,8 @@ pub struct Config {
     pub log: Log,
     /// The counters' page.
     pub metrics: Metrics,
+    /// Where this node is found by those who do not know its address.
+    pub discovery: Discovery,
     /// Values on disk.
     pub store: Store,
     /// Where stations connect.
@@ -82,6 +87,7 @@ impl Default for Config {
             communicator: Communicator::default(),
             log: Log::default(),
             metrics: Metrics::default(),
+            discovery: Discovery::default(),
             store: Store::default(),
             listeners: vec![
                 Listener {
@@ -674,6 +680,9 @@ mod tests {
             ("[store]\nqueue = 5", (2, 9), "store.queue", "at least"),
             ("[store]\nremovals_kept_s = 0", (2, 19), "store.removals_kept_s", "at least 1"),
             ("[store]\nremovals_kept_s = 31536001", (2, 19), "store.removals_kept_s", "at most 31536000"),
+            ("[discovery]\ninterfaces = [\"eth0\", \"a/b\"]", (2, 23), "discovery.interfaces[1]", "ip link"),
+            ("[discovery]\ninterfaces = [\"lo\", \"lo\"]", (2, 21), "discovery.interfaces[1]", "twice"),
+            ("[discovery]\nport = 65536", (2, 8), "discovery.port", "65536"),
             ("[limits]\nvalue_rows = 0", (2, 14), "limits.value_rows", "at least"),
             ("[metrics]\nlisten = \"0.0.0.0:9\"", (2, 10), "metrics.listen", "loopback"),
             ("[[listeners]]\naddress = \"tcp://\"", (2, 11), "listeners[0].address", "host"),

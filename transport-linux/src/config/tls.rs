@@ -77,7 +77,8 @@ impl Config {
     pub(crate) fn notes(&self) -> impl Iterator<Item = (&'static str, String)> {
         let tls = self.tls_notes().map(|note| ("tls.note", note.to_owned()));
         let clacks = self.clacks_notes().map(|note| ("clacks.note", note));
-        tls.chain(clacks).chain(self.communicator_notes().map(|note| ("communicator.note", note)))
+        let communicator = self.communicator_notes().map(|note| ("communicator.note", note));
+        tls.chain(clacks).chain(communicator).chain(self.discovery_notes().map(|note| ("discovery.note", note)))
     }
 }
 

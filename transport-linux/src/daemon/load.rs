@@ -88,6 +88,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("node", started.node != now.node),
         ("listeners", places(started) != places(now)),
         ("metrics", started.metrics != now.metrics),
+        ("discovery", started.discovery != now.discovery),
         ("store", started.store != now.store),
         ("log.format", started.log.format != now.log.format),
         ("limits.stations", new.stations > old.stations),
@@ -185,6 +186,9 @@ mod tests {
         };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
+        now.discovery.interfaces.push("lo".into());
+        assert_eq!(needs_restart(&started, &now), "discovery");
+        now.discovery = started.discovery.clone();
         now.listeners.pop();
         now.limits.buffers *= 2;
         now.msgq.max_body = started.msgq.max_body + 1;

@@ -9,11 +9,12 @@
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); who is called (`master`); what programs of the Communicator need (`communicator`); drain and reload (`control`) |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`, `found`); who is called (`master`); what programs of the Communicator need (`communicator`); drain and reload (`control`) |
 //! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
 //! | `master` | the server that this one is a slave of |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
+//! | `discovery` | being found by those who know no address |
 //! | `gate` | users, secrets and their rights |
 //! | `sign_in`, `verifier` | whose password is looked at when; the thread that does |
 //! | `memory`, `values` | the router's tables; the store of values, on disk or not |
@@ -24,6 +25,7 @@ mod args;
 mod b10_msgq;
 mod connection;
 mod counters;
+mod discovery;
 mod event_loop;
 mod gate;
 mod greeting;
@@ -197,6 +199,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     // Before any thread starts, so that none of them is interrupted instead.
     let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
     let listeners = listener::open_all(&config, source.is_built_in())?;
+    let discovery = discovery::Discovery::open(&config)?;
     let log = log::Log::start(&config.log)?;
     let limit = sys::raise_descriptor_limit(config.limits.descriptors.into());
     match &limit {
@@ -262,6 +265,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
             );
         }
     }
+    discovery.log(&listeners);
     event_loop::log_notes(&config);
     if greet {
         tell(&greeting::text(&program(), &listeners));
@@ -279,6 +283,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         config: config.clone(),
         source,
         listeners,
+        discovery,
         master,
         signals,
         log,

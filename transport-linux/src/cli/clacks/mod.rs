@@ -63,6 +63,7 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
         Command::Serve(_)
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
+        | Command::Discover(_)
         | Command::Store(_)
         | Command::Completions { .. }
         | Command::Man { .. }

@@ -52,6 +52,7 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         Command::Serve(_)
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
+        | Command::Discover(_)
         | Command::Store(_)
         | Command::ImportClacks(_)
         | Command::ImportClacksConfig(_)

@@ -84,7 +84,8 @@ impl EventLoop<'_> {
                 Some(Door::Udp(_)) if self.listeners[usize::from(i)].is_signals() => self.read_signals(now, i),
                 Some(Door::Udp(_)) => self.read_datagrams(now, i),
                 Some(Door::Serial { .. }) => self.read_line(now, i),
-                Some(Door::Closed) | None => {}
+                Some(Door::Closed) => {}
+                None => self.read_questions(now, i),
             }
         }
     }

@@ -3,8 +3,9 @@
 //!
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
-//! `held`; serial lines are in `lines`, the link to a master in `master`, what programs of the
-//! Communicator need of the machine in `communicator`, drain and reload in `control`. A turn is:
+//! `held`; who only asks where this node is, in `found`; serial lines are in `lines`, the link to a
+//! master in `master`, what programs of the Communicator need of the machine in `communicator`, drain
+//! and reload in `control`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -21,6 +22,7 @@
 pub(super) mod communicator;
 mod control;
 mod doors;
+mod found;
 mod handshakes;
 mod held;
 mod lines;
@@ -46,6 +48,7 @@ use tracing::{Level, debug, enabled, info, trace, warn};
 
 use super::connection::{Connection, Got, Kind, PIECES, Who, Written};
 use super::counters::Counts;
+use super::discovery::Discovery;
 use super::gate::Users;
 use super::listener::{Door, Listener};
 use super::load::Source;
@@ -104,6 +107,7 @@ pub(super) struct Parts<'s> {
     pub(super) config: Config,
     pub(super) source: Source,
     pub(super) listeners: Vec<Listener>,
+    pub(super) discovery: Discovery,
     pub(super) master: Option<Master>,
     pub(super) signals: Signals,
     pub(super) log: Log,
@@ -126,6 +130,8 @@ pub(super) struct EventLoop<'s> {
     /// How the names of MSGQ stations end; empty before the first came.
     host: String,
     listeners: Vec<Listener>,
+    /// Its sockets stand behind the listeners in the list of doors.
+    discovery: Discovery,
     lines: Vec<Line>,
     sources: Vec<HashMap<SocketAddr, StationId>>,
     peers: Peers,
@@ -186,6 +192,7 @@ pub(super) struct EventLoop<'s> {
     tls_log: Instant,
     sign_in_log: Instant,
     held_log: Instant,
+    discovery_log: Instant,
     now: Instant,
 }
 
@@ -276,6 +283,7 @@ impl<'s> EventLoop<'s> {
             config,
             source,
             mut listeners,
+            mut discovery,
             master,
             signals,
             log,
@@ -296,12 +304,15 @@ impl<'s> EventLoop<'s> {
                 lines.push(Line::new(path.clone(), *speed, i as u16, now));
             }
         }
+        for (i, ear) in discovery.ears.iter_mut().enumerate() {
+            ear.register(registry, Token(LISTENERS - listeners.len() - i))?;
+        }
         let watchdog = watchdog.map(|every| {
             // Half the time allowed, as systemd's own manual advises.
             let half = Duration::from_millis((every.as_millis() / 2).clamp(1, u128::from(u32::MAX)) as u32);
             (half, now + half)
         });
-        let door_states = listeners.iter().map(|_| DoorState::Quiet).collect();
+        let door_states = vec![DoorState::Quiet; listeners.len() + discovery.ears.len()];
         let communicator = Communicator::new(&config, poll.registry(), now)?;
         let mut this = EventLoop {
             communicator,
@@ -318,6 +329,7 @@ impl<'s> EventLoop<'s> {
             users,
             source,
             listeners,
+            discovery,
             poll,
             waker,
             asked,
@@ -355,6 +367,7 @@ impl<'s> EventLoop<'s> {
             tls_log: Instant::ZERO,
             sign_in_log: Instant::ZERO,
             held_log: Instant::ZERO,
+            discovery_log: Instant::ZERO,
             now,
         };
         this.begin_communicator(now, &config);
