@@ -7,6 +7,7 @@
 mod check;
 mod clacks;
 mod endpoint;
+mod flags;
 mod peer;
 mod place;
 mod tls;
@@ -26,6 +27,7 @@ pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
     named_by_bind10, usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
 };
+pub use flags::{Flags, FlagsDir};
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
 pub use tls::{ClientCertificate, Tls};
@@ -60,6 +62,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Values on disk.
     pub store: Store,
+    /// Flags in files.
+    pub flags: Flags,
     /// Where stations connect.
     pub listeners: Vec<Listener>,
     /// Who may do what.
@@ -77,6 +81,7 @@ impl Default for Config {
             log: Log::default(),
             metrics: Metrics::default(),
             store: Store::default(),
+            flags: Flags::default(),
             listeners: vec![
                 Listener {
                     anonymous: Some(vec![Right::Read, Right::Write]),

@@ -81,6 +81,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("listeners", places(started) != places(now)),
         ("metrics", started.metrics != now.metrics),
         ("store", started.store != now.store),
+        ("flags", started.flags != now.flags),
         ("log.format", started.log.format != now.log.format),
         ("limits.stations", new.stations > old.stations),
         ("limits.descriptors", new.descriptors != old.descriptors),

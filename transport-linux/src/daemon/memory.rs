@@ -38,7 +38,7 @@ const REQUESTS: usize = 4 * MAX_STATIONS;
 const DEBTS: usize = 8 * MAX_STATIONS;
 const MAIL: usize = MAX_STATIONS;
 const WATCHES: usize = 4096;
-const FLAGS: usize = 4096;
+pub(super) const FLAGS: usize = 4096;
 const TIMERS: usize = MAX_STATIONS + REQUESTS + MAIL;
 
 /// A block of the common pool: a few short frames, so that a station with a little waiting

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] reads the configuration, opens what it names and runs `event_loop` until a
 //! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines, the
-//! counters' page, values on their way to the disk and reading the configuration again have
+//! counters' page, values and flags on their way to the disk and reading the configuration again have
 //! threads of their own behind bounded queues.
 //!
 //! | file | owns |
@@ -16,7 +16,7 @@
 //! | `listener` | opening, adopting and removing what accepts |
 //! | `gate` | users, secrets and their rights |
 //! | `sign_in`, `verifier` | whose password is looked at when; the thread that does |
-//! | `memory`, `values` | the router's tables; the store of values, on disk or not |
+//! | `memory`, `values`, `flags` | the router's tables; the store of values, on disk or not; flags in files |
 //! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
@@ -25,6 +25,7 @@ mod b10_msgq;
 mod connection;
 mod counters;
 mod event_loop;
+mod flags;
 mod gate;
 mod greeting;
 mod listener;
@@ -133,6 +134,15 @@ fn warnings(config: &Config, file: Option<&Path>) -> Vec<String> {
             folder.display()
         ));
     }
+    if let Some(folder) = config.flags_folder().as_ref().and_then(|path| path.parent())
+        && config.store.path.as_ref().and_then(|path| path.as_path().parent()) != Some(folder)
+        && !folder.is_dir()
+    {
+        all.push(format!(
+            "flags.dir: there is no folder {}, in which that of the flags could be made",
+            folder.display()
+        ));
+    }
     all.extend(config.notes().map(|(_, note)| note));
     all
 }
@@ -232,6 +242,11 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         router.set_calendar((since_1970.as_micros() as u64).saturating_sub(since_boot));
     }
 
+    let flags = flags::open(&config, waker.clone())?;
+    if flags.is_some() {
+        router.keep_flags();
+    }
+
     let asked = match config.metrics.listen {
         None => None,
         Some(at) => {
@@ -282,14 +297,20 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         waker,
         asked,
         keeper,
+        flags,
         watchdog: sd_notify::watchdog_enabled(),
     };
     let lost = event_loop::EventLoop::new(parts)
         .and_then(event_loop::EventLoop::run)
         .map_err(cannot("the event loop cannot go on"))?;
-    match lost {
-        0 => Ok(()),
-        n => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+    match (lost.values, lost.flags) {
+        (0, 0) => Ok(()),
+        (0, n) => Err(format!("{n} changes of flags are not in files and are lost: see the log for why").into()),
+        (n, 0) => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+        (n, m) => {
+            Err(format!("{n} changes of values and {m} of flags are not on disk and are lost: see the log for why")
+                .into())
+        }
     }
 }
 

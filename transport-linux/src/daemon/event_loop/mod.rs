@@ -4,7 +4,7 @@
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
 //! `held`; serial lines are in `lines`, the link to a master in `master`, drain and reload in
-//! `control`. A turn is:
+//! `control`; flags in files are in `flags`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -20,6 +20,7 @@
 
 mod control;
 mod doors;
+mod flags;
 mod handshakes;
 mod held;
 mod lines;
@@ -45,6 +46,7 @@ use tracing::{Level, debug, enabled, info, trace, warn};
 
 use super::connection::{Connection, Got, Kind, PIECES, Who, Written};
 use super::counters::Counts;
+use super::flags::FlagFiles;
 use super::gate::Users;
 use super::listener::{Door, Listener};
 use super::load::Source;
@@ -109,6 +111,8 @@ pub(super) struct Parts<'s> {
     pub(super) asked: Option<Asked>,
     /// Of the thread that writes values, if they are on disk.
     pub(super) keeper: Option<Keeper>,
+    /// If flags are in files.
+    pub(super) flags: Option<FlagFiles>,
     /// How often systemd wants a sign of life.
     pub(super) watchdog: Option<std::time::Duration>,
 }
@@ -130,6 +134,7 @@ pub(super) struct EventLoop<'s> {
     waker: Arc<Waker>,
     asked: Option<Asked>,
     keeper: Option<Keeper>,
+    flags: Option<FlagFiles>,
     reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
     signals: Signals,
     log: Log,
@@ -180,6 +185,13 @@ pub(super) struct EventLoop<'s> {
     sign_in_log: Instant,
     held_log: Instant,
     now: Instant,
+}
+
+/// Changes that are not on disk and should be, at the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost {
+    pub(super) values: u64,
+    pub(super) flags: u64,
 }
 
 type Loaded = Result<Config, ConfigError>;
@@ -254,6 +266,7 @@ impl<'s> EventLoop<'s> {
             waker,
             asked,
             keeper,
+            flags,
             watchdog,
         } = parts;
         let timer = Timer::new()?;
@@ -289,6 +302,7 @@ impl<'s> EventLoop<'s> {
             waker,
             asked,
             keeper,
+            flags,
             reloaded: sync_channel(1),
             signals,
             log,
@@ -327,10 +341,10 @@ impl<'s> EventLoop<'s> {
     }
 
     /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
-    /// no going on without them. Returns how many changes of values are not on disk that
-    /// should be.
-    pub(super) fn run(mut self) -> io::Result<u64> {
+    /// no going on without them. Returns how many changes are not on disk that should be.
+    pub(super) fn run(mut self) -> io::Result<Lost> {
         let mut events = Events::with_capacity(EVENTS);
+        self.take_flags(self.now);
         self.house(self.now);
         loop {
             self.rearm()?;
@@ -374,15 +388,17 @@ impl<'s> EventLoop<'s> {
             }
             self.take_stop(now);
             self.watch_master(now);
+            self.keep_flags(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
             }
         }
         let left = self.peers.open();
-        let lost = self.write_values_out();
-        info!(event = "daemon.stopped", connections_cut = left, changes_lost = lost, "stopped");
-        Ok(lost)
+        let flags = self.write_flags_out(self.now);
+        let values = self.write_values_out();
+        info!(event = "daemon.stopped", connections_cut = left, changes_lost = values + flags, "stopped");
+        Ok(Lost { values, flags })
     }
 
     /// Remembers what the kernel says about a station's connection.
