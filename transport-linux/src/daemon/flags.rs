@@ -25,8 +25,9 @@ pub(super) struct FlagFiles {
     pub(super) folder: String,
     /// Rows may have become free.
     pub(super) retry: bool,
-    /// What the node's own flags say now.
-    pub(super) is_failing: bool,
+    /// What the node's own flag about the disk says, if it is up.
+    pub(super) trouble: Option<String>,
+    /// The one that says that not all are shown is up.
     pub(super) is_short: bool,
 }
 
@@ -49,7 +50,7 @@ pub(super) fn open(config: &Config, waker: Arc<Waker>) -> Result<Option<FlagFile
         waiting: BTreeMap::new(),
         folder: path.display().to_string(),
         retry: false,
-        is_failing: false,
+        trouble: None,
         is_short: false,
     }))
 }

@@ -22,6 +22,10 @@ use super::name::FlagName;
 /// How often in a row a file must not be there to be gone.
 const GONE: u8 = 2;
 
+/// Files that are prepared before the first of them is made sure to be on disk: then that of the
+/// others costs little. They are open meanwhile.
+const TOGETHER: usize = 64;
+
 /// What was found: the flag is in a file like this, or in none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
@@ -168,17 +172,32 @@ impl Files {
         Ok(Look::default())
     }
 
-    /// Writes a flag as it is on the bus. Returns whether the file belongs to whom it should.
-    pub(super) fn raise(&mut self, flag: &FlagFile, now: u64) -> io::Result<bool> {
-        let file = flag.name.file_name();
-        let mut flag = flag.clone();
-        if let Some(before) = self.known.get(&file).and_then(|known| known.flag.as_ref()) {
-            flag.keep_what_was_cut(before);
+    /// Writes flags as they are on the bus. Returns of each whether its file belongs to whom it
+    /// should.
+    pub(super) fn raise(&mut self, flags: &[FlagFile], now: u64) -> Vec<io::Result<bool>> {
+        let mut done = Vec::with_capacity(flags.len());
+        for some in flags.chunks(TOGETHER) {
+            let prepare = |flag: &FlagFile| {
+                let mut flag = flag.clone();
+                if let Some(before) = self.known.get(&flag.name.file_name()).and_then(|known| known.flag.as_ref()) {
+                    flag.keep_what_was_cut(before);
+                }
+                date(&mut flag, now);
+                self.folder.prepare(&flag, now).map(|new| (flag, new))
+            };
+            let prepared: Vec<_> = some.iter().map(prepare).collect();
+            for new in prepared {
+                done.push(new.and_then(|(flag, new)| {
+                    new.on_disk()?;
+                    let wrote = new.put()?;
+                    let file = flag.name.file_name();
+                    let known = Known { stamp: Some(wrote.stamp), flag: Some(flag), ..Known::default() };
+                    self.known.insert(file, known);
+                    Ok(wrote.is_given)
+                }));
+            }
         }
-        date(&mut flag, now);
-        let wrote = self.folder.write(&flag, now)?;
-        self.known.insert(file, Known { stamp: Some(wrote.stamp), flag: Some(flag), ..Known::default() });
-        Ok(wrote.is_given)
+        done
     }
 
     /// Removes the file of a flag that was lowered on the bus.
@@ -284,7 +303,7 @@ mod tests {
     #[test]
     fn what_we_write_ourselves_is_no_news() {
         let mut place = Place::new(9);
-        assert!(place.files.raise(&flag("ours\n and \\"), 5).unwrap());
+        assert!(place.files.raise(&[flag("ours\n and \\")], 5).remove(0).unwrap());
         assert!(place.look_at_once().found.is_empty() && place.look().found.is_empty());
         place.files.lower(&flag("").name).unwrap();
         assert!(place.look().found.is_empty() && place.look().found.is_empty());
@@ -349,7 +368,7 @@ mod tests {
     #[test]
     fn a_folder_that_goes_away_comes_back_with_its_alarms() {
         let mut place = Place::new(9);
-        place.files.raise(&flag("x"), 5).unwrap();
+        place.files.raise(&[flag("x")], 5).remove(0).unwrap();
         fs::remove_dir_all(place.files.folder().path()).unwrap();
         assert!(place.look().found.is_empty());
         assert_eq!(place.files.folder().read("u_s_n.flag").unwrap().0.message, "x");

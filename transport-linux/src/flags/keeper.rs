@@ -251,21 +251,37 @@ impl<T: Fn()> Worker<T> {
             std::mem::take(&mut state.pending)
         };
         let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let (mut left, mut why, mut written, mut removed, mut failures) = (Vec::new(), None, 0, 0, 0);
+        let (mut left, mut why, mut written, mut removed) = (Vec::new(), None, 0, 0);
+        let mut note = |file: String, e: &io::Error| {
+            why.get_or_insert_with(|| format!("{file}: {e}"));
+        };
+        let mut raised = Vec::new();
         for (name, change) in batch {
-            let result = match &change {
-                Some(flag) => self.files.raise(flag, now).map(|is_given| {
-                    written += 1;
-                    self.note_owner(is_given);
-                }),
-                None => self.files.lower(&name).map(|()| removed += 1),
-            };
-            if let Err(e) = result {
-                failures += 1;
-                why.get_or_insert_with(|| format!("{}: {e}", name.file_name()));
-                left.push((name, change));
+            match change {
+                Some(flag) => raised.push(*flag),
+                None => match self.files.lower(&name) {
+                    Ok(()) => removed += 1,
+                    Err(e) => {
+                        note(name.file_name(), &e);
+                        left.push((name, None));
+                    }
+                },
             }
         }
+        let done = self.files.raise(&raised, now);
+        for (flag, result) in raised.into_iter().zip(done) {
+            match result {
+                Ok(is_given) => {
+                    written += 1;
+                    self.note_owner(is_given);
+                }
+                Err(e) => {
+                    note(flag.name.file_name(), &e);
+                    left.push((flag.name.clone(), Some(Box::new(flag))));
+                }
+            }
+        }
+        let mut failures = left.len() as u64;
         if let Err(e) = self.files.folder().sync()
             && left.is_empty()
         {

@@ -110,13 +110,15 @@ pub(super) struct Keeping {
     found: bool,
     /// Rows that are down and marked.
     pub(super) leaving: u16,
+    /// Rows that are up and the node's own.
+    owned: u16,
     first: u16,
     last: u16,
 }
 
 impl Keeping {
     pub(super) const NONE: Keeping =
-        Keeping { on: false, own: false, found: false, leaving: 0, first: NONE, last: NONE };
+        Keeping { on: false, own: false, found: false, leaving: 0, owned: 0, first: NONE, last: NONE };
 }
 
 /// What was done with a flag that a shell has found.
@@ -163,14 +165,21 @@ impl Flags<'_> {
 
     /// How many more may be raised.
     pub(super) fn room(&self) -> usize {
-        let reserved = if self.keeping.on && !self.keeping.own && self.limit >= 2 * OWN_ROWS { OWN_ROWS } else { 0 };
-        (self.limit - reserved).saturating_sub(self.len() + self.keeping.leaving as usize)
+        let Keeping { on, own, leaving, owned, .. } = self.keeping;
+        let free = self.limit - self.len() - leaving as usize;
+        if !on || own || self.limit < 2 * OWN_ROWS {
+            return free;
+        }
+        free.saturating_sub(OWN_ROWS.saturating_sub(owned as usize))
     }
 
     /// Row `at` was raised.
     pub(super) fn note(&mut self, at: usize, what: Raised) {
         let Keeping { on, own, found, .. } = self.keeping;
-        self.rows[at].kept.own |= own;
+        if own && !self.rows[at].kept.own {
+            self.rows[at].kept.own = true;
+            self.keeping.owned += 1;
+        }
         if !on || found || self.rows[at].kept.own {
             return;
         }
@@ -180,7 +189,11 @@ impl Flags<'_> {
     /// Row `at` was lowered. Whether it stays until somebody has taken note.
     pub(super) fn stays(&mut self, at: usize) -> bool {
         let Keeping { on, found, .. } = self.keeping;
-        if !on || found || self.rows[at].kept.own {
+        if self.rows[at].kept.own {
+            self.keeping.owned -= 1;
+            return false;
+        }
+        if !on || found {
             return false;
         }
         self.keeping.leaving += 1;
@@ -301,6 +314,10 @@ impl Flags<'_> {
             at = row.kept.next;
         }
         let marked = self.rows.iter().filter(|row| row.kept.is_marked()).count();
+        let owned = self.rows.iter().filter(|row| row.up && row.kept.own).count();
+        if owned != self.keeping.owned as usize {
+            return Err("flags: the count of the node's own is wrong");
+        }
         if marked != listed || leaving != self.keeping.leaving as usize || last != self.keeping.last {
             return Err("flags: counts of the marked disagree");
         }
@@ -438,6 +455,8 @@ mod tests {
         assert_eq!(f.raise(&flag("i", 1), NOW).err(), Some(FlagError::Full));
         assert_eq!(f.put(&flag("i", 1), NOW).err(), Some(FlagError::Full));
         assert_eq!(f.raise_own(&flag("own", 1), NOW), Ok(Raised::New));
+        f.lower("u", "s", "a", false).unwrap();
+        assert_eq!(f.raise(&flag("a", 1), NOW).unwrap().0, Raised::New, "room for own flags is not others'");
         assert_eq!(drain(&mut f).len(), 8);
         // whoever raises it again does not make it one that is kept
         f.raise(&Raise { description: "x", ..flag("own", 1) }, NOW).unwrap();

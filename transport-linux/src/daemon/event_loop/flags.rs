@@ -15,9 +15,6 @@ use super::EventLoop;
 use crate::flags::{FlagName, News, OnBus, shown};
 use crate::sys::Signal;
 
-/// How long the disk may take at the end for flags.
-const LAST_FLAGS: Duration = Duration::from_secs(5);
-
 /// Of the node's own flag that says that flags are not in files.
 const FAILING: [&str; 3] = ["chappe", "flags", "file-write"];
 
@@ -88,11 +85,14 @@ impl EventLoop<'_> {
     fn say_own_flags(&mut self, now: Instant, trouble: Option<String>, more: bool) {
         let Some(flags) = &mut self.flags else { return };
         let is_short = more || !flags.waiting.is_empty();
-        if let Some(why) = &trouble {
-            let text = shown(&format!("flags and their files are not in step: {}: {why}", flags.folder), MAX_FLAG_TEXT);
-            // There is room of its own for it, and it is well-formed.
-            let _ = self.router.raise_own_flag(now, &own(FAILING, &text, "file-system,flag"));
-        } else if flags.is_failing {
+        if let Some(why) = trouble {
+            let folder = &flags.folder;
+            let text = || shown(&format!("flags and their files are not in step: {folder}: {why}"), MAX_FLAG_TEXT);
+            // What is wrong first stays the text: a change would be news. If somebody has lowered the
+            // flag it goes up again. There is room of its own for it, and it is well-formed.
+            let text = flags.trouble.get_or_insert_with(text);
+            let _ = self.router.raise_own_flag(now, &own(FAILING, text, "file-system,flag"));
+        } else if flags.trouble.take().is_some() {
             let [unit, section, name] = FAILING;
             self.router.lower_own_flag(now, unit, section, name);
         }
@@ -105,13 +105,12 @@ impl EventLoop<'_> {
             let [unit, section, name] = SHORT;
             self.router.lower_own_flag(now, unit, section, name);
         }
-        (flags.is_failing, flags.is_short) = (trouble.is_some(), is_short);
+        flags.is_short = is_short;
     }
 
     /// The last that is done about flags: what has changed and is not in files yet is written.
-    /// Returns how many changes could not be.
-    pub(super) fn write_flags_out(&mut self, now: Instant) -> u64 {
-        let end = std::time::Instant::now() + LAST_FLAGS;
+    /// Returns how many changes could not be until `end`.
+    pub(super) fn write_flags_out(&mut self, now: Instant, end: std::time::Instant) -> u64 {
         let is_over = || std::time::Instant::now() >= end;
         loop {
             self.keep_flags(now);

@@ -395,8 +395,13 @@ impl<'s> EventLoop<'s> {
             }
         }
         let left = self.peers.open();
-        let flags = self.write_flags_out(self.now);
-        let values = self.write_values_out();
+        if let Some(keeper) = &self.keeper {
+            // It writes while flags are written.
+            keeper.close();
+        }
+        let end = std::time::Instant::now() + control::LAST_WRITES;
+        let flags = self.write_flags_out(self.now, end);
+        let values = self.write_values_out(end);
         info!(event = "daemon.stopped", connections_cut = left, changes_lost = values + flags, "stopped");
         Ok(Lost { values, flags })
     }
