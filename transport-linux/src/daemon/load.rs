@@ -119,7 +119,7 @@ impl Overrides {
 }
 
 /// The host's name, as far as it may be a station's.
-pub(super) fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     let name: String = name.chars().filter(|c| !c.is_control()).take(48).filter(char::is_ascii).collect();

@@ -56,6 +56,7 @@ use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
 pub use b10_msgq::called_as_b10_msgq;
+pub(crate) use load::host_name;
 pub(crate) use memory::MAX_VALUES;
 pub use memory::{MAX_FRAME, MAX_STATIONS};
 

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::file::{Fault, FlagFile, MAX_FILE};
 use super::name::{ENDING, FlagName, OWN_ENDING};
+use crate::sys;
 
 /// Permissions of the folder and of files, as the Communicator's.
 const FOLDER_MODE: u32 = 0o775;
@@ -111,6 +112,21 @@ impl Folder {
     pub fn given_to(mut self, owner: Option<u32>, group: Option<u32>) -> Folder {
         (self.owner, self.group) = (owner, group);
         self
+    }
+
+    /// As [`Folder::given_to`], by names or numbers, which are looked up now.
+    pub fn given_to_names(self, owner: Option<&str>, group: Option<&str>) -> Result<Folder, String> {
+        let id = |kind, what, name: Option<&str>| match name {
+            None => Ok(None),
+            Some(name) => match (name.parse(), sys::id_of(kind, name)) {
+                (Ok(number), _) | (_, Ok(Some(number))) => Ok(Some(number)),
+                (_, Ok(None)) => Err(format!("there is no system {what} `{name}` on this machine")),
+                (_, Err(e)) => Err(format!("the system {what} `{name}` cannot be looked up: {e}")),
+            },
+        };
+        let owner = id(sys::Names::Users, "user", owner)?;
+        let group = id(sys::Names::Groups, "group", group)?;
+        Ok(self.given_to(owner, group))
     }
 
     /// New files are given to whom the folder belongs, where nothing else is said: so root does not

@@ -27,3 +27,8 @@ pub use file::{Fault, FlagFile, MAX_FILE, USUAL_PRIORITY, tags_of};
 pub use folder::{Folder, Names, ReadError, Stamp, Wrote};
 pub(crate) use keeper::{EVERY, Keeper, News, Settings, open};
 pub use name::{FlagName, RULE};
+
+/// This host's name, for files.
+pub fn host_name() -> String {
+    crate::daemon::host_name()
+}
