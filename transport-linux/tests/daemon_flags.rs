@@ -378,6 +378,20 @@ fn what_a_folder_does_not_take_at_the_end_is_said() {
 }
 
 #[test]
+fn files_are_given_to_whom_the_configuration_says_if_the_system_allows_that() {
+    let place = Place::new();
+    let mut daemon = Daemon::start(&format!("{}group = \"65534\"\n", place.config()));
+    assert_eq!(daemon.station("a").flag(HOT), Code::Ok);
+    until("it is written", || place.file("sensor_b1_hot.flag").exists());
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        assert_eq!(fs::metadata(place.file("sensor_b1_hot.flag")).unwrap().gid(), 65_534);
+        assert_eq!(fs::metadata(place.folder()).unwrap().gid(), 65_534);
+        return;
+    }
+    daemon.event("flags.owner");
+}
+
+#[test]
 fn a_stop_writes_what_has_not_been_written() {
     let place = Place::quick();
     let mut daemon = place.start();
