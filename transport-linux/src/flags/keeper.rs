@@ -403,3 +403,159 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use chappe_core::router::flags::kept::Record;
+    use chappe_core::router::flags::{Flags, Raise};
+
+    use super::*;
+
+    /// Both ends, without a thread: the test says whose turn it is.
+    struct Ends<T> {
+        keeper: Keeper,
+        worker: Worker<T>,
+        place: tempfile::TempDir,
+    }
+
+    fn ends<T: Fn()>(tell: T) -> Ends<T> {
+        // in memory if there is such a place: a thousand files have to be on disk
+        let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let shared = Arc::new(Shared::default());
+        let files = Files::new(Folder::new(place.path()), 4096);
+        let worker = Worker { shared: shared.clone(), files, is_given: true, most: 4096, every: EVERY, tell };
+        Ends { keeper: Keeper { shared, hostname: "here".into() }, worker, place }
+    }
+
+    impl<T: Fn()> Ends<T> {
+        /// Long after whatever was done.
+        fn look(&mut self) {
+            self.worker.look(SystemTime::now() + Duration::from_secs(1));
+        }
+
+        fn by_hand(&self, name: &str, message: &str) {
+            let text = format!("unit=u\nsection=s\nname={name}\nmessage={message}\n");
+            fs::write(self.place.path().join(format!("u_s_{name}.flag")), text).unwrap();
+        }
+
+        fn message(&self, name: &str) -> Option<String> {
+            Some(self.worker.files.folder().read(&format!("u_s_{name}.flag")).ok()?.0.message)
+        }
+
+        fn found(&self) -> Vec<String> {
+            self.keeper.news().found.into_iter().map(|(name, _)| name.to_string()).collect()
+        }
+    }
+
+    /// What the router's table would hand over.
+    fn put(keeper: &Keeper, name: &str, description: &str, is_up: bool) -> bool {
+        let mut rows: heapless::Vec<RaisedFlag, 2> = heapless::Vec::new();
+        let mut table = Flags::new(&mut rows, 2);
+        table.keep();
+        let (unit, section, record) = ("u", "s", Record::default());
+        let flag =
+            Raise { unit, section, name, description, priority: 5, tags: "", manual_down: false, station: 1, record };
+        table.raise(&flag, chappe_core::time::Instant::ZERO).unwrap();
+        if !is_up {
+            table.lower(unit, section, name, false).unwrap();
+        }
+        keeper.put(table.changed().unwrap())
+    }
+
+    #[test]
+    fn what_the_bus_has_changed_since_counts() {
+        let mut ends = ends(|| {});
+        ends.by_hand("a", "theirs");
+        ends.look();
+        // handed over after it was found, and before it was taken
+        assert!(put(&ends.keeper, "a", "ours", true));
+        assert!(ends.found().is_empty());
+        ends.worker.write();
+        assert_eq!(ends.message("a").as_deref(), Some("ours"));
+        // found while ours waits to be written
+        assert!(put(&ends.keeper, "a", "ours again", true));
+        ends.by_hand("a", "theirs again");
+        ends.look();
+        assert!(ends.found().is_empty());
+        ends.worker.write();
+        assert_eq!(ends.message("a").as_deref(), Some("ours again"));
+        ends.look();
+        assert!(ends.found().is_empty(), "nobody is told of what we wrote");
+        // and what comes later is news
+        ends.by_hand("a", "last");
+        ends.look();
+        assert_eq!(ends.found(), ["u/s/a"]);
+    }
+
+    #[test]
+    fn only_the_last_of_many_changes_is_written() {
+        let mut ends = ends(|| {});
+        for n in 0..5 {
+            assert!(put(&ends.keeper, "a", &n.to_string(), true));
+        }
+        assert!(put(&ends.keeper, "b", "", true) && put(&ends.keeper, "b", "", false));
+        assert_eq!(ends.keeper.waiting(), 2);
+        ends.worker.write();
+        let counts = ends.keeper.counts();
+        assert_eq!((counts.written, counts.removed, counts.failures, ends.keeper.waiting()), (1, 1, 0, 0));
+        assert_eq!(ends.message("a").as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_waits_and_newer_is_not_lost() {
+        let told = AtomicUsize::new(0);
+        let mut ends = ends(|| {
+            told.fetch_add(1, Ordering::Relaxed);
+        });
+        // in the way of one flag: that one alone cannot be written
+        let block = ends.place.path().join("u_s_a.flag.tmp");
+        fs::create_dir(&block).unwrap();
+        assert!(put(&ends.keeper, "a", "one", true) && put(&ends.keeper, "b", "two", true));
+        ends.worker.write();
+        assert_eq!((ends.keeper.waiting(), ends.message("b").as_deref()), (1, Some("two")));
+        let trouble = ends.keeper.news().trouble.unwrap();
+        assert!(trouble.starts_with("u_s_a.flag: "), "{trouble}");
+        assert!(put(&ends.keeper, "a", "newer", true));
+        ends.worker.write();
+        assert_eq!((ends.keeper.waiting(), ends.keeper.counts().failures), (1, 2));
+        fs::remove_dir(&block).unwrap();
+        ends.worker.write();
+        assert_eq!((ends.keeper.waiting(), ends.message("a").as_deref()), (0, Some("newer")));
+        assert_eq!(ends.keeper.news().trouble, None);
+        drop(ends);
+        assert!(told.load(Ordering::Relaxed) >= 3);
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_may_wait_d12() {
+        let mut ends = ends(|| {});
+        for n in 0..QUEUE {
+            assert!(put(&ends.keeper, &format!("n{n}"), "", true));
+        }
+        assert!(!put(&ends.keeper, "more", "", true), "the router keeps it");
+        assert!(put(&ends.keeper, "n0", "again", true), "one that waits already has its place");
+        ends.worker.write();
+        assert!(put(&ends.keeper, "more", "", true));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_trouble_until_it_can() {
+        let mut ends = ends(|| {});
+        ends.by_hand("a", "x");
+        ends.look();
+        let (path, aside) = (ends.place.path().to_owned(), ends.place.path().with_extension("aside"));
+        fs::rename(&path, &aside).unwrap();
+        fs::write(&path, "no folder").unwrap();
+        ends.look();
+        ends.look();
+        assert!(ends.keeper.news().trouble.is_some());
+        fs::remove_file(&path).unwrap();
+        fs::rename(&aside, &path).unwrap();
+        ends.look();
+        let news = ends.keeper.news();
+        assert_eq!((news.trouble, news.found.len(), ends.worker.files.len()), (None, 0, 1), "nothing was lowered");
+    }
+}
