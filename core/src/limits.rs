@@ -31,6 +31,14 @@ pub const MAX_FLAG_TEXT: usize = 128;
 /// Longest list of tags of a flag, in bytes.
 pub const MAX_FLAG_TAGS: usize = 64;
 
+/// Longest name of the source file that a flag is raised in, in bytes.
+#[cfg(feature = "kept-flags")]
+pub const MAX_FLAG_SOURCE: usize = 128;
+
+/// Longest name of the function that a flag is raised in, in bytes.
+#[cfg(feature = "kept-flags")]
+pub const MAX_FLAG_FUNCTION: usize = 64;
+
 /// Highest priority of a flag.
 pub const MAX_FLAG_PRIORITY: u32 = 100;
 

@@ -13,6 +13,10 @@ use core::fmt::Write;
 /// Rows of a table that are looked at for one page, whether shown or not.
 const LOOK: u32 = 4096;
 
+/// Who takes shorter frames than this is not told where flags come from: it would not fit.
+#[cfg(feature = "kept-flags")]
+const MIN_ORIGIN_FRAME: u32 = 1024;
+
 /// Text of a number.
 pub(super) type Digits = heapless::String<24, u8>;
 
@@ -182,6 +186,8 @@ impl Router<'_> {
         if !flag.full_name().starts_with(l.name) || !self.may_see(n, flag.full_name()) {
             return Some((next, false));
         }
+        #[cfg(feature = "kept-flags")]
+        let now = self.stamp_now().micros() / 1000;
         let item = Item {
             seq: l.seq,
             what: l.what,
@@ -193,6 +199,20 @@ impl Router<'_> {
             tags: flag.tags(),
             manual: flag.manual_down(),
             ..Item::default()
+        };
+        #[cfg(feature = "kept-flags")]
+        let item = {
+            let record = flag.record();
+            let is_said = self.stations[n].max_frame >= MIN_ORIGIN_FRAME;
+            Item {
+                age_ms: now.saturating_sub(record.first_ms),
+                last_ms: now.saturating_sub(record.last_ms),
+                times: record.times as u64,
+                source_file: if is_said { record.source_file } else { "" },
+                function: if is_said { record.function } else { "" },
+                line: if is_said { record.line } else { 0 },
+                ..item
+            }
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);

@@ -83,6 +83,8 @@ mod flush;
 pub mod grant;
 mod hear;
 mod keep;
+#[cfg(feature = "kept-flags")]
+mod keep_flags;
 mod lists;
 pub mod mailbox;
 mod membership;

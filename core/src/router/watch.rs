@@ -106,6 +106,8 @@ impl Router<'_> {
             return self.refuse(n, f.seq, Code::Refused, "no grant to raise and lower flags");
         }
         let station = self.stations.id(n).number();
+        #[cfg(feature = "kept-flags")]
+        let record = self.flag_record(f);
         let done = if f.raise {
             let raise = Raise {
                 unit: f.unit,
@@ -116,6 +118,8 @@ impl Router<'_> {
                 tags: f.tags,
                 manual_down: f.manual_down,
                 station,
+                #[cfg(feature = "kept-flags")]
+                record,
             };
             self.flags.raise(&raise, self.now)
         } else {
@@ -152,7 +156,7 @@ impl Router<'_> {
     }
 
     /// Tells watchers of flags, whoever changed one included.
-    fn tell_flag(&mut self, change: &FlagChange<'_>) {
+    pub(super) fn tell_flag(&mut self, change: &FlagChange<'_>) {
         for w in 1..=self.watches.made() {
             let Some(&watch) = self.watches.get(w) else { continue };
             if watch.flags && self.stations[watch.station].lives() {

@@ -18,6 +18,7 @@ Exit statuses:
   5  refused: wrong user or token, or no permission
   6  cannot connect, or the connection was lost
   7  a file or the output could not be read or written
+`flag count`, `flag raised`: 0 if no flag is raised, 1 if any is
 `call --all`: 0 if there are members and all answered well, else the highest of theirs
 Of `serve` and `check-config`:
   1  an address or a file cannot be opened, the loop failed, or values could not be written
@@ -56,6 +57,8 @@ const NO_WAY_IN: &str = "\n  the socket is there, but its mode, owner or group (
 pub(crate) enum Failure {
     /// With what to tell the person.
     Because(Status, String),
+    /// The status says it all.
+    Silent(Status),
     /// Whoever read the output has seen enough.
     OutputClosed,
 }

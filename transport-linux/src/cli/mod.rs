@@ -11,7 +11,7 @@
 //! | `store.rs` | store: a file of values |
 //! | `import.rs` | import-clacks, import-clacks-config |
 //! | `ls.rs` | ls, status |
-//! | `flags.rs` | flag |
+//! | `flags.rs`, `flag_list.rs` | flag |
 //! | `bench/` | bench |
 //! | `discover.rs` | discover |
 //! | `hash_password.rs` | hash-password |
@@ -25,6 +25,7 @@ mod clacks;
 mod connect;
 mod discover;
 mod exit;
+mod flag_list;
 mod flags;
 mod hash_password;
 mod import;
@@ -95,9 +96,8 @@ enum Command {
     Flush,
     /// List stations, names, members, flags, values or counters
     Ls(ls::Ls),
-    /// Raise, lower and list flags
-    #[command(subcommand)]
-    Flag(flags::FlagCommand),
+    /// Raise, lower, count and list flags, on the bus or in files
+    Flag(flags::FlagArgs),
     /// About the node: what it is, how full, and what it has counted
     Status(ls::StatusArgs),
     /// Declare names, so that mail may wait for them
@@ -177,6 +177,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Store(command), _) => store::run(command, global),
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
+        (Command::Flag(args), _) if args.dir.is_some() => flags::run(args, global),
         (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
         _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
         (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
@@ -191,7 +192,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Keys(args), None) => values::keys(args, global),
         (Command::Flush, None) => values::flush(global),
         (Command::Ls(args), None) => ls::ls(args, global),
-        (Command::Flag(command), None) => flags::run(command, global),
+        (Command::Flag(args), None) => flags::run(args, global),
         (Command::Status(args), None) => ls::status(args, global),
         (Command::Declare(args), None) => values::declare(args, global),
         (Command::Watch(args), None) => listen::watch(args, global),
@@ -225,6 +226,7 @@ impl Command {
 fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(Failure::Silent(status)) => ExitCode::from(status as u8),
         Err(Failure::Because(status, text)) => {
             eprintln!("chappe: {text}");
             ExitCode::from(status as u8)

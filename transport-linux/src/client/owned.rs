@@ -158,6 +158,16 @@ pub struct Item {
     pub tags: String,
     /// Flags: lowered by a person only. Names: declared.
     pub manual: bool,
+    /// Flags: since raised last. This and what follows is empty if the node does not say it.
+    pub last: Duration,
+    /// Flags: how often raised.
+    pub times: u64,
+    /// Flags: where they are raised.
+    pub source_file: String,
+    /// Flags: where they are raised.
+    pub function: String,
+    /// Flags: where they are raised; 0: not said.
+    pub line: u32,
 }
 
 impl From<&repr::Item<'_>> for Item {
@@ -174,6 +184,11 @@ impl From<&repr::Item<'_>> for Item {
             exclusive: i.exclusive,
             tags: i.tags.to_owned(),
             manual: i.manual,
+            last: ms(i.last_ms),
+            times: i.times,
+            source_file: i.source_file.to_owned(),
+            function: i.function.to_owned(),
+            line: i.line,
         }
     }
 }

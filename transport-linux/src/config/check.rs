@@ -29,6 +29,7 @@ impl Config {
         self.check_clacks(at)?;
         self.check_communicator(at)?;
         self.store.check(at)?;
+        self.check_flags(at)?;
         if self.limits.buffers < u64::from(self.msgq.outbox) {
             let text =
                 format!("{} must not be less than msgq.outbox, which is {}", self.limits.buffers, self.msgq.outbox);

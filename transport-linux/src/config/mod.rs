@@ -9,6 +9,7 @@ mod clacks;
 mod communicator;
 mod discovery;
 mod endpoint;
+mod flags;
 mod peer;
 mod place;
 mod tls;
@@ -32,6 +33,7 @@ pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
     named_by_bind10, usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
 };
+pub use flags::{Flags, FlagsDir};
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
 pub use tls::{ClientCertificate, Tls};
@@ -70,6 +72,8 @@ pub struct Config {
     pub discovery: Discovery,
     /// Values on disk.
     pub store: Store,
+    /// Flags in files.
+    pub flags: Flags,
     /// Where stations connect.
     pub listeners: Vec<Listener>,
     /// Who may do what.
@@ -89,6 +93,7 @@ impl Default for Config {
             metrics: Metrics::default(),
             discovery: Discovery::default(),
             store: Store::default(),
+            flags: Flags::default(),
             listeners: vec![
                 Listener {
                     anonymous: Some(vec![Right::Read, Right::Write]),

@@ -90,6 +90,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("metrics", started.metrics != now.metrics),
         ("discovery", started.discovery != now.discovery),
         ("store", started.store != now.store),
+        ("flags", started.flags != now.flags),
         ("log.format", started.log.format != now.log.format),
         ("limits.stations", new.stations > old.stations),
         ("limits.descriptors", new.descriptors != old.descriptors),
@@ -128,7 +129,7 @@ impl Overrides {
 }
 
 /// The host's name, as far as it may be a station's.
-pub(super) fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     let name: String = name.chars().filter(|c| !c.is_control()).take(48).filter(char::is_ascii).collect();

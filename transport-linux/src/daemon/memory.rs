@@ -41,7 +41,7 @@ const MEMBERS: usize = 8 * MAX_STATIONS;
 const REQUESTS: usize = 4 * MAX_STATIONS;
 const DEBTS: usize = 8 * MAX_STATIONS;
 const WATCHES: usize = 4096;
-const FLAGS: usize = 4096;
+pub(super) const FLAGS: usize = 4096;
 const TIMERS: usize = MAX_STATIONS + REQUESTS + MAX_MAIL;
 
 /// A block of the common pool: a few short frames, so that a station with a little waiting

@@ -2,7 +2,7 @@
 //!
 //! [`serve`] reads the configuration, opens what it names and runs `event_loop` until a
 //! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines, the
-//! counters' page, values on their way to the disk and reading the configuration again have
+//! counters' page, values and flags on their way to the disk and reading the configuration again have
 //! threads of their own behind bounded queues.
 //!
 //! | file | owns |
@@ -17,7 +17,7 @@
 //! | `discovery` | being found by those who know no address |
 //! | `gate` | users, secrets and their rights |
 //! | `sign_in`, `verifier` | whose password is looked at when; the thread that does |
-//! | `memory`, `values` | the router's tables; the store of values, on disk or not |
+//! | `memory`, `values`, `flags` | the router's tables; the store of values, on disk or not; flags in files |
 //! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
@@ -27,6 +27,7 @@ mod connection;
 mod counters;
 mod discovery;
 mod event_loop;
+mod flags;
 mod gate;
 mod greeting;
 mod listener;
@@ -57,6 +58,7 @@ use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
 pub use b10_msgq::called_as_b10_msgq;
+pub(crate) use load::host_name;
 pub(crate) use memory::MAX_VALUES;
 pub use memory::{MAX_FRAME, MAX_STATIONS};
 
@@ -133,6 +135,15 @@ fn warnings(config: &Config, file: Option<&Path>) -> Vec<String> {
     {
         all.push(format!(
             "store.path: there is no folder {} (the systemd unit makes /var/lib/chappe at its first start)",
+            folder.display()
+        ));
+    }
+    if let Some(folder) = config.flags_folder().as_ref().and_then(|path| path.parent())
+        && config.store.path.as_ref().and_then(|path| path.as_path().parent()) != Some(folder)
+        && !folder.is_dir()
+    {
+        all.push(format!(
+            "flags.dir: there is no folder {}, in which that of the flags could be made",
             folder.display()
         ));
     }
@@ -237,6 +248,11 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     router.set_calendar(calendar);
     values::restore(&mut router, &config, mail)?;
 
+    let flags = flags::open(&config, waker.clone())?;
+    if flags.is_some() {
+        router.keep_flags();
+    }
+
     let asked = match config.metrics.listen {
         None => None,
         Some(at) => {
@@ -291,14 +307,20 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         waker,
         asked,
         keeper,
+        flags,
         watchdog: sd_notify::watchdog_enabled(),
     };
     let lost = event_loop::EventLoop::new(parts)
         .and_then(event_loop::EventLoop::run)
         .map_err(cannot("the event loop cannot go on"))?;
-    match lost {
-        0 => Ok(()),
-        n => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+    match (lost.values, lost.flags) {
+        (0, 0) => Ok(()),
+        (0, n) => Err(format!("{n} changes of flags are not in files and are lost: see the log for why").into()),
+        (n, 0) => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+        (n, m) => {
+            Err(format!("{n} changes of values and {m} of flags are not on disk and are lost: see the log for why")
+                .into())
+        }
     }
 }
 

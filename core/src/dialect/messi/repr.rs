@@ -306,17 +306,17 @@ pub trait Message<'f>: Default {
 }
 
 macro_rules! messages {
-    ($($(#[$doc:meta])* $name:ident { $($number:literal $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$gate:meta])? $number:literal $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Default, Clone, Copy, PartialEq)]
         #[allow(missing_docs, reason = "core/proto/chappe.proto documents each field")]
-        pub struct $name<'f> { $(pub $field: $type,)* }
+        pub struct $name<'f> { $($(#[$gate])? pub $field: $type,)* }
 
         impl<'f> Slots<'f> for $name<'f> {
             #[inline]
             fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>> {
                 match number {
-                    $($number => Some(Field::slot(&mut self.$field)),)*
+                    $($(#[$gate])? $number => Some(Field::slot(&mut self.$field)),)*
                     _ => None,
                 }
             }
@@ -324,11 +324,11 @@ macro_rules! messages {
 
         impl<'f> Parts<'f> for $name<'f> {
             fn last(&self) -> u32 {
-                const { let numbers = [$($number as u32),*]; numbers[numbers.len() - 1] }
+                const { let numbers = [$($(#[$gate])? { $number as u32 }),*]; numbers[numbers.len() - 1] }
             }
             fn part(&self, number: u32) -> Option<Part<'f>> {
                 match number {
-                    $($number => Some(Field::part(&self.$field)),)*
+                    $($(#[$gate])? $number => Some(Field::part(&self.$field)),)*
                     _ => None,
                 }
             }
@@ -376,9 +376,9 @@ messages! {
     /// Asks for a page of a list.
     List { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 after: &'f str, }
     /// A row of a list.
-    Item { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 station: u64, 5 instance: &'f str, 6 text: &'f str, 7 value: &'f [u8], 8 count: u64, 9 age_ms: u64, 10 exclusive: bool, 11 tags: &'f str, 12 manual: bool, }
+    Item { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 station: u64, 5 instance: &'f str, 6 text: &'f str, 7 value: &'f [u8], 8 count: u64, 9 age_ms: u64, 10 exclusive: bool, 11 tags: &'f str, 12 manual: bool, #[cfg(feature = "kept-flags")] 13 last_ms: u64, #[cfg(feature = "kept-flags")] 14 times: u64, #[cfg(feature = "kept-flags")] 15 source_file: &'f str, #[cfg(feature = "kept-flags")] 16 function: &'f str, #[cfg(feature = "kept-flags")] 17 line: u32, }
     /// Raises or lowers a flag.
-    Flag { 1 seq: u32, 2 raise: bool, 3 unit: &'f str, 4 section: &'f str, 5 name: &'f str, 6 description: &'f str, 7 priority: u32, 8 tags: &'f str, 9 manual_down: bool, 10 by_hand: bool, }
+    Flag { 1 seq: u32, 2 raise: bool, 3 unit: &'f str, 4 section: &'f str, 5 name: &'f str, 6 description: &'f str, 7 priority: u32, 8 tags: &'f str, 9 manual_down: bool, 10 by_hand: bool, #[cfg(feature = "kept-flags")] 11 source_file: &'f str, #[cfg(feature = "kept-flags")] 12 function: &'f str, #[cfg(feature = "kept-flags")] 13 line: u32, }
     /// A flag was raised or lowered.
     FlagChange { 1 raised: bool, 2 name: &'f str, 3 description: &'f str, 4 priority: u32, 5 tags: &'f str, 6 manual_down: bool, 7 station: u64, }
     /// Declares a name for which mail may wait.

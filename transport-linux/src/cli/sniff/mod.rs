@@ -20,7 +20,9 @@ use clap::Args;
 use super::connect::Global;
 use super::exit::Failure;
 use super::listen::{Until, follow_into, remark};
-use super::show::{Out, code_name, params, plain, printable, rfc3339};
+use chappe_linux::calendar::rfc3339;
+
+use super::show::{Out, code_name, params, plain, printable};
 
 pub(super) use replay::{Replay, replay};
 

@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Failure, Status};
-use crate::cli::show::{base64, base64_decode, code_name, now, plain, rfc3339, snake};
+use chappe_linux::calendar::rfc3339;
+
+use crate::cli::show::{base64, base64_decode, code_name, now, plain, snake};
 
 /// What a recording calls itself.
 const FORMAT: &str = "chappe-sniff";

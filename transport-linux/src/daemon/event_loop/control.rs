@@ -20,7 +20,7 @@ use crate::sys::Signal;
 
 /// How long the disk may take at the end. systemd (`TimeoutStopSec` in chappe.service) waits
 /// longer than this and a drain together.
-const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl EventLoop<'_> {
     pub(super) fn take_signals(&mut self, now: Instant) {
@@ -68,12 +68,11 @@ impl EventLoop<'_> {
     }
 
     /// The last that is done: what was changed and is not on disk yet is written. Returns how
-    /// many changes could not be.
-    pub(super) fn write_values_out(&mut self) -> u64 {
+    /// many changes could not be until `end`.
+    pub(super) fn write_values_out(&mut self, end: std::time::Instant) -> u64 {
         let Some(keeper) = &self.keeper else { return 0 };
         keeper.close();
         // Whoever says it twice does not want to wait for a disk that does not work.
-        let end = std::time::Instant::now() + LAST_WRITES;
         loop {
             let (left, ended) = keeper.wait(std::time::Duration::from_millis(50));
             self.told_twice |= self.signals.take() == Some(Signal::Stop);
@@ -122,6 +121,7 @@ impl EventLoop<'_> {
         if self.keeper.is_some() {
             self.router.stored(self.now);
         }
+        self.take_flags(self.now);
         while let Ok(loaded) = self.reloaded.1.try_recv() {
             self.reloading = false;
             let taken = loaded.map_err(|e| e.to_string()).and_then(|config| self.take_config(config));
@@ -212,6 +212,29 @@ impl EventLoop<'_> {
             rows.push(row(
                 "store_works",
                 "1 while the disk takes changes of values, 0 while it does not",
+                "gauge",
+                works,
+            ));
+        }
+        if let Some(flags) = &self.flags {
+            let (counts, waiting) = (flags.keeper.counts(), flags.keeper.waiting() as u64);
+            for (name, help, value) in [
+                ("flag_files_written", "files of flags that were written", counts.written),
+                ("flag_files_removed", "files of flags that were removed", counts.removed),
+                ("flag_files_found", "files of flags that others have changed", counts.found),
+                ("flag_files_bad", "files that were passed over because they are no flags", counts.bad),
+                ("flag_files_failures", "times that files of flags could not be written or read", counts.failures),
+            ] {
+                rows.push(row(name, help, "counter", value));
+            }
+            let unshown = flags.waiting.len() as u64;
+            let works = u64::from(flags.trouble.is_none());
+            rows.push(row("flag_files", "flags in files now", "gauge", counts.files));
+            rows.push(row("flag_files_unwritten", "changes of flags that are not in files yet", "gauge", waiting));
+            rows.push(row("flag_files_unshown", "flags in files that the table has no room for", "gauge", unshown));
+            rows.push(row(
+                "flag_files_work",
+                "1 while flags and their files are in step, 0 while they cannot be",
                 "gauge",
                 works,
             ));

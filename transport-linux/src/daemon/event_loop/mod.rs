@@ -5,7 +5,7 @@
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
 //! `held`; who only asks where this node is, in `found`; serial lines are in `lines`, the link to a
 //! master in `master`, what programs of the Communicator need of the machine in `communicator`, drain
-//! and reload in `control`. A turn is:
+//! and reload in `control`; flags in files are in `flags`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -22,6 +22,7 @@
 pub(super) mod communicator;
 mod control;
 mod doors;
+mod flags;
 mod found;
 mod handshakes;
 mod held;
@@ -49,6 +50,7 @@ use tracing::{Level, debug, enabled, info, trace, warn};
 use super::connection::{Connection, Got, Kind, PIECES, Who, Written};
 use super::counters::Counts;
 use super::discovery::Discovery;
+use super::flags::FlagFiles;
 use super::gate::Users;
 use super::listener::{Door, Listener};
 use super::load::Source;
@@ -116,6 +118,8 @@ pub(super) struct Parts<'s> {
     pub(super) asked: Option<Asked>,
     /// Of the thread that writes values, if they are on disk.
     pub(super) keeper: Option<Keeper>,
+    /// If flags are in files.
+    pub(super) flags: Option<FlagFiles>,
     /// How often systemd wants a sign of life.
     pub(super) watchdog: Option<std::time::Duration>,
 }
@@ -139,6 +143,7 @@ pub(super) struct EventLoop<'s> {
     waker: Arc<Waker>,
     asked: Option<Asked>,
     keeper: Option<Keeper>,
+    flags: Option<FlagFiles>,
     reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
     /// The configuration is being read; and it is to be read once more when that is done.
     reloading: bool,
@@ -194,6 +199,13 @@ pub(super) struct EventLoop<'s> {
     held_log: Instant,
     discovery_log: Instant,
     now: Instant,
+}
+
+/// Changes that are not on disk and should be, at the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost {
+    pub(super) values: u64,
+    pub(super) flags: u64,
 }
 
 type Loaded = Result<Config, ConfigError>;
@@ -291,6 +303,7 @@ impl<'s> EventLoop<'s> {
             waker,
             asked,
             keeper,
+            flags,
             watchdog,
         } = parts;
         let timer = Timer::new()?;
@@ -334,6 +347,7 @@ impl<'s> EventLoop<'s> {
             waker,
             asked,
             keeper,
+            flags,
             reloaded: sync_channel(1),
             signals,
             log,
@@ -375,10 +389,10 @@ impl<'s> EventLoop<'s> {
     }
 
     /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
-    /// no going on without them. Returns how many changes of values are not on disk that
-    /// should be.
-    pub(super) fn run(mut self) -> io::Result<u64> {
+    /// no going on without them. Returns how many changes are not on disk that should be.
+    pub(super) fn run(mut self) -> io::Result<Lost> {
         let mut events = Events::with_capacity(EVENTS);
+        self.take_flags(self.now);
         self.house(self.now);
         loop {
             self.rearm()?;
@@ -424,15 +438,22 @@ impl<'s> EventLoop<'s> {
             self.take_control(now);
             self.take_stop(now);
             self.watch_master(now);
+            self.keep_flags(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
             }
         }
         let left = self.peers.open();
-        let lost = self.write_values_out();
-        info!(event = "daemon.stopped", connections_cut = left, changes_lost = lost, "stopped");
-        Ok(lost)
+        if let Some(keeper) = &self.keeper {
+            // It writes while flags are written.
+            keeper.close();
+        }
+        let end = std::time::Instant::now() + control::LAST_WRITES;
+        let flags = self.write_flags_out(self.now, end);
+        let values = self.write_values_out(end);
+        info!(event = "daemon.stopped", connections_cut = left, changes_lost = values + flags, "stopped");
+        Ok(Lost { values, flags })
     }
 
     /// Remembers what the kernel says about a station's connection.
