@@ -3,13 +3,16 @@
 //! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is.
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
-//! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
+//! looking a host name up (`client/socket.rs`), what the daemon listens on, nor addresses of
+//! Communicator daemons (`communicator/uri.rs`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chappe_core::dialect::clacks;
+
+use crate::communicator::Uri;
 
 /// The port of the native dialect, which is that of Messi's own examples.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -57,7 +60,7 @@ pub enum Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClacksAddress(Address);
 
-/// A bus to be spoken to, whichever of the three protocols it takes.
+/// A bus to be spoken to, whichever of the four protocols it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bus {
     /// The native one: for [`client::Connection`](crate::client::Connection).
@@ -67,13 +70,15 @@ pub enum Bus {
     Msgq(Option<PathBuf>),
     /// That of Net::Clacks. For [`clacks::Session`](crate::clacks::Session).
     Clacks(ClacksAddress),
+    /// That of the Snap! Communicator. For [`communicator::Session`](crate::communicator::Session).
+    Communicator(Uri),
 }
 
 /// What is wrong with an address, and what it should look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadAddress {
-    text: String,
-    why: &'static str,
+    pub(crate) text: String,
+    pub(crate) why: &'static str,
 }
 
 impl fmt::Display for BadAddress {
@@ -81,7 +86,8 @@ impl fmt::Display for BadAddress {
         write!(
             f,
             "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
-             msgq:///PATH for a bus of BIND 10, or clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks",
+             msgq:///PATH for a bus of BIND 10, clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks, or \
+             cd:///PATH, cd://HOST, cds://HOST or cdu://HOST for a Communicator daemon",
             self.text, self.why
         )
     }
@@ -108,7 +114,8 @@ impl FromStr for Address {
             "udp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
             "clacks" | "clackss" => Err(bad("what speaks to a Clacks server is not this")),
-            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks and clackss are known")),
+            "cd" | "cds" | "cdu" => Err(bad("what speaks to a Communicator daemon is not this")),
+            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks, clackss, cd, cds and cdu are known")),
         }
     }
 }
@@ -195,6 +202,9 @@ impl FromStr for Bus {
         if text.starts_with("clacks:") || text.starts_with("clackss:") {
             return text.parse().map(Bus::Clacks);
         }
+        if ["cd:", "cds:", "cdu:", "cdb:"].iter().any(|scheme| text.starts_with(scheme)) {
+            return text.parse().map(Bus::Communicator);
+        }
         let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
         let place = rest.strip_prefix("//").unwrap_or(rest);
         match place {
@@ -216,12 +226,13 @@ impl fmt::Display for Bus {
             Bus::Msgq(Some(path)) => write!(f, "msgq://{}", path.display()),
             Bus::Msgq(None) => f.write_str("msgq://auto"),
             Bus::Clacks(address) => address.fmt(f),
+            Bus::Communicator(uri) => uri.fmt(f),
         }
     }
 }
 
 /// The port may be missing.
-fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
+pub(crate) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
@@ -261,7 +272,7 @@ impl fmt::Display for Address {
     }
 }
 
-fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+pub(crate) fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
     if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
 }
 
@@ -295,7 +306,7 @@ fn default_sockets() -> Vec<PathBuf> {
     paths
 }
 
-fn is_socket(path: &Path) -> bool {
+pub(crate) fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
 }

@@ -2,7 +2,8 @@
 //!
 //! [`daemon`] is one thread around one epoll set that drives the router of `chappe-core`;
 //! [`config`] is what it reads at start. [`client`] is a station, for programs and for the
-//! command line; [`msgq`] is one on a bus of BIND 10, and [`clacks`] a client of Clacks servers.
+//! command line; [`msgq`] is one on a bus of BIND 10, and [`clacks`] a client of Clacks servers,
+//! [`communicator`] a service of a Communicator daemon.
 //! [`tls`] and [`password`] are for both ends; [`import`] reads what Net::Clacks has left.
 //! Everything that needs `unsafe` is in `sys`.
 
@@ -11,6 +12,7 @@
 pub mod address;
 pub mod clacks;
 pub mod client;
+pub mod communicator;
 pub mod config;
 pub mod daemon;
 pub mod import;

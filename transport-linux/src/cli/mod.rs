@@ -154,6 +154,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
         (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
+        (_, Some(Foreign::Communicator(_))) => Err(Failure::usage("soon")),
         _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
         (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
         (Command::Send(args), None) => letter::send(args, global),
