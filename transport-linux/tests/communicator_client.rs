@@ -150,7 +150,10 @@ fn alive_is_answered_with_what_it_said() {
     }
     let lines = peer.join().unwrap();
     let answers: Vec<Message> = lines[1..].iter().map(|line| m(line)).collect();
-    assert_eq!((answers[0].text("serial").unwrap(), answers[0].text("timestamp").unwrap()), ("a b".into(), "1.5".into()));
+    assert_eq!(
+        (answers[0].text("serial").unwrap(), answers[0].text("timestamp").unwrap()),
+        ("a b".into(), "1.5".into())
+    );
     assert_eq!((&*answers[0].service, &*answers[0].command, answers[0].params.len()), ("x", "ABSOLUTELY", 3));
     assert_eq!(answers[0].text("reply_timestamp").unwrap().split_once('.').unwrap().1.len(), 9);
     assert_eq!(answers[1].params.keys().collect::<Vec<_>>(), ["reply_timestamp"]);
@@ -167,7 +170,9 @@ fn what_the_daemon_does_not_take() {
     let error = refusal("S: (closed)");
     assert!(matches!(&error, Error::NotCommunicator { why, .. } if why.contains("closed the connection")), "{error}");
     // a genuine daemon that does not take it says nothing
-    let error = refusal("S: <hostA:communicatord HELP\nC: <:tester hostA:communicatord/COMMANDS list=ALIVE,DISCONNECTING,HELP,INVALID,LEAK,LOG_ROTATE,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,UNKNOWN");
+    let error = refusal(
+        "S: <hostA:communicatord HELP\nC: <:tester hostA:communicatord/COMMANDS list=ALIVE,DISCONNECTING,HELP,INVALID,LEAK,LOG_ROTATE,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,UNKNOWN",
+    );
     assert!(error.to_string().contains("READY"), "{error}");
     let error = refusal("S: HTTP/1.1 400 Bad Request\nS: (closed)");
     assert!(matches!(error, Error::NotCommunicator { .. }), "{error}");
@@ -288,12 +293,10 @@ fn a_refusal_on_a_later_connection_is_told_and_tried_again() {
 
 #[test]
 fn stop_unregisters_and_ends() {
-    let server = Script::new(&[
-        "register
+    let server = Script::new(&["register
          S: <hostA:foo tester/STOP
          C: UNREGISTER service=tester
-         S: (closed)",
-    ]);
+         S: (closed)"]);
     let mut bus = server.connect();
     assert_eq!((next(&mut bus), next(&mut bus)), (ready(), Event::Stop));
     assert!(matches!(bus.receive(SOON), Err(Error::Over(Why::Stopped))));
@@ -374,16 +377,14 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn nobody_is_registered_who_only_sends() {
-    let server = Script::new(&[
-        "C: <host:chappe ./LOG_ROTATE
+    let server = Script::new(&["C: <host:chappe ./LOG_ROTATE
          C: ALIVE serial=flush_1
          S: UNKNOWN command=ALIVE
          S: HELP
          S: STOP
          C: TOP
          C: UNKNOWN command=HELP
-         C: (ended)",
-    ]);
+         C: (ended)"]);
     let mut bus = server.connect_with(Options { name: String::new(), answers: Answers::Nothing, ..options() });
     assert_eq!(next(&mut bus), Event::Connected);
     bus.send(&m("<host:chappe ./LOG_ROTATE")).unwrap();
@@ -442,11 +443,9 @@ fn a_silent_daemon_is_asked_and_left() {
 
 #[test]
 fn datagrams_are_heard_beside_the_connection() {
-    let server = Script::new(&[
-        "register
+    let server = Script::new(&["register
          C: UNREGISTER service=tester
-         S: (closed)",
-    ]);
+         S: (closed)"]);
     let mut bus = server.connect();
     let signals = Signals::bind("127.0.0.1:0", "s3").unwrap();
     let at = signals.local_addr().unwrap();

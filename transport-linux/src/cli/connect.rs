@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chappe_linux::address::{Address, Bus, ClacksAddress};
 use chappe_linux::clacks;
-use chappe_linux::communicator::{self, Uri};
 use chappe_linux::client::{Connection, Files, Options, Trust};
+use chappe_linux::communicator::{self, Uri};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
 
@@ -189,7 +189,9 @@ impl Global {
             ));
         }
         if self.certificate.is_some() && uri.is_tls() {
-            return Err(Failure::usage("a Communicator daemon wants no certificate of yours: --certificate is not for it"));
+            return Err(Failure::usage(
+                "a Communicator daemon wants no certificate of yours: --certificate is not for it",
+            ));
         }
         Ok(communicator::Options {
             name: name.to_owned(),

@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn not_to_everybody() {
-        for (address, ok) in [("127.0.0.1:1", true), ("192.168.1.2:1", true), ("[fd00::1]:1", true), ("8.8.8.8:1", false)]
+        for (address, ok) in
+            [("127.0.0.1:1", true), ("192.168.1.2:1", true), ("[fd00::1]:1", true), ("8.8.8.8:1", false)]
         {
             let found = [address.parse().unwrap()];
             assert_eq!(is_near(&found).is_ok(), ok, "{address}");

@@ -124,10 +124,9 @@ impl Session {
         let other = match &self.state {
             State::Down(again) => Some(*again),
             State::Dialing(dialing) => Some(dialing.until),
-            State::Up(_) => [self.blocked_until(), self.probe_at(), self.silent_at(), self.ready_by()]
-                .into_iter()
-                .flatten()
-                .min(),
+            State::Up(_) => {
+                [self.blocked_until(), self.probe_at(), self.silent_at(), self.ready_by()].into_iter().flatten().min()
+            }
         };
         [leaving, other].into_iter().flatten().min()
     }

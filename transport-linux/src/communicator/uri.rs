@@ -43,9 +43,8 @@ impl FromStr for Uri {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        let (scheme, rest) = text
-            .split_once(':')
-            .ok_or(BadAddress { text: text.to_owned(), why: "it does not say how to connect" })?;
+        let (scheme, rest) =
+            text.split_once(':').ok_or(BadAddress { text: text.to_owned(), why: "it does not say how to connect" })?;
         let after = rest.strip_prefix("//").unwrap_or(rest);
         let (login, place) = match after.rsplit_once('@') {
             Some((login, place)) if !after.starts_with('/') => (Some(login), place),
