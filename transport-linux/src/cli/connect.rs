@@ -104,6 +104,16 @@ impl Global {
         self.connect.clone().unwrap_or_else(|| Bus::Native(Address::of_this_machine()))
     }
 
+    /// Whether it is said anywhere which bus it is.
+    pub(crate) fn is_told(&self) -> bool {
+        self.connect.is_some()
+    }
+
+    /// Who it says it is, or nobody.
+    pub(crate) fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+
     /// Which bus it is, if it is one that others made.
     pub(crate) fn foreign(&self) -> Option<Foreign> {
         match self.bus() {

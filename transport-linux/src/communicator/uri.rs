@@ -128,8 +128,13 @@ impl Uri {
         let usual = [Path::new(SOCKET), Path::new(OLD_SOCKET)];
         match usual.into_iter().find(|path| is_socket(path)) {
             Some(path) => Uri::unix(path),
-            None => Uri::of(Address::Tcp { host: "127.0.0.1".into(), port: LOCAL_PORT }),
+            None => Uri::of_loopback(),
         }
+    }
+
+    /// Where this machine's daemon listens on TCP.
+    pub fn of_loopback() -> Uri {
+        Uri::of(Address::Tcp { host: "127.0.0.1".into(), port: LOCAL_PORT })
     }
 
     /// Where this machine's daemon takes datagrams.
