@@ -115,8 +115,13 @@ impl Bus<'_> {
     }
 }
 
-/// The sender's tag of who is not registered: this host, if that can be the name of a server
-/// (weak point W30), and this program.
+/// With the sender's tag, if the session is not registered, so that the daemon does not know who it is.
+pub(super) fn from_here(session: &Session, message: Message) -> Message {
+    if session.name().is_empty() { tagged(message) } else { message }
+}
+
+/// With the sender's tag: this host, if that can be the name of a server (weak point W30), and this
+/// program.
 pub(super) fn tagged(mut message: Message) -> Message {
     if message.from_server.is_empty() && message.from_service.is_empty() {
         let host = std::fs::read("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -13,7 +13,7 @@ use super::super::exit::{Failure, Status};
 use super::super::letter::{self, Call, Carrier, Send, What, show_answer};
 use super::super::listen::remark;
 use super::super::show::{base64_decode, plain};
-use super::{Bus, cannot, is_cached, message_json, shown, tagged, verdict};
+use super::{Bus, cannot, from_here, is_cached, message_json, shown, tagged, verdict};
 
 /// What the person has typed. A whole message, in quotes, is one too.
 fn message(what: &What) -> Result<Message, Failure> {
@@ -79,7 +79,7 @@ pub(super) fn send(args: &Send, bus: &Bus<'_>) -> Result<(), Failure> {
         return ask(message, bus);
     }
     let mut session = bus.connect()?;
-    let message = if session.name().is_empty() { tagged(message) } else { message };
+    let message = from_here(&session, message);
     session.send(&message)?;
     if args.blindly {
         return Ok(session.push()?);
@@ -153,7 +153,7 @@ fn datagram(args: &Send, message: Message, bus: &Bus<'_>) -> Result<(), Failure>
 fn ask(message: Message, bus: &Bus<'_>) -> Result<(), Failure> {
     // a service answers to a name, and only who is registered has one
     let mut session = if is_for_daemon(&message) { bus.connect()? } else { bus.register("send", &[])? };
-    let message = if session.name().is_empty() { tagged(message) } else { message };
+    let message = from_here(&session, message);
     session.send(&message)?;
     let answer = first(&mut session, bus, |_| true)?;
     let mut out = bus.out();

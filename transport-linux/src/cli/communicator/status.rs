@@ -97,7 +97,8 @@ pub(super) fn ls(args: &Ls, bus: &Bus<'_>) -> Result<(), Failure> {
 /// The services, and how many there are.
 fn services(bus: &Bus<'_>) -> Result<(Vec<String>, Option<i64>), Failure> {
     let mut session = bus.connect()?;
-    session.send(&super::tagged(Message::new("LIST_SERVICES").to("communicatord")))?;
+    let question = super::from_here(&session, Message::new("LIST_SERVICES").to("communicatord"));
+    session.send(&question)?;
     session.flush()?;
     // whatever it says to it has come before this
     while let Some(event) = session.receive(Some(Duration::ZERO))? {

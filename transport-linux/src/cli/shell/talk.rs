@@ -13,7 +13,7 @@ use chappe_linux::client::{self, Code, Connection};
 use chappe_linux::communicator::{Answers, Datagrams, Error, Event, Message, Options, Session, Uri, Waker};
 use serde_json::json;
 
-use super::super::communicator::{message_json, sender, shown, tagged};
+use super::super::communicator::{from_here, message_json, sender, shown, tagged};
 use super::super::connect::Global;
 use super::super::exit::Failure;
 use super::super::listen::line as letter_line;
@@ -238,7 +238,8 @@ impl<'g> Talk<'g> {
         let mut session = Session::connect(uri, options)?;
         self.wake.set(Some(session.waker()));
         // what completion offers; a daemon of the original does not answer
-        session.send(&tagged(Message::new("LIST_SERVICES").to("communicatord")))?;
+        let question = from_here(&session, Message::new("LIST_SERVICES").to("communicatord"));
+        session.send(&question)?;
         self.is_asking = true;
         let text = match session.name() {
             "" => format!("connected to {} as nobody", session.uri()),
@@ -299,7 +300,7 @@ impl<'g> Talk<'g> {
             Link::Service(session) => {
                 let message: Message = line.parse().map_err(|e| Failure::usage(format_args!("no message: {e}")))?;
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).command(&message.command);
-                let message = if session.name().is_empty() { tagged(message) } else { message };
+                let message = from_here(session, message);
                 Ok(session.send(&message)?)
             }
             Link::Datagrams(datagrams) => {
