@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use script::{PATIENCE, Script};
 
@@ -62,6 +63,22 @@ impl Terminal {
         }
     }
 
+    /// Ctrl-D until it has ended: between two lines the terminal itself takes it, and it is lost.
+    fn end(&mut self) -> std::process::ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let _ = self.near.write_all(b"\x04");
+            let next = Instant::now() + Duration::from_millis(50);
+            while Instant::now() < next.min(end) {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                std::thread::yield_now();
+            }
+            assert!(Instant::now() < end, "it does not end: {:?}", self.shown);
+        }
+    }
+
     fn keys(&mut self, keys: &str) {
         self.near.write_all(keys.as_bytes()).unwrap();
     }
@@ -106,8 +123,7 @@ fn typed_completed_remembered_and_nothing_raw() {
     terminal.keys("./PING password=x\r");
     terminal.keys("/help\r");
     terminal.until("/disconnect");
-    terminal.keys("\x04");
-    let status = terminal.child.wait().unwrap();
+    let status = terminal.end();
     assert!(status.success(), "{status} {}", terminal.shown);
     server.done();
     let file = dir.path().join("chappe/history");

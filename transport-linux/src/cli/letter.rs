@@ -21,8 +21,8 @@ use super::show::{Out, body_json, code_name, object, params, params_json, parse_
 pub(crate) struct What {
     /// To whom, and what: NAME, or NAME/VERB (split at the last slash; `a/b/` is the name `a/b`).
     /// Without a verb it is SET if there is a body, NOTIFY if there is none, and just the body
-    /// if that is JSON. At a Communicator daemon: [[SERVER:]SERVICE/]COMMAND; without SERVICE it is for the
-    /// daemon, and `.`, `?`, `*` are all services that have announced the command
+    /// if that is JSON. At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
+    /// SERVICE it is for the daemon, and `.`, `?`, `*` are all services that have announced the command
     #[arg(value_name = "NAME[/VERB]")]
     pub(super) to: Option<String>,
     /// Parameters

@@ -125,8 +125,7 @@ enum Command {
     ImportClacksConfig(import::ImportClacksConfig),
     /// Type messages to a Communicator daemon, and see what comes
     ///
-    /// Lines are messages, [[SERVER:]SERVICE/]COMMAND key=value;key=value, and `/help` tells what else
-    /// there is. If the standard input is no terminal, its lines are taken without a prompt.
+    /// Lines are messages, `SERVICE/COMMAND key=value;key=value`, and `/help` tells what else there is. If the standard input is no terminal, its lines are taken without a prompt.
     Shell(shell::Shell),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),

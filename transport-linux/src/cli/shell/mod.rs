@@ -1,8 +1,9 @@
 //! `chappe shell`: messages typed by hand, and what comes.
 //!
-//! Owns: the prompt, its history, and what is done in which order. Two threads: this one reads what
-//! is typed, the other speaks to the bus and prints. Between them is a queue of [`WAITING`] lines;
-//! a pasted text of more waits.
+//! Owns: the prompt, its history, and what is done in which order. Three threads: this one reads what
+//! is typed, one speaks to the bus, and at a terminal one prints. From the first to the second goes a queue of
+//! [`WAITING`] lines; a pasted text of more waits. From the second to the third goes one of [`UNSHOWN`]
+//! lines: what is more is not shown, and counted, because who prints may have to wait for who reads.
 //!
 //! | file | owns |
 //! |---|---|
@@ -12,9 +13,9 @@
 mod complete;
 mod talk;
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use clap::Args;
@@ -30,6 +31,9 @@ use talk::{Printer, Talk, Wake};
 
 /// Lines that wait to be said.
 const WAITING: usize = 64;
+
+/// Lines that wait to be printed above the prompt.
+const UNSHOWN: usize = 4096;
 
 /// Lines of history that are kept.
 const HISTORY: usize = 1000;
@@ -63,8 +67,13 @@ pub(super) fn run(args: &Shell, global: &Global) -> Result<(), Failure> {
             // the first time there is none
             let _ = editor.load_history(history);
         }
-        let talk = Talk::new(global, known, Box::new(Above(printer, global.json)))?;
-        with_talk(args, talk, |lines| typed(&mut editor, lines, history))
+        let (to_printer, lines) = sync_channel(UNSHOWN);
+        let printing = std::thread::spawn(move || print_all(printer, &lines));
+        let talk = Talk::new(global, known, Box::new(Above { to_printer, is_json: global.json, unshown: 0 }))?;
+        // the editor is gone when this is back, so that nothing waits for it any more
+        let result = with_talk(args, talk, move |lines| typed(editor, lines, history));
+        let printed = printing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        result.and(printed)
     } else {
         let talk = Talk::new(global, known, Box::new(Plain(global.out())))?;
         with_talk(args, talk, |lines| {
@@ -118,7 +127,7 @@ fn with_talk(
 }
 
 /// Reads from the terminal until the end of input or `/quit`.
-fn typed(editor: &mut Editor<Completion, FileHistory>, lines: &Lines, history: Option<PathBuf>) -> Result<(), Failure> {
+fn typed(mut editor: Editor<Completion, FileHistory>, lines: &Lines, history: Option<PathBuf>) -> Result<(), Failure> {
     loop {
         let line = match editor.readline("chappe> ") {
             Ok(line) => line,
@@ -134,7 +143,7 @@ fn typed(editor: &mut Editor<Completion, FileHistory>, lines: &Lines, history: O
             && editor.add_history_entry(&line).unwrap_or(false)
             && let Some(path) = &history
         {
-            keep(editor, path);
+            keep(&mut editor, path);
         }
         if matches!(line.trim(), "/quit" | "/q") || lines.say(line).is_err() {
             return Ok(());
@@ -164,17 +173,52 @@ fn usual_history() -> Option<PathBuf> {
     Some(state.or_else(home)?.join("chappe/history"))
 }
 
-/// Prints above the prompt.
-struct Above<P>(P, bool);
+/// Hands lines to who prints above the prompt.
+struct Above {
+    to_printer: SyncSender<String>,
+    is_json: bool,
+    unshown: u64,
+}
 
-impl<P: ExternalPrinter + Send> Printer for Above<P> {
+impl Printer for Above {
     fn line(&mut self, text: String) -> Result<(), Failure> {
-        self.0.print(text + "\n").map_err(broken)
+        if self.unshown > 0 {
+            let remark = format!("{} lines were not shown: they came too fast", self.unshown);
+            match self.to_printer.try_send(remark) {
+                Ok(()) => self.unshown = 0,
+                Err(TrySendError::Full(_)) => {}
+                Err(TrySendError::Disconnected(_)) => return Err(Failure::OutputClosed),
+            }
+        }
+        match self.to_printer.try_send(text) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => {
+                self.unshown += 1;
+                Ok(())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(Failure::OutputClosed),
+        }
     }
 
     fn is_json(&self) -> bool {
-        self.1
+        self.is_json
     }
+}
+
+/// Prints above the prompt, and when there is none any more, below it.
+fn print_all(mut printer: impl ExternalPrinter, lines: &Receiver<String>) -> Result<(), Failure> {
+    let mut last = String::new();
+    for line in lines {
+        if printer.print(format!("{line}\n")).is_err() {
+            // the editor went away while this waited for it to take the last one
+            let mut out = std::io::stdout().lock();
+            let both = [std::mem::take(&mut last), line.clone()];
+            let shown = both.iter().filter(|line| !line.is_empty()).try_for_each(|line| writeln!(out, "{line}"));
+            shown.map_err(|e| Failure::io("cannot write the output", &e))?;
+        }
+        last = line;
+    }
+    Ok(())
 }
 
 /// Prints on the standard output.
