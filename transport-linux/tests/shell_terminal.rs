@@ -33,10 +33,12 @@ impl Terminal {
         let (near, far) = unsafe { (File::from_raw_fd(near), OwnedFd::from_raw_fd(far)) };
         command.env("TERM", "xterm").stdin(far.try_clone().unwrap());
         command.stdout(far.try_clone().unwrap()).stderr(far.try_clone().unwrap());
-        let number = far.as_raw_fd();
-        // SAFETY: both calls are allowed between fork and exec.
+        let (number, other) = (far.as_raw_fd(), near.as_raw_fd());
+        // SAFETY: all calls are allowed between fork and exec.
         unsafe {
             command.pre_exec(move || {
+                // else it would itself keep its terminal from hanging up
+                libc::close(other);
                 if libc::setsid() < 0 || libc::ioctl(number, libc::TIOCSCTTY, 0) < 0 {
                     return Err(std::io::Error::last_os_error());
                 }
