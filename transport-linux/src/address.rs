@@ -4,7 +4,8 @@
 //! is none, but searches for one (`discovery/`).
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
-//! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
+//! looking a host name up (`client/socket.rs`), what the daemon listens on, nor addresses of
+//! Communicator daemons (`communicator/uri.rs`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::str::FromStr;
 
 use chappe_core::dialect::clacks;
 
+use crate::communicator::Uri;
 use crate::discovery::Wanted;
 
 /// The port of the native dialect, which is that of Messi's own examples.
@@ -60,7 +62,7 @@ pub enum Address {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClacksAddress(Address);
 
-/// A bus to be spoken to, whichever of the three protocols it takes, or to be found first.
+/// A bus to be spoken to, whichever of the four protocols it takes, or to be found first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bus {
     /// The native one: for [`client::Connection`](crate::client::Connection).
@@ -72,13 +74,15 @@ pub enum Bus {
     Clacks(ClacksAddress),
     /// One that has to be searched for first. For [`discovery::find`](crate::discovery::find).
     Search(Wanted),
+    /// That of the Snap! Communicator. For [`communicator::Session`](crate::communicator::Session).
+    Communicator(Uri),
 }
 
 /// What is wrong with an address, and what it should look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadAddress {
-    text: String,
-    why: &'static str,
+    pub(crate) text: String,
+    pub(crate) why: &'static str,
 }
 
 impl fmt::Display for BadAddress {
@@ -87,7 +91,8 @@ impl fmt::Display for BadAddress {
             f,
             "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
              msgq:///PATH for a bus of BIND 10, clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks, or \
-             cdb:// to search the local network",
+             cd:///PATH, cd://HOST, cds://HOST or cdu://HOST for a Communicator daemon, or cdb:// to \
+             search the local network",
             self.text, self.why
         )
     }
@@ -115,7 +120,8 @@ impl FromStr for Address {
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
             "cdb" => Err(bad("a node has to be found before it can be spoken to")),
             "clacks" | "clackss" => Err(bad("what speaks to a Clacks server is not this")),
-            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks and clackss are known")),
+            "cd" | "cds" | "cdu" => Err(bad("what speaks to a Communicator daemon is not this")),
+            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks, clackss, cd, cds and cdu are known")),
         }
     }
 }
@@ -205,6 +211,9 @@ impl FromStr for Bus {
         if text.starts_with("cdb:") {
             return text.parse().map(Bus::Search).map_err(|why| BadAddress { text: text.to_owned(), why });
         }
+        if ["cd:", "cds:", "cdu:"].iter().any(|scheme| text.starts_with(scheme)) {
+            return text.parse().map(Bus::Communicator);
+        }
         let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
         let place = rest.strip_prefix("//").unwrap_or(rest);
         match place {
@@ -227,12 +236,13 @@ impl fmt::Display for Bus {
             Bus::Msgq(None) => f.write_str("msgq://auto"),
             Bus::Clacks(address) => address.fmt(f),
             Bus::Search(wanted) => wanted.fmt(f),
+            Bus::Communicator(uri) => uri.fmt(f),
         }
     }
 }
 
 /// The port may be missing.
-fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
+pub(crate) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
@@ -272,7 +282,7 @@ impl fmt::Display for Address {
     }
 }
 
-fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+pub(crate) fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
     if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
 }
 
@@ -306,7 +316,7 @@ fn default_sockets() -> Vec<PathBuf> {
     paths
 }
 
-fn is_socket(path: &Path) -> bool {
+pub(crate) fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chappe_linux::address::{Address, Bus, ClacksAddress};
 use chappe_linux::clacks;
 use chappe_linux::client::{Connection, Files, Options, Trust};
+use chappe_linux::communicator::{self, Uri};
 use chappe_linux::discovery::{self, Scheme, Schemes, Wanted};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
@@ -28,6 +29,10 @@ pub(crate) struct Global {
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
     /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:/PATH (clacks://auto: the
     /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888).
+    /// For `send`, `call`, `listen`, `ls`, `status` and `shell` also a Communicator daemon: cd:///PATH
+    /// (cd://auto: the usual places), cd://HOST (port 4040), cds://HOST with TLS (port 4043), for
+    /// `send` also cdu://HOST (datagrams, port 4041)
+    ///
     /// cdb:// searches the local network for a node and takes the first that answers:
     /// `cdb://[NODE][:PORT][?interface=NAME]`, only the one of that name, only on that interface
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
@@ -46,15 +51,15 @@ pub(crate) struct Global {
     /// A file with your secret, instead of --token; one newline at its end is not part of it
     #[arg(long, visible_alias = "password-file", global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// At tls:// and clackss:// addresses: believe the certificates in this PEM file (the node's own may be one)
+    /// At tls://, clackss:// and cds:// addresses: believe the certificates in this PEM file (the node's own may be one)
     /// and nobody else. Without it: those whom this machine believes
     #[arg(long, global = true, env = "CHAPPE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// At tls:// and clackss:// addresses: believe anybody. Who stands between then reads and
+    /// At tls://, clackss:// and cds:// addresses: believe anybody. Who stands between then reads and
     /// changes all, your secret too. With cdb:// give your secret to whoever answers, even without TLS
     #[arg(long, global = true, conflicts_with = "ca")]
     insecure: bool,
-    /// At tls:// and clackss:// addresses: the name that the node's certificate is for, if that is not the HOST
+    /// At tls://, clackss:// and cds:// addresses: the name that the node's certificate is for, if that is not the HOST
     #[arg(long, global = true, value_name = "NAME")]
     server_name: Option<String>,
     /// At tls:// addresses: a PEM file with your certificate, for nodes that ask for one
@@ -90,6 +95,8 @@ pub(crate) enum Foreign {
     Msgq(PathBuf),
     /// A Clacks server.
     Clacks(ClacksAddress),
+    /// A Communicator daemon.
+    Communicator(Uri),
 }
 
 impl Global {
@@ -102,11 +109,22 @@ impl Global {
         self.connect.clone().unwrap_or_else(|| Bus::Native(Address::of_this_machine()))
     }
 
+    /// Whether it is said anywhere which bus it is.
+    pub(crate) fn is_told(&self) -> bool {
+        self.connect.is_some()
+    }
+
+    /// Who it says it is, or nobody.
+    pub(crate) fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+
     /// Which bus it is, if it is one that others made.
     pub(crate) fn foreign(&self) -> Option<Foreign> {
         match self.bus() {
             Bus::Msgq(path) => Some(Foreign::Msgq(path.unwrap_or_else(usual_path))),
             Bus::Clacks(address) => Some(Foreign::Clacks(address)),
+            Bus::Communicator(uri) => Some(Foreign::Communicator(uri)),
             Bus::Native(_) | Bus::Search(_) => None,
         }
     }
@@ -163,6 +181,9 @@ impl Global {
             }
             bus @ Bus::Msgq(_) => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
             bus @ Bus::Clacks(_) => Err(Failure::usage(format_args!("{bus} is a Clacks server, which cannot do this"))),
+            bus @ Bus::Communicator(_) => {
+                Err(Failure::usage(format_args!("{bus} is a Communicator daemon, which cannot do this")))
+            }
         }
     }
 
@@ -211,6 +232,31 @@ impl Global {
             connecting: self.timeout,
             patient: self.wait,
             ..clacks::Options::default()
+        })
+    }
+
+    /// For a Communicator daemon: as this service, or as nobody if the name is empty.
+    pub(crate) fn communicator_options(&self, uri: &Uri, name: &str) -> Result<communicator::Options, Failure> {
+        self.check_timeout()?;
+        if self.token_is_typed {
+            return Err(Failure::usage(
+                "--token is not for a Communicator daemon: it is a password, and everybody on this machine sees what \
+                 is typed here; write --password-file FILE, or set CHAPPE_TOKEN",
+            ));
+        }
+        if self.certificate.is_some() && uri.is_tls() {
+            return Err(Failure::usage(
+                "a Communicator daemon wants no certificate of yours: --certificate is not for it",
+            ));
+        }
+        Ok(communicator::Options {
+            name: name.to_owned(),
+            password: if name.is_empty() { Vec::new() } else { self.secret()?.unwrap_or_default() },
+            trust: if uri.is_tls() { self.trust()? } else { Trust::default() },
+            timeout: self.timeout,
+            connecting: self.timeout,
+            patient: self.wait,
+            ..communicator::Options::default()
         })
     }
 

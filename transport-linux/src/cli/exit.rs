@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use chappe_linux::address::Address;
 use chappe_linux::client::{Code, Error, Outcome, Problem, ProblemKind, Why};
-use chappe_linux::{clacks, discovery, msgq};
+use chappe_linux::{clacks, communicator, discovery, msgq};
 
 /// For `--help`: what each status means.
 pub(crate) const HELP: &str = "\
@@ -181,6 +181,50 @@ impl From<clacks::Error> for Failure {
             Error::Poll(_) => (Status::Io, ""),
         };
         Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+impl From<communicator::Error> for Failure {
+    fn from(error: communicator::Error) -> Self {
+        use communicator::Error;
+        let (status, hint) = match &error {
+            Error::Connect { uri, problem } => (Status::Connect, communicator_hint(uri, problem)),
+            Error::NotCommunicator { .. } => (
+                Status::Connect,
+                "\n  a node of Chappe has a socket of its own for each protocol: is it the right one? Is this service \
+                 registered already, at a daemon that does not say so?",
+            ),
+            Error::Refused { .. } => (
+                Status::Refused,
+                "\n  if the daemon wants a password, say who you are with --user and --password-file, or CHAPPE_USER and \
+                 CHAPPE_TOKEN",
+            ),
+            Error::Carrier { .. } | Error::Name { .. } | Error::NotSent(_) => (Status::Usage, ""),
+            Error::TimedOut(_) | Error::Missing { .. } => (Status::TimedOut, ""),
+            Error::Lost(communicator::Why::Refused(_)) => (Status::Refused, ""),
+            Error::Lost(_) | Error::Over(_) | Error::Full(_) => (Status::Connect, ""),
+            Error::TooMany(_) => (Status::Usage, ""),
+            Error::Datagram(_) | Error::Poll(_) => (Status::Io, ""),
+        };
+        Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+/// What to do if a Communicator daemon cannot be reached.
+fn communicator_hint(uri: &communicator::Uri, problem: &std::io::Error) -> &'static str {
+    match Problem::of(problem).map(Problem::kind) {
+        Some(ProblemKind::UnknownIssuer | ProblemKind::WrongName) => {
+            "\n  the original's daemons have self-signed certificates for `snap.website`: get the file with it from who \
+             runs the daemon, and say --ca FILE --server-name snap.website; or believe anybody with --insecure"
+        }
+        Some(ProblemKind::NotTls | ProblemKind::Ended) => {
+            "\n  if the daemon listens there without TLS, write cd:// instead of cds://"
+        }
+        Some(kind) => tls_hint(kind),
+        None if problem.kind() == ErrorKind::PermissionDenied && uri.is_unix() => NO_WAY_IN,
+        None if problem.kind() == ErrorKind::Unsupported => "",
+        None if uri.is_datagrams() => "\n  does a daemon (or program) listen on that UDP port?",
+        None => "\n  is a Communicator daemon running that listens there?",
     }
 }
 

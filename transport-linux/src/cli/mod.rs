@@ -17,11 +17,14 @@
 //! | `hash_password.rs` | hash-password |
 //! | `msgq/` | send, call, listen, watch and ls, on a bus of BIND 10 |
 //! | `sniff/` | sniff, replay |
+//! | `shell/` | shell |
+//! | `communicator/` | send, call, listen, ls and status, at a Communicator daemon |
 //! | `clacks/` | monitor; send, listen, values, ls and flush, on a Clacks server |
 //! | `connect.rs`, `exit.rs`, `show.rs` | options of all, exit statuses, output |
 
 mod bench;
 mod clacks;
+mod communicator;
 mod connect;
 mod discover;
 mod exit;
@@ -33,6 +36,7 @@ mod letter;
 mod listen;
 mod ls;
 mod msgq;
+mod shell;
 mod show;
 mod sniff;
 mod store;
@@ -45,7 +49,6 @@ use std::process::ExitCode;
 use chappe_linux::daemon::{self, CheckArgs, ServeArgs};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use clap_complete::Shell;
 
 use connect::{Foreign, Global};
 use exit::Failure;
@@ -138,12 +141,16 @@ enum Command {
     /// Run it in the environment of the original: names of variables that begin with PC_ stand
     /// for their values.
     ImportClacksConfig(import::ImportClacksConfig),
+    /// Type messages to a Communicator daemon, and see what comes
+    ///
+    /// Lines are messages, `SERVICE/COMMAND key=value;key=value`, and `/help` tells what else there is. If the standard input is no terminal, its lines are taken without a prompt.
+    Shell(shell::Shell),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
-        shell: Shell,
+        shell: clap_complete::Shell,
     },
     /// Print the manual page of chappe or of one of its commands
     Man {
@@ -178,6 +185,18 @@ pub(crate) fn main() -> ExitCode {
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
         (Command::Flag(args), _) if args.dir.is_some() => flags::run(args, global),
+        (Command::Shell(args), _) => shell::run(args, global),
+        (Command::Send(args), Some(Foreign::Clacks(_) | Foreign::Msgq(_))) if args.communicator.none().is_err() => {
+            args.communicator.none()
+        }
+        (Command::Listen(args), Some(Foreign::Clacks(_) | Foreign::Msgq(_))) if args.no_commands().is_err() => {
+            args.no_commands()
+        }
+        (command, Some(Foreign::Communicator(uri))) => communicator::run(command, &uri, global),
+        // a datagram or line to this machine's daemon, as `ed-signal` sends it
+        (Command::Send(args), None) if args.communicator.kind.is_some() && !global.is_told() => {
+            communicator::run(&cli.command, &communicator::usual(args), global)
+        }
         (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
         _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
         (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
@@ -278,7 +297,7 @@ fn print(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| Failure::io("cannot write the output", &e))
 }
 
-fn completions(shell: Shell) -> Result<(), Failure> {
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command(true), "chappe", &mut text);
     print(&text)

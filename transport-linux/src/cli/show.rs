@@ -14,7 +14,7 @@ use super::exit::Failure;
 
 /// Where output goes. Written when asked to, or when it is full.
 pub(crate) struct Out {
-    to: std::io::BufWriter<Box<dyn Write>>,
+    to: std::io::BufWriter<Box<dyn Write + Send>>,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
@@ -25,7 +25,7 @@ impl Out {
     }
 
     /// Somewhere else than the standard output.
-    pub(crate) fn to(to: Box<dyn Write>, json: bool, quiet: bool) -> Self {
+    pub(crate) fn to(to: Box<dyn Write + Send>, json: bool, quiet: bool) -> Self {
         Out { to: std::io::BufWriter::with_capacity(64 << 10, to), json, quiet }
     }
 

@@ -59,6 +59,8 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
+        // this one is met before
+        Command::Shell(_) => Ok(()),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)

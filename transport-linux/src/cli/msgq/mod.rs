@@ -48,6 +48,8 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
         Command::Monitor(_) => super::clacks::only_here(global),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
+        // this one is met before
+        Command::Shell(_) => Ok(()),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)
