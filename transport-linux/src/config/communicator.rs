@@ -211,7 +211,8 @@ impl Communicator {
             bounds(at, &[Key("communicator"), Key(key)], value, least, most)?;
         }
         let key = |k| [Key("communicator"), Key(k)];
-        if !self.server.is_empty() && !(self.server.len() <= MAX_NAME && name::is_name(self.server.as_bytes())) {
+        let is_name = self.server.len() <= MAX_NAME && name::is_name(self.server.as_bytes());
+        if !self.server.is_empty() && !is_name {
             let text =
                 format!("at most {MAX_NAME} letters, digits and `_`, no digit first; or empty, for the host's name");
             return Err(at(&key("server"), text));

@@ -89,6 +89,9 @@ const DATAGRAM: usize = 65_507;
 /// Events fetched by one wait.
 const EVENTS: usize = 1024;
 
+/// Why a station is gone that nobody has sent away.
+const ENDED: &str = "it ended the connection";
+
 const TIMER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
@@ -485,7 +488,7 @@ impl<'s> EventLoop<'s> {
         connection.is_in = connection.is_in || self.router.is_introduced(id);
         let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
-            Ok(Got::End) => self.lose(now, id, "it ended the connection"),
+            Ok(Got::End) => self.half_gone(now, id),
             Ok(Got::Bytes { n, took, of }) => {
                 if !connection.is_drained(took, of) {
                     connection.queued = true;
@@ -615,9 +618,12 @@ impl<'s> EventLoop<'s> {
             Ok(Written::All(n)) => {
                 self.counts.written_bytes += n as u64;
                 self.router.sent(now, id, n);
+                let is_half_gone = connection.half_gone;
                 if !is_whole {
                     // More pieces than go into one write: once more, after the others.
                     self.router.writable(now, id);
+                } else if is_half_gone {
+                    self.lose(now, id, ENDED);
                 }
             }
             Ok(Written::Some(n)) => {
@@ -649,6 +655,18 @@ impl<'s> EventLoop<'s> {
         }
         self.throw_away(now, id);
         self.queue(id);
+    }
+
+    /// Somebody says nothing any more. A program of the Communicator that pipes questions in and has
+    /// not read all answers yet still gets them; or else it is closed as slow.
+    fn half_gone(&mut self, now: Instant, id: StationId) {
+        let is_communicator = self.about(id).0 == Dialect::Communicator;
+        match self.peers.get(id) {
+            Some(Peer::Stream(connection)) if is_communicator && connection.blocked && !connection.cut => {
+                connection.half_gone = true;
+            }
+            _ => self.lose(now, id, ENDED),
+        }
     }
 
     #[cold]
