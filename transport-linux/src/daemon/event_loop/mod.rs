@@ -660,9 +660,9 @@ impl<'s> EventLoop<'s> {
     /// Somebody says nothing any more. A program of the Communicator that pipes questions in and has
     /// not read all answers yet still gets them; or else it is closed as slow.
     fn half_gone(&mut self, now: Instant, id: StationId) {
-        let is_communicator = self.about(id).0 == Dialect::Communicator;
+        let is_waited_for = self.about(id).0 == Dialect::Communicator && self.router.output(id).next().is_some();
         match self.peers.get(id) {
-            Some(Peer::Stream(connection)) if is_communicator && connection.blocked && !connection.cut => {
+            Some(Peer::Stream(connection)) if is_waited_for && !connection.cut => {
                 connection.half_gone = true;
             }
             _ => self.lose(now, id, ENDED),
