@@ -9,7 +9,7 @@
 //! | `listen.rs` | listen, watch |
 //! | `values.rs` | get, set, incr, decr, del, keys, flush, declare |
 //! | `store.rs` | store: a file of values |
-//! | `import.rs` | import-clacks, import-clacks-config |
+//! | `import.rs` | import-clacks, import-clacks-config, import-communicator-config |
 //! | `ls.rs` | ls, status |
 //! | `flags.rs` | flag |
 //! | `bench/` | bench |
@@ -120,6 +120,10 @@ enum Command {
     /// Run it in the environment of the original: names of variables that begin with PC_ stand
     /// for their values.
     ImportClacksConfig(import::ImportClacksConfig),
+    /// Print a configuration that does what one of the Snap! Communicator did
+    ///
+    /// What has no counterpart is named in comments, with the reason. Secrets are not printed.
+    ImportCommunicatorConfig(import::ImportCommunicatorConfig),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
@@ -153,6 +157,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Store(command), _) => store::run(command, global),
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
+        (Command::ImportCommunicatorConfig(args), _) => import::communicator(args, global),
         (command, Some(Foreign::Clacks(address))) => clacks::run(command, &address, global),
         _ if global.encoded => Err(Failure::usage("--encoded is only for a Clacks server (clacks:///PATH)")),
         (command, Some(Foreign::Msgq(path))) => msgq::run(command, &path, global),
@@ -204,7 +209,7 @@ fn command(with_environment: bool) -> clap::Command {
     command.build();
     command.mut_subcommands(|sub| match sub.get_name() {
         "serve" | "check-config" | "hash-password" | "completions" | "man" => hide(sub, &[]),
-        "store" | "import-clacks" | "import-clacks-config" => hide(sub, &OUTPUT),
+        "store" | "import-clacks" | "import-clacks-config" | "import-communicator-config" => hide(sub, &OUTPUT),
         _ => sub,
     })
 }
