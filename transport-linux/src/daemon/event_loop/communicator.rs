@@ -54,8 +54,9 @@ pub(super) struct Communicator {
 }
 
 impl Communicator {
-    pub(super) fn new(config: &Config, registry: &Registry, now: Instant) -> std::io::Result<Self> {
-        let is_spoken = config.speaks_communicator();
+    pub(super) fn new(listeners: &[Listener], registry: &Registry, now: Instant) -> std::io::Result<Self> {
+        // also at a socket that only systemd knows of
+        let is_spoken = listeners.iter().any(|l| l.dialect == Dialect::Communicator);
         let jumps = match ClockJumps::new() {
             Ok(jumps) if is_spoken => {
                 registry.register(&mut SourceFd(&jumps.as_fd().as_raw_fd()), CLOCK_JUMPS, Interest::READABLE)?;

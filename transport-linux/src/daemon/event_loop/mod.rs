@@ -305,7 +305,7 @@ impl<'s> EventLoop<'s> {
             (half, now + half)
         });
         let door_states = listeners.iter().map(|_| DoorState::Quiet).collect();
-        let communicator = Communicator::new(&config, poll.registry(), now)?;
+        let communicator = Communicator::new(&listeners, poll.registry(), now)?;
         let mut this = EventLoop {
             communicator,
             reloading: false,
@@ -679,6 +679,10 @@ impl<'s> EventLoop<'s> {
         let Some(Listener { source: Door::Udp(socket), .. }) = self.listeners.get(usize::from(listener)) else {
             return self.router.closed(now, id);
         };
+        if self.listeners[usize::from(listener)].is_signals() {
+            // Its address is our own. Nothing is ever said to it; nothing could be sent anywhere.
+            return self.throw_away(now, id);
+        }
         while let Some(n) = self.router.next_datagram(id, &mut self.scratch[..DATAGRAM]) {
             match socket.send_to(&self.scratch[..n], to) {
                 Ok(_) => {
