@@ -266,6 +266,28 @@ fn who_ends_its_half_at_once_gets_its_answer() {
 }
 
 #[test]
+fn answers_that_do_not_fit_are_not_lost_with_half_a_connection() {
+    let mut daemon = Daemon::start(&format!("{METRICS}{}{UNIX}{TCP}", server("stalled_after_ms = 500")));
+    let count = counters(&mut daemon);
+    // More than any buffer of the system's, and less than an outbox.
+    let questions = "HELP\n".repeat(8000);
+    for connect in [&(|| daemon.communicator()) as &dyn Fn() -> Client, &|| Client::tcp(&daemon.communicator_tcp())] {
+        let mut client = connect();
+        client.write(questions.as_bytes());
+        client.end_writing();
+        let heard = client.until_end();
+        assert_eq!(heard.len(), 8000);
+        assert!(heard.iter().all(|line| line.contains("COMMANDS list=")));
+    }
+    assert_eq!(count("chappe_closed_slow_total"), 0);
+    // Who does not read them either does not stay for ever.
+    let mut client = daemon.communicator();
+    client.write(questions.as_bytes());
+    client.end_writing();
+    until("it is closed as slow", || count("chappe_closed_slow_total") == 1);
+}
+
+#[test]
 fn what_was_said_before_an_end_counts_though_nobody_reads_the_answers() {
     let daemon = Daemon::start(&format!("{}{UNIX}{TCP}", server("")));
     let mut foo = daemon.communicator().service("foo", "");

@@ -9,7 +9,7 @@
 //! | `listen.rs` | listen, watch |
 //! | `values.rs` | get, set, incr, decr, del, keys, flush, declare |
 //! | `store.rs` | store: a file of values |
-//! | `import.rs` | import-clacks, import-clacks-config |
+//! | `import.rs` | import-clacks, import-clacks-config, import-communicator-config |
 //! | `ls.rs` | ls, status |
 //! | `flags.rs`, `flag_list.rs` | flag |
 //! | `bench/` | bench |
@@ -145,6 +145,10 @@ enum Command {
     ///
     /// Lines are messages, `SERVICE/COMMAND key=value;key=value`, and `/help` tells what else there is. If the standard input is no terminal, its lines are taken without a prompt.
     Shell(shell::Shell),
+    /// Print a configuration that does what one of the Snap! Communicator did
+    ///
+    /// What has no counterpart is named in comments, with the reason. Secrets are not printed.
+    ImportCommunicatorConfig(import::ImportCommunicatorConfig),
     /// Check a configuration without starting anything
     CheckConfig(CheckArgs),
     /// Print completions for a shell
@@ -184,6 +188,7 @@ pub(crate) fn main() -> ExitCode {
         (Command::Store(command), _) => store::run(command, global),
         (Command::ImportClacks(args), _) => import::values(args, global),
         (Command::ImportClacksConfig(args), _) => import::config(args, global),
+        (Command::ImportCommunicatorConfig(args), _) => import::communicator(args, global),
         (Command::Flag(args), _) if args.dir.is_some() => flags::run(args, global),
         (Command::Shell(args), _) => shell::run(args, global),
         (Command::Send(args), Some(Foreign::Clacks(_) | Foreign::Msgq(_))) if args.communicator.none().is_err() => {
@@ -274,7 +279,7 @@ fn command(with_environment: bool) -> clap::Command {
     command.build();
     command.mut_subcommands(|sub| match sub.get_name() {
         "serve" | "check-config" | "hash-password" | "completions" | "man" => hide(sub, &[]),
-        "store" | "import-clacks" | "import-clacks-config" => hide(sub, &OUTPUT),
+        "store" | "import-clacks" | "import-clacks-config" | "import-communicator-config" => hide(sub, &OUTPUT),
         _ => sub,
     })
 }

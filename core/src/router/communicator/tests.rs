@@ -324,7 +324,7 @@ fn clock_cluster_and_load() {
     assert_eq!(node.heard(foo), [told]);
     node.router.set_time_of_day(node.now, 1_000_000_000_000_000);
     node.say(foo, "ALIVE");
-    assert_eq!(node.heard(foo), ["<hostA:communicatord hostA:foo/ABSOLUTELY reply_timestamp=1000000000"]);
+    assert_eq!(node.heard(foo), ["<hostA:communicatord hostA:foo/ABSOLUTELY reply_timestamp=1000000000.000000000"]);
     node.router.closed(node.now, foo);
     assert!(!node.router.wants_load());
 }

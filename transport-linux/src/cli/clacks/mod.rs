@@ -70,7 +70,8 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::ImportClacks(_)
-        | Command::ImportClacksConfig(_) => Ok(()),
+        | Command::ImportClacksConfig(_)
+        | Command::ImportCommunicatorConfig(_) => Ok(()),
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) fn run(command: &Command, uri: &Uri, global: &Global) -> Result<(), F
         | Command::Man { .. }
         | Command::Discover(_)
         | Command::ImportClacks(_)
-        | Command::ImportClacksConfig(_) => Ok(()),
+        | Command::ImportClacksConfig(_)
+        | Command::ImportCommunicatorConfig(_) => Ok(()),
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         | Command::Store(_)
         | Command::ImportClacks(_)
         | Command::ImportClacksConfig(_)
+        | Command::ImportCommunicatorConfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
     }

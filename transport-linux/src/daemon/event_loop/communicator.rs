@@ -49,14 +49,14 @@ pub(super) struct Communicator {
     processors: u32,
     /// What may be done by whom of those that are sockets of datagrams.
     signals: HashMap<StationId, Rights>,
-    /// When it may be logged again that something was thrown away, and how often it was.
+    /// When it may be logged again that something was thrown away.
     misheard_log: Instant,
-    misheard: u64,
 }
 
 impl Communicator {
-    pub(super) fn new(config: &Config, registry: &Registry, now: Instant) -> std::io::Result<Self> {
-        let is_spoken = config.speaks_communicator();
+    pub(super) fn new(listeners: &[Listener], registry: &Registry, now: Instant) -> std::io::Result<Self> {
+        // also at a socket that only systemd knows of
+        let is_spoken = listeners.iter().any(|l| l.dialect == Dialect::Communicator);
         let jumps = match ClockJumps::new() {
             Ok(jumps) if is_spoken => {
                 registry.register(&mut SourceFd(&jumps.as_fd().as_raw_fd()), CLOCK_JUMPS, Interest::READABLE)?;
@@ -75,7 +75,6 @@ impl Communicator {
             processors: sys::processors(),
             signals: HashMap::new(),
             misheard_log: Instant::ZERO,
-            misheard: 0,
         })
     }
 
@@ -237,16 +236,11 @@ impl EventLoop<'_> {
             }
         }
         if let Some((id, why)) = self.router.misheard() {
-            self.communicator.misheard += 1;
-            // One line a second: whoever makes mistakes makes many.
+            // One line a second: whoever makes mistakes makes many. Counters have them all.
             if now >= self.communicator.misheard_log {
                 self.communicator.misheard_log = now + second();
                 let (station, name) = (id.number(), self.router.station_name(id));
-                let turns = self.communicator.misheard;
-                warn!(
-                    event = "communicator.misheard",
-                    station, name, turns, "what a station said was thrown away: {why}"
-                );
+                warn!(event = "communicator.misheard", station, name, "what a station said was thrown away: {why}");
             }
         }
     }

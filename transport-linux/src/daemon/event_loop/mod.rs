@@ -94,6 +94,9 @@ const DATAGRAM: usize = 65_507;
 /// Events fetched by one wait.
 const EVENTS: usize = 1024;
 
+/// Why a station is gone that nobody has sent away.
+const ENDED: &str = "it ended the connection";
+
 const TIMER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
@@ -326,7 +329,7 @@ impl<'s> EventLoop<'s> {
             (half, now + half)
         });
         let door_states = vec![DoorState::Quiet; listeners.len() + discovery.ears.len()];
-        let communicator = Communicator::new(&config, poll.registry(), now)?;
+        let communicator = Communicator::new(&listeners, poll.registry(), now)?;
         let mut this = EventLoop {
             communicator,
             reloading: false,
@@ -519,7 +522,7 @@ impl<'s> EventLoop<'s> {
         connection.is_in = connection.is_in || self.router.is_introduced(id);
         let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
-            Ok(Got::End) => self.lose(now, id, "it ended the connection"),
+            Ok(Got::End) => self.half_gone(now, id),
             Ok(Got::Bytes { n, took, of }) => {
                 if !connection.is_drained(took, of) {
                     connection.queued = true;
@@ -649,9 +652,12 @@ impl<'s> EventLoop<'s> {
             Ok(Written::All(n)) => {
                 self.counts.written_bytes += n as u64;
                 self.router.sent(now, id, n);
+                let is_half_gone = connection.half_gone;
                 if !is_whole {
                     // More pieces than go into one write: once more, after the others.
                     self.router.writable(now, id);
+                } else if is_half_gone {
+                    self.lose(now, id, ENDED);
                 }
             }
             Ok(Written::Some(n)) => {
@@ -685,6 +691,18 @@ impl<'s> EventLoop<'s> {
         self.queue(id);
     }
 
+    /// Somebody says nothing any more. A program of the Communicator that pipes questions in and has
+    /// not read all answers yet still gets them; or else it is closed as slow.
+    fn half_gone(&mut self, now: Instant, id: StationId) {
+        let is_waited_for = self.about(id).0 == Dialect::Communicator && self.router.output(id).next().is_some();
+        match self.peers.get(id) {
+            Some(Peer::Stream(connection)) if is_waited_for && !connection.cut => {
+                connection.half_gone = true;
+            }
+            _ => self.lose(now, id, ENDED),
+        }
+    }
+
     #[cold]
     fn throw_away(&mut self, now: Instant, id: StationId) {
         let all = self.router.output(id).map(|piece| piece.len()).sum();
@@ -695,6 +713,10 @@ impl<'s> EventLoop<'s> {
         let Some(Listener { source: Door::Udp(socket), .. }) = self.listeners.get(usize::from(listener)) else {
             return self.router.closed(now, id);
         };
+        if self.listeners[usize::from(listener)].is_signals() {
+            // Its address is our own. Nothing is ever said to it; nothing could be sent anywhere.
+            return self.throw_away(now, id);
+        }
         while let Some(n) = self.router.next_datagram(id, &mut self.scratch[..DATAGRAM]) {
             match socket.send_to(&self.scratch[..n], to) {
                 Ok(_) => {
