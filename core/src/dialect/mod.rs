@@ -170,7 +170,7 @@ pub(crate) struct Here<'h> {
 
 impl<'h> Here<'h> {
     /// Of a node that is called like this, which speaks dialects as their originals do.
-    #[cfg(all(test, feature = "msgq"))]
+    #[cfg(all(test, any(feature = "msgq", feature = "sniff")))]
     pub(crate) const fn of(boot: u64, node: &'h str) -> Self {
         Here {
             boot,

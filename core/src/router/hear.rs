@@ -212,6 +212,11 @@ impl Router<'_> {
         if st.resumed().is_none() {
             self.counters.one(Counter::FramesIn);
         }
+        #[cfg(feature = "communicator")]
+        if self.message_goes_on(n, frame) {
+            return;
+        }
+        let st = &mut self.stations[n];
         let (mut said, mut spare) = (Said::Nothing, Spare::default());
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
@@ -226,8 +231,7 @@ impl Router<'_> {
         }
         #[cfg(feature = "communicator")]
         if let Ok(Said::Message(m)) = understood {
-            self.end_run();
-            return self.message(n, m);
+            return self.message(n, m, frame);
         }
         self.end_run();
         match understood {

@@ -71,6 +71,9 @@ impl Router<'_> {
         }
         let Some(row) = self.names.find_again(l.name) else { return false };
         let Some(wording) = self.names.common_wording(row) else { return false };
+        if wording != Wording::USUAL && self.has_mail_waiting(row) {
+            return false; // nobody there may miss what would overtake it
+        }
         if self.run.row != row || self.run.sender != n {
             self.end_run();
         }
@@ -95,6 +98,54 @@ impl Router<'_> {
         }
         let Run { len: before, letters, longest, .. } = self.run;
         self.run = Run { row, wording, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
+        true
+    }
+
+    /// Whether mail has not found room yet in the outbox of a member of the name in this row.
+    fn has_mail_waiting(&self, row: u32) -> bool {
+        if self.mail.used() == 0 {
+            return false;
+        }
+        let mut m = self.names.row(row).members.first;
+        while m != 0 {
+            let member = &self.names.members[m];
+            if self.stations[member.station].mail_waits {
+                return true;
+            }
+            m = member.next_of_name();
+        }
+        false
+    }
+
+    /// Whether there is a run of station `n`.
+    #[cfg(feature = "communicator")]
+    #[inline]
+    pub(super) fn has_run_of(&self, n: u32) -> bool {
+        self.run.row != 0 && self.run.sender == n
+    }
+
+    /// Takes a frame that is these pieces, one behind the other, into the run of station `n`. To be
+    /// called only if its dialect knows that this is what the next letter of that run would be.
+    /// `false`: there is no such run, or it is full and was delivered.
+    #[cfg(feature = "communicator")]
+    #[inline]
+    pub(super) fn run_takes(&mut self, n: u32, pieces: [&[u8]; 3]) -> bool {
+        let Run { row, sender, len: before, letters, longest, .. } = self.run;
+        if row == 0 || sender != n {
+            return false;
+        }
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        let copies = self.names.row(row).count as usize;
+        if before + len > self.encode.len() || !self.has_room_for(copies, before + len) {
+            self.end_run();
+            return false;
+        }
+        let mut at = before;
+        for piece in pieces {
+            self.encode[at..at + piece.len()].copy_from_slice(piece);
+            at += piece.len();
+        }
+        self.run = Run { len: at, letters: letters + 1, longest: longest.max(len), ..self.run };
         true
     }
 

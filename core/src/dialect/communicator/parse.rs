@@ -129,6 +129,13 @@ fn check(mut params: &[u8]) -> Result<bool, Fault> {
     Ok(asks)
 }
 
+/// Whether text that stands behind a command and its space is parameters, all of them as they
+/// would be handed on, none of which is [`REPLY_TO`], and nothing else.
+#[inline]
+pub fn is_plain_params(text: &[u8]) -> bool {
+    text.last().is_some_and(|b| !is_white(*b)) && find(text, 0, 0).is_none() && check(text) == Ok(false)
+}
+
 /// Takes one parameter off the front, and the `;` behind it. `None`: there is no more.
 pub(super) fn param<'f>(left: &mut &'f [u8]) -> Result<Option<(Text<'f>, Text<'f>)>, Fault> {
     if left.is_empty() {

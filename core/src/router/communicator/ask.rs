@@ -26,6 +26,7 @@ pub(super) fn question(m: &Message<'_>) -> Option<u32> {
 impl Router<'_> {
     /// A service, or a station, is asked.
     pub(super) fn ask_for(&mut self, n: u32, l: &Letter<'_>, m: &Message<'_>, seq: u32) {
+        self.end_run();
         self.counters.one(Counter::Letters);
         let l = Letter { ask: true, seq, ..*l };
         self.with_heard(n, m, |router, heard| router.ask(n, &l, Raw::Communicator(heard)));

@@ -10,6 +10,7 @@
 //! | `register.rs` | from the connection to a service and its commands (sections 3.1 to 3.5) |
 //! | `commands.rs` | what is said to the server itself (section 3.10) |
 //! | `send.rs` | messages to services, broadcasts, what their senders are told (sections 2 and 3.7) |
+//! | `run.rs` | messages that begin alike |
 //! | `wait.rs` | messages that wait for a service (section 3.6) |
 //! | `ask.rs` | questions and their answers |
 //! | `services.rs` | who is told which services there are (section 3.8) |
@@ -19,6 +20,7 @@
 mod ask;
 mod commands;
 mod register;
+mod run;
 mod send;
 mod services;
 #[cfg(feature = "sniff")]
@@ -90,6 +92,7 @@ pub(crate) struct Node {
     reload: Option<StationId>,
     /// Who has said something that was thrown away last, and why.
     misheard: Option<(StationId, &'static str)>,
+    alike: run::Alike,
     /// How far the time of day is ahead of the calendar that values go by, in microseconds.
     ahead: i64,
 }
@@ -103,6 +106,7 @@ impl Node {
             rotate: None,
             reload: None,
             misheard: None,
+            alike: run::Alike::NONE,
             ahead: 0,
         }
     }
@@ -145,9 +149,14 @@ impl<'s> Router<'s> {
         new.grant.rights.is_empty()
     }
 
-    /// A message of station `n`.
-    pub(super) fn message(&mut self, n: u32, m: &Message<'_>) {
+    /// A message of station `n`, in this line.
+    pub(super) fn message(&mut self, n: u32, m: &Message<'_>, line: &[u8]) {
         let to = To::of(m, self.settings.communicator.server.as_bytes());
+        let st = &self.stations[n];
+        let may_run = matches!(to, To::Service { .. } | To::Everybody(_)) && st.debts.first == 0;
+        if !may_run || st.datagram || st.life == Life::New {
+            self.end_run();
+        }
         if self.stations[n].life == Life::New {
             return self.before_password(n, m, to);
         }
@@ -166,8 +175,8 @@ impl<'s> Router<'s> {
         }
         match to {
             To::Daemon => self.command(n, m),
-            To::Everybody(_) => self.broadcast(n, m),
-            To::Service { service, reach } => self.say_to_service(n, m, service, reach),
+            To::Everybody(_) => self.broadcast(n, m, line),
+            To::Service { service, reach } => self.say_to_service(n, m, (service, reach), line),
             To::Daemons(_) => self.is_lost(n, m),
             To::Contradiction => self.invalid(n, m, "a broadcast to one server only: broadcasts have none"),
         }
@@ -218,6 +227,7 @@ impl<'s> Router<'s> {
 
     /// Says a line of the server's own to station `n`.
     fn tell_line(&mut self, n: u32, line: &Line<'_>, to: (&[u8], &[u8])) {
+        self.end_run();
         if self.stations[n].datagram {
             return self.counters.one(Counter::Unanswerable);
         }

@@ -47,7 +47,7 @@ fn verb_of<'f>(command: &'f [u8], spare: &'f mut Spare) -> Result<&'f str, BadNa
 
 impl Router<'_> {
     /// To whoever has announced the command.
-    pub(super) fn broadcast(&mut self, n: u32, m: &Message<'_>) {
+    pub(super) fn broadcast(&mut self, n: u32, m: &Message<'_>, line: &[u8]) {
         if let Some(about) = crate::dialect::communicator::translate::is_signal(m) {
             return self.say_about(n, m, about);
         }
@@ -62,7 +62,7 @@ impl Router<'_> {
         }
         let l = Letter { name: &name, verb, ..Letter::default() };
         let echo = self.settings.communicator.echo;
-        let Some(reached) = self.deliver(n, &l, m, echo) else { return };
+        let Some(reached) = self.deliver(n, &l, m, (line, echo)) else { return };
         if reached.handed + reached.denied == 0 {
             self.counters.one(Counter::NoRecipient);
         }
@@ -79,14 +79,21 @@ impl Router<'_> {
             return;
         }
         let verb = if m.command == b"SET" { "SET" } else { "NOTIFY" };
-        let Some(reached) = self.deliver(n, &Letter { name, verb, ..Letter::default() }, m, false) else { return };
+        let l = Letter { name, verb, ..Letter::default() };
+        let Some(reached) = self.deliver(n, &l, m, (b"", false)) else { return };
         if reached.handed + reached.denied == 0 {
             self.counters.one(Counter::NoRecipient);
         }
     }
 
     /// To a service.
-    pub(super) fn say_to_service(&mut self, n: u32, m: &Message<'_>, service: &[u8], reach: Reach<'_>) {
+    pub(super) fn say_to_service(
+        &mut self,
+        n: u32,
+        m: &Message<'_>,
+        (service, reach): (&[u8], Reach<'_>),
+        line: &[u8],
+    ) {
         if !reach.is_here() {
             return self.is_lost(n, m);
         }
@@ -104,7 +111,7 @@ impl Router<'_> {
         if let Some(seq) = super::ask::question(m) {
             return self.ask_for(n, &l, m, seq);
         }
-        let Some(reached) = self.deliver(n, &l, m, false) else { return };
+        let Some(reached) = self.deliver(n, &l, m, (line, false)) else { return };
         if reached.handed + reached.denied == 0 {
             self.undelivered(n, m, &l, reach);
         }
@@ -120,6 +127,9 @@ impl Router<'_> {
             self.refused(n, m, NO_GRANT);
             return false;
         }
+        if m.raw.is_empty() {
+            self.end_run();
+        }
         if m.raw.is_empty()
             && let Err(why) = emit::line(m, Edit::NONE, Form::Text, self.encode)
         {
@@ -134,10 +144,15 @@ impl Router<'_> {
     }
 
     /// Hands a message to all whom it is for. `None`: memory is short, and it comes again.
-    /// `echo`: its sender hears it too if it is one of them.
-    fn deliver(&mut self, n: u32, l: &Letter<'_>, m: &Message<'_>, echo: bool) -> Option<Reached> {
+    /// `echo`: its sender hears it too if it is one of them. `line`: as it came; empty if it is no
+    /// such.
+    fn deliver(&mut self, n: u32, l: &Letter<'_>, m: &Message<'_>, (line, echo): (&[u8], bool)) -> Option<Reached> {
         self.with_heard(n, m, |router, heard| {
             let raw = Raw::Communicator(heard);
+            if !line.is_empty() && !echo && l.station == 0 && router.message_runs(n, l, heard, line) {
+                return Some(Reached { handed: 1, ..Reached::default() });
+            }
+            router.end_run();
             if router.stations[n].resumed().is_none() {
                 router.counters.one(Counter::Letters);
             }

@@ -328,3 +328,59 @@ fn clock_cluster_and_load() {
     node.router.closed(node.now, foo);
     assert!(!node.router.wants_load());
 }
+
+/// What comes in one piece is delivered in runs; nobody can tell.
+#[test]
+fn lines_in_one_piece_say_what_they_say_one_by_one() {
+    let lines = [
+        "bar/X a=1",
+        "bar/X a=2;b=\"c;d\"",
+        "bar/X a=3 ",
+        "bar/X a",
+        "bar/X a=4;reply_to=0",
+        "<:foo bar/X a=5",
+        "<:foo bar/X a=6",
+        "<:spy bar/X a=7",
+        "bar/X",
+        "bar/X ",
+        "bar/X\ta=8",
+        "baz/X a=9",
+        "./ALARM a=10",
+        "./ALARM a=11",
+        "foo/X a=12;transmission_report=failure",
+        "nobody/X a=13;transmission_report=failure",
+        "bar/X a=14\0b=1",
+        "bar/Y a=15",
+        "bar/X a=16",
+        "COMMANDS list=ALARM",
+        "./ALARM a=17",
+        "bar/X a=18",
+        "REGISTER service=foo2;version=1",
+        "bar/X a=19",
+        "UNREGISTER service=foo2",
+        "bar/X a=20",
+    ];
+    let play = |whole: bool| {
+        let mut node = Node::new();
+        let all = [node.service("foo", "HELP"), node.service("bar", "ALARM,STATUS"), node.service("baz", "ALARM")];
+        node.heard(all[1]);
+        let mut bytes: Vec<u8> = lines.iter().flat_map(|line| std::format!("{line}\n").into_bytes()).collect();
+        if whole {
+            let mut left = &bytes[..];
+            while !left.is_empty() {
+                left = &left[node.router.receive(node.now, all[0], left)..];
+            }
+        } else {
+            bytes.split_inclusive_mut(|b| *b == b'\n').for_each(|line| {
+                assert_eq!(node.router.receive(node.now, all[0], line), line.len());
+                node.router.check().unwrap();
+            });
+        }
+        let said = all.map(|id| node.heard(id));
+        (said, node.router.counters().get(crate::router::Counter::Letters))
+    };
+    let (one_by_one, in_one) = (play(false), play(true));
+    assert_eq!(one_by_one, in_one);
+    assert_eq!(in_one.0[1][..3], ["<hostA:foo bar/X a=1", "<hostA:foo bar/X a=2;b=\"c;d\"", "<hostA:foo bar/X a=3"]);
+    assert!(in_one.0[1].contains(&"<hostA:foo2 bar/X a=19".to_string()));
+}
