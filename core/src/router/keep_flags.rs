@@ -41,6 +41,7 @@ impl Router<'_> {
         let put = self.flags.put(flag, now)?;
         if let Put::Done(what) = put {
             self.tell_raised(flag, what);
+            self.reap();
         }
         Ok(put)
     }
@@ -55,6 +56,7 @@ impl Router<'_> {
         let put = self.flags.put_down(unit, section, name)?;
         if let Put::Done(_) = put {
             self.tell_lowered(unit, section, name);
+            self.reap();
         }
         Ok(put)
     }
@@ -72,6 +74,7 @@ impl Router<'_> {
         let flag = Raise { record, ..*flag };
         let what = self.flags.raise_own(&flag, now)?;
         self.tell_raised(&flag, what);
+        self.reap();
         Ok(())
     }
 
@@ -81,6 +84,7 @@ impl Router<'_> {
         let is_own = super::flags::full_name(unit, section, name).is_ok_and(|full| self.flags.is_own(&full));
         if is_own && self.flags.lower(unit, section, name, true).is_ok() {
             self.tell_lowered(unit, section, name);
+            self.reap();
         }
     }
 
