@@ -216,7 +216,8 @@ impl Router<'_> {
         let len = wording.reply(self.here(), a, raw, question, from, self.encode);
         let st = &self.stations[asker];
         let most = self.settings.outbox_in(st.session.dialect()).min(st.max_frame as usize);
-        let len = len.filter(|len| *len <= most);
+        // what there is no way to say there is no answer, either
+        let len = len.filter(|len| (1..=most).contains(len));
         if len.is_none() {
             self.see_own_answer(r, Code::TooBig);
             self.answer_itself(asker, question, Code::TooBig, "");

@@ -119,6 +119,9 @@ impl Router<'_> {
         st.joins -= 1;
         // it may have joined the name with another instance, too
         if !self.names.is_member(mine, row) {
+            // its row may be another name's soon
+            #[cfg(feature = "communicator")]
+            self.is_called_so_no_more(n, row);
             self.forgive_debts(n, row);
         }
         self.tell(Change::Left, n, row, instance, Code::Ok);

@@ -304,13 +304,18 @@ impl<'s> Names<'s> {
             "" | "*" => 0,
             text => self.find_instance(text)?,
         };
-        let mut m = mine.first;
-        while m != 0 {
-            let row = &self.members[m];
+        // the shorter of both lists is enough: its own names, and the members of this one
+        let (mut m, mut of_name) = (mine.first, self.rows[n].members.first);
+        let station = if m == 0 { 0 } else { self.members[m].station };
+        while m != 0 && of_name != 0 {
+            let (row, other) = (&self.members[m], &self.members[of_name]);
             if row.name == n && row.instance == instance {
                 return Some(m);
             }
-            m = row.next_of_station();
+            if other.station == station && other.instance == instance {
+                return Some(of_name);
+            }
+            (m, of_name) = (row.next_of_station(), other.next_of_name());
         }
         None
     }

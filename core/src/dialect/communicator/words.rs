@@ -40,6 +40,21 @@ fn digits(before: &str, n: u64) -> Digits {
     text
 }
 
+/// By how much the numbers of questions are larger where clients see them: so that they are none
+/// that a client, which counts from 1, gives its own. They are numbers of questions all the same,
+/// for who hands a question on as it came.
+const ASKED: u64 = 1 << 31;
+
+/// The number of a question as whoever is asked sees it.
+fn asked(ask_id: u64) -> Digits {
+    digits("", ask_id.saturating_add(ASKED))
+}
+
+/// The node's number of the question that an answer has. `None`: it is no such.
+pub fn ask_id(number: i64) -> Option<u64> {
+    u64::try_from(number).ok()?.checked_sub(ASKED)
+}
+
 /// The address in a service that stands for a station.
 pub fn station(service: &[u8]) -> Option<u64> {
     let digits = service.strip_prefix(STATION.as_bytes())?;
@@ -96,7 +111,7 @@ pub(crate) fn letter(here: Here<'_>, l: &Letter<'_>, from: u64, ask_id: u64, out
     } else {
         Shown::ToName
     };
-    let asked = digits("", ask_id);
+    let asked = asked(ask_id);
     let asked = (ask_id != 0).then_some(&asked[..]);
     with_source(here, from, |from| {
         in_form(here.form, out, |form, out| translate::write_letter(l, from, shown, asked, form, out))
@@ -120,7 +135,7 @@ pub(crate) fn handed_on(here: Here<'_>, heard: &Heard<'_>, ask_id: u64, out: &mu
     if ask_id == 0 && !heard.is_secret && !m.raw.is_empty() && here.form == Form::Text {
         return emit::seam(emit::handed_on(heard.from.0, heard.from.1, m.raw, out));
     }
-    let asked = digits("", ask_id);
+    let asked = asked(ask_id);
     let set = [(Text::from(REPLY_TO), Text::from(&asked[..]))];
     anew(here, heard, if ask_id == 0 { &[] } else { &set }, out)
 }

@@ -5,22 +5,34 @@
 //! is the answer. What becomes of questions is `router/ask.rs`'s.
 
 use super::super::{Counter, Router};
+use crate::dialect::communicator::command::Command;
+use crate::dialect::communicator::emit::{self, Edit, Form};
 use crate::dialect::communicator::number;
 use crate::dialect::communicator::repr::Message;
 use crate::dialect::communicator::route::To;
-use crate::dialect::communicator::translate::REPLY_TO;
+use crate::dialect::communicator::translate::{REPLY, REPLY_TO};
 use crate::dialect::communicator::{name, words};
 use crate::limits::MAX_NAME;
 use crate::model::{Answer, Letter, Raw};
 
 /// The number that the answer to a message is to have, if it wants one: `reply_to` with a number
-/// from 1 on.
+/// from 1 on. What is an answer asks nothing, however late it comes.
 pub(super) fn question(m: &Message<'_>) -> Option<u32> {
-    if !m.asks {
+    if !m.asks || is_reply(m) || Command::of(m.command).is_some_and(Command::is_answer) {
         return None;
     }
     let n = number::integer(m.get(REPLY_TO)?).ok()?;
     u32::try_from(n).ok().filter(|n| *n > 0)
+}
+
+fn is_reply(m: &Message<'_>) -> bool {
+    m.command == REPLY.as_bytes()
+}
+
+/// Whether a message that answers no open question answers one all the same: with a number that
+/// only the node gives. Whoever it is for would take it for the answer to something else.
+pub(super) fn is_stray(m: &Message<'_>) -> bool {
+    m.asks && is_reply(m) && m.get(REPLY_TO).and_then(|n| number::integer(n).ok()).and_then(words::ask_id).is_some()
 }
 
 impl Router<'_> {
@@ -34,23 +46,34 @@ impl Router<'_> {
 
     /// Whether a message answers what station `n` was asked. If so, that has been done.
     pub(super) fn answers(&mut self, n: u32, m: &Message<'_>, to: To<'_>) -> bool {
-        if self.stations[n].debts.first == 0 {
+        // what some have got already is what it was before
+        if self.stations[n].debts.first == 0 || self.stations[n].resumed().is_some() {
             return false;
         }
         let asker = match to {
-            To::Daemon => 0,
-            To::Service { service, reach } if reach.is_here() => match self.who_is(service) {
-                Some(asker) => asker,
-                None => return false,
-            },
+            To::Daemon => Some(0),
+            To::Service { service, reach } if reach.is_here() => self.who_is(service),
             _ => return false,
         };
         let ask_id = match m.get(REPLY_TO).map(number::integer) {
-            Some(Ok(id)) => u64::try_from(id).ok().filter(|id| self.is_open(*id, n, asker)),
+            // who asked may have another name by now: the number is enough
+            Some(Ok(id)) => words::ask_id(id).filter(|id| self.is_open(*id, n, asker.unwrap_or(0))),
             Some(Err(_)) => None,
-            None => self.oldest_question(n, asker),
+            None => asker.and_then(|asker| self.oldest_question(n, asker)),
         };
         let Some(ask_id) = ask_id else { return false };
+        // the question stays open for something that can be said
+        let mut spare = [0; MAX_NAME];
+        if let Err(why) = name::to_verb(m.command, &mut spare) {
+            self.invalid(n, m, why.text());
+            return true;
+        }
+        if m.raw.is_empty()
+            && let Err(why) = emit::line(m, Edit::NONE, Form::Text, self.encode)
+        {
+            self.invalid(n, m, why.text());
+            return true;
+        }
         self.with_heard(n, m, |router, heard| {
             router.answer(n, &Answer { ask_id, ..Answer::default() }, Raw::Communicator(heard));
         });

@@ -128,10 +128,13 @@ impl Source<'_> {
     }
 }
 
+/// How names of announced commands begin: they are no services.
+const ANNOUNCED: &str = "./";
+
 /// The name on the bus of whoever has announced a command. `None`: it is too long for one.
 fn announcers(command: &str) -> Option<heapless::String<MAX_NAME, u8>> {
     let mut name = heapless::String::new();
-    write!(name, "./{command}").ok().map(|()| name)
+    write!(name, "{ANNOUNCED}{command}").ok().map(|()| name)
 }
 
 impl<'s> Router<'s> {
@@ -231,7 +234,13 @@ impl<'s> Router<'s> {
         if self.stations[n].datagram {
             return self.counters.one(Counter::Unanswerable);
         }
-        match words::line(self.here(), line, to, self.encode) {
+        let said = words::line(self.here(), line, to, self.encode).filter(|len| *len > 0).or_else(|| {
+            // it repeats what no message can hold, or what is too long
+            let message =
+                if let Line::Invalid { message, .. } = line { message } else { "no answer can be written to that" };
+            words::line(self.here(), &Line::Invalid { command: b"", message }, (b"", b""), self.encode)
+        });
+        match said {
             Some(len) => _ = self.post(n, len, Class::Owed),
             None => self.counters.one(Counter::DroppedTooBig),
         }

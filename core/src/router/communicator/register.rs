@@ -7,7 +7,7 @@
 use super::super::membership::Entered;
 use super::super::stations::{Life, Unverified};
 use super::super::{Counter, Reason, Router, Verdict};
-use super::announcers;
+use super::{ANNOUNCED, announcers};
 use crate::dialect::Session;
 use crate::dialect::communicator::command::Command;
 use crate::dialect::communicator::params::{List, Odd, Register};
@@ -44,6 +44,9 @@ impl Router<'_> {
         };
         // it was read as one that is a name
         let Ok(name) = name::to_bus(service, &mut spare) else { return };
+        if name.starts_with(ANNOUNCED) {
+            return self.invalid(n, m, "that is the name of a command, which is nobody's alone");
+        }
         let gate = self.settings.gate;
         let Some(password) = password.filter(|_| !gate.is_open()) else { return self.register_as(n, name) };
         let mut room = [0; MAX_PASSWORD];
@@ -133,12 +136,21 @@ impl Router<'_> {
         self.tell_line(n, &Line::Ready(my_address), (b"", b""));
         if let Entered::Anew(m) = entered {
             self.entered(n, m);
-            let old = self.names.membership(self.stations[n].memberships, before, "");
-            if let Some(old) = old.filter(|_| before != 0) {
+            if before != 0
+                && let Some(old) = self.names.membership(self.stations[n].memberships, before, "")
+            {
                 self.end_membership(n, old);
             }
         }
         self.bring_mail(n);
+    }
+
+    /// Station `n` is no member any more of the name in this row, which it may have registered.
+    pub(in crate::router) fn is_called_so_no_more(&mut self, n: u32, row: u32) {
+        let service = &mut self.stations[n].communicator.service;
+        if *service == row {
+            *service = 0;
+        }
     }
 
     /// `COMMANDS`: what it understands, added to what it has said before (section 3.5).
@@ -147,11 +159,13 @@ impl Router<'_> {
             Ok(list) => list,
             Err(why) => return self.odd(n, m, why),
         };
-        for known in list.announced().iter() {
-            self.stations[n].communicator.announced.add(known);
-        }
+        // Nobody can have joined more; and whoever repeats himself gets no more work done by it.
+        let most = self.settings.joins as usize;
         let mut denied = None;
-        for command in list.iter() {
+        for command in list.iter().take(most) {
+            if let Some(known) = Command::of(command) {
+                self.stations[n].communicator.announced.add(known);
+            }
             let mut spare = [0; MAX_NAME];
             let name = name::to_verb(command, &mut spare).ok().and_then(announcers);
             let entered = match &name {
@@ -170,6 +184,9 @@ impl Router<'_> {
             }
         }
         self.bring_mail(n);
+        if denied.is_none() && list.iter().nth(most).is_some() {
+            denied = Some((Code::Full, "more commands than a station may announce"));
+        }
         if let Some((code, text)) = denied {
             self.count_refusal(code);
             self.say_invalid(n, m, text);

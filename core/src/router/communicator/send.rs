@@ -104,15 +104,21 @@ impl Router<'_> {
             (Ok(name), Ok(verb)) => (name, verb),
             (Err(why), _) | (_, Err(why)) => return self.invalid(n, m, why.text()),
         };
+        if super::ask::is_stray(m) {
+            return self.counters.one(Counter::StrayAnswers);
+        }
         if !self.may_say(n, m, name) {
             return;
         }
         let l = Letter { name, station, verb, ..Letter::default() };
-        if let Some(seq) = super::ask::question(m) {
+        // who sends datagrams hears no answer, and so asks nothing
+        if let Some(seq) = super::ask::question(m).filter(|_| !self.stations[n].datagram) {
             return self.ask_for(n, &l, m, seq);
         }
         let Some(reached) = self.deliver(n, &l, m, (line, false)) else { return };
-        if reached.handed + reached.denied == 0 {
+        // who listens to a pattern hears it, but is not whom it waits for
+        let is_heard = reached.handed + reached.denied > 0 && (reached.members > 0 || !self.is_declared(name));
+        if !is_heard {
             self.undelivered(n, m, &l, reach);
         }
     }
@@ -150,7 +156,7 @@ impl Router<'_> {
         self.with_heard(n, m, |router, heard| {
             let raw = Raw::Communicator(heard);
             if !line.is_empty() && !echo && l.station == 0 && router.message_runs(n, l, heard, line) {
-                return Some(Reached { handed: 1, ..Reached::default() });
+                return Some(Reached { handed: 1, members: 1, ..Reached::default() });
             }
             router.end_run();
             if router.stations[n].resumed().is_none() {

@@ -6,7 +6,7 @@
 use super::super::policy::Class;
 use super::super::route::{Delivery, Reached};
 use super::super::{Counter, Router};
-use super::{Written, announcers};
+use super::{ANNOUNCED, Written, announcers};
 use crate::dialect::communicator::emit::{self, Edit, Form};
 use crate::dialect::communicator::name::{self, DAEMON};
 use crate::dialect::communicator::params::{self, State};
@@ -41,7 +41,7 @@ impl Router<'_> {
 
     fn tell_status(&mut self, n: u32, row: u32, state: State, up_since: Option<u64>, down_since: Option<u64>) {
         let text = self.names.row(row).text();
-        if text.starts_with("./") || crate::name::is_pattern(text) || !self.is_announced("STATUS") {
+        if text.starts_with(ANNOUNCED) || crate::name::is_pattern(text) || !self.is_announced("STATUS") {
             return;
         }
         let mut spare = [0; name::MAX_WRITTEN];
@@ -107,7 +107,8 @@ impl Router<'_> {
         let (mut at, mut count) = (0, 0u32);
         for row in 1..=self.names.made() {
             let row = self.names.row(row);
-            let is_service = row.count > 0 && !row.text().starts_with("./") && !crate::name::is_pattern(row.text());
+            let is_service =
+                row.count > 0 && !row.text().starts_with(ANNOUNCED) && !crate::name::is_pattern(row.text());
             if !is_service || !self.may_see(n, row.text()) {
                 continue;
             }

@@ -28,7 +28,7 @@ impl Router<'_> {
         } else {
             emit::handed_on(from_server, from_service, m.raw, self.encode)
         };
-        let Some(len) = emit::seam(line) else { return false };
+        let Some(len) = emit::seam(line).filter(|len| *len > 0) else { return false };
         let from = self.stations.id(n).number();
         self.keep_encoded((name, ""), from, (Kept::Line, len), within) == Code::Kept
     }
