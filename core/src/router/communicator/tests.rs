@@ -217,7 +217,7 @@ fn d5_questions_to_and_from_other_dialects() {
     node.say(bar, &std::format!("hostA:foo/REPLY a=b;reply_to={id}"));
     assert_eq!(node.heard(foo), ["<hostA:bar hostA:foo/REPLY a=b;reply_to=7"]);
     node.say(bar, &std::format!("hostA:foo/REPLY a=b;reply_to={id}"));
-    assert_eq!(node.heard(foo).len(), 1, "a message like any other");
+    assert_eq!(node.heard(foo), [""; 0], "once only");
     // one that knows nothing of it
     node.say(foo, "bar/GET x=2;reply_to=8");
     node.heard(bar);
