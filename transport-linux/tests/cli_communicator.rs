@@ -264,7 +264,6 @@ fn what_is_not_for_other_buses_is_refused_there() {
         ("cd:///nowhere", &["listen", "a-b"], "cannot be the name"),
         ("cd:///nowhere", &["call", "a/X", "--all"], "one service"),
         ("msgq:///nowhere", &["shell"], "the shell speaks"),
-        ("cdb://1.2.3.4", &["send", "X"], "cdb:"),
     ] {
         let (status, out, err) = run({
             let mut command = chappe(args);
