@@ -251,6 +251,17 @@ fn its_programs_and_native_ones_meet() {
 // ---- short-lived programs ----
 
 #[test]
+fn the_command_line_sends_to_whoever_has_announced_it() {
+    let daemon = Daemon::start(&format!("{}{UNIX}{NATIVE}", server("")));
+    let mut service = daemon.communicator().service("cluck", "ALARM");
+    let native = format!("unix://{}", daemon.address("unix"));
+    let sent = Command::new(CHAPPE).args(["--connect", &native, "send", "./ALARM", "text=on fire"]).output().unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let line = service.line();
+    assert!(line.starts_with("<hostA:_s") && line.ends_with(" ./ALARM text=on fire"), "{line}");
+}
+
+#[test]
 fn who_ends_its_half_at_once_gets_its_answer() {
     let daemon = Daemon::start(&format!("{}{UNIX}{TCP}", server("")));
     for connect in [&(|| daemon.communicator()) as &dyn Fn() -> Client, &|| Client::tcp(&daemon.communicator_tcp())] {

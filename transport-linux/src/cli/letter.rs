@@ -21,7 +21,7 @@ use super::show::{Out, body_json, code_name, object, params, params_json, parse_
 pub(crate) struct What {
     /// To whom, and what: NAME, or NAME/VERB (split at the last slash; `a/b/` is the name `a/b`).
     /// Without a verb it is SET if there is a body, NOTIFY if there is none, and just the body
-    /// if that is JSON. At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
+    /// if that is JSON. `./VERB`: to whoever has announced that verb. At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
     /// SERVICE it is for the daemon, and `.`, `?`, `*` are all services that have announced the command
     #[arg(value_name = "NAME[/VERB]")]
     pub(super) to: Option<String>,
@@ -171,6 +171,8 @@ impl What {
         let (name, verb) = match &self.verb {
             Some(verb) => (to, verb.clone()),
             None => match to.rsplit_once('/') {
+                // to whoever has announced it: a name like others
+                Some((".", verb)) if !verb.is_empty() => (to.clone(), verb.to_owned()),
                 Some((name, verb)) => (name.to_owned(), verb.to_owned()),
                 None => (to, String::new()),
             },
