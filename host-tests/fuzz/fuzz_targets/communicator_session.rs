@@ -197,7 +197,7 @@ impl Node<'_> {
             return;
         }
         let name = NAMES[number % NAMES.len()];
-        if BUS[number % BUS.len()].starts_with("./") {
+        if name.starts_with("_x2e_") {
             return; // who has announced a command: any number of them
         }
         let mark = format!("{name}/PROBE cache=no;n={number}");
