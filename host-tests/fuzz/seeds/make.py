@@ -181,6 +181,27 @@ for name, data in {
         'replies': b'x/REPLY reply_to=7;code=1;text=none;body=4\nx/GET reply_to=7;cache="no;reply"\n'}.items():
     save('communicator_lines', name, bytes([200, 9]) + data)
 
+# what a client says of each dialogue, as lines of the first one and of the second by turns
+COME, SAYS, NAMED, SAY, SERVER, GATE, DEAF, ENDS, CLOCK, MUCH, WORLD, LIFE = 0, 2, 4, 5, 8, 9, 10, 11, 140, 13, 14, 255
+FOO, NATIVE_COMES, FIRST, SECOND, WRITES = 16, 32, 1, 2, 17
+two = bytes([COME, 0, COME, 0])
+every = [line.rstrip(b'\n') for line in every]
+said = b''.join(bytes([SAYS + 16 * (1 + i % 2), len(line)]) + line for i, line in enumerate(every) if len(line) < 200)
+for name, how, ops in (
+        ('lines-of-the-transcripts', 0, two + said),
+        ('the-same-in-json', 4, two + said),
+        ('waits-asks-and-answers', 0, two + bytes([NAMED + FOO, FIRST, SAY, 7, NAMED, 5, SAY, 19, SAY + FOO, WRITES, ENDS, SECOND])),
+        ('another-name-for-a-password', 0, two + bytes([NAMED + FOO, FIRST, NAMED, 10, NAMED + FOO, 5, SAY, 2])),
+        ('password-under-way', 0, two + bytes([NAMED + 32, 10, SAY + 32, 5, GATE, 1, NAMED + 32, 10, GATE, 64 + 33])),
+        ('deaf-until-closed', 0, two + bytes([NAMED, FIRST, DEAF, FIRST] + [MUCH, 254] * 40 + [CLOCK, 61])),
+        ('memory-is-short', 1, two + bytes([MUCH, 254, MUCH, 253] * 12 + [DEAF, FIRST, NAMED, FIRST, SERVER, 13] + [MUCH, 254] * 9)),
+        ('datagrams-with-the-secret', 8, bytes([SAY, 11, SAY, 7, SAY, 14, SAY, 15, COME, 0, NAMED, FIRST, SERVER, 0, SERVER, 20])),
+        ('announced-and-heard', 2, two + bytes([SERVER, 13, SERVER, 14, SERVER, 16, SERVER, 15, WORLD, 1, WORLD + 16, 99, SERVER, 7])),
+        ('stations-of-others', 0, two + bytes([NATIVE_COMES, 0, NAMED, 7, SAY, 7, SAY, 3, 7 + 80, 1, SERVER, 3])),
+        ('another-life-with-mail', 0, two + bytes([SAY, 7, LIFE, 1, 1]) + two
+            + bytes([WORLD + 48, 2, WORLD + 48, 5]) + b'ab/X\n' + bytes([NAMED, FIRST, CLOCK, 9]))):
+    save('communicator_session', name, bytes([how]) + ops)
+
 # --- discovery ---
 
 for table in ('questions', 'answers'):
