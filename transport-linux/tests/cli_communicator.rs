@@ -229,7 +229,7 @@ fn datagrams_as_in_a_script_of_logrotate() {
     drop(socket);
     let (status, _, err) = run(at(&uri, &["send", "LOG_ROTATE"]));
     assert_eq!(status, 6, "{err}");
-    assert!(err.contains("UDP port"), "{err}");
+    assert!(err.contains("UDP port") && err.contains("address = \"cdu://"), "{err}");
 }
 
 /// Where `ed-signal` sends if nobody says where. If somebody has that port on this machine this is not tried.
@@ -254,6 +254,10 @@ fn what_is_not_for_other_buses_is_refused_there() {
         ("tcp://127.0.0.1:1", &["listen", "a", "--commands", "X"], "--commands is only for"),
         ("cd:///nowhere", &["get", "a"], "shared values"),
         ("cd:///nowhere", &["watch"], "--commands STATUS"),
+        ("cd:///nowhere", &["sniff"], "for all dialects, at its native address"),
+        ("cd:///nowhere", &["replay", "x"], "for all dialects, at its native address"),
+        ("cd:///nowhere", &["declare", "a"], "[communicator]"),
+        ("cd:///nowhere", &["flag", "list"], "--dir FOLDER"),
         ("cd:///nowhere", &["monitor"], "only for a Clacks server"),
         ("cd:///nowhere", &["ls", "members", "x"], "one connection"),
         ("cd:///nowhere", &["send", "X", "--type", "udp"], "cdu://"),
@@ -275,6 +279,8 @@ fn what_is_not_for_other_buses_is_refused_there() {
     }
     let (status, _, err) = run(chappe(&["--connect", "cd:///nowhere/x", "send", "X"]));
     assert!(status == 6 && err.contains("is a Communicator daemon running"), "{err}");
+    let (status, _, err) = run(chappe(&["--connect", "cd://127.0.0.1:1", "send", "X"]));
+    assert!(status == 6 && err.contains("cd://auto"), "{err}");
     let (status, _, err) = run(chappe(&["--connect", "cd://8.8.8.8", "send", "X"]));
     assert!(status == 6 && err.contains("cds://"), "{err}");
 }
@@ -452,6 +458,31 @@ fn services_are_listed() {
     assert_eq!(out, "{\"name\":\"bar\"}\n{\"name\":\"baz\"}\n");
     let (status, _, err) = list("", &["ls"]);
     assert!(status == 1 && err.contains("does not answer LIST_SERVICES"), "{err}");
+}
+
+#[test]
+fn what_a_daemon_said_at_last_is_told_and_what_is_no_daemon_is_guessed() {
+    let list = "C: <HOST:chappe communicatord/LIST_SERVICES\n";
+    let (status, _, err) = with(&format!("{list}S: INVALID message=write cds:// for it\nS: (closed)"), &["ls"]);
+    assert!(status == 6 && err.contains("closed the connection, and said: \"write cds:// for it\""), "{err}");
+    // about a message that was sent: that is its answer, not why it ends
+    let one = "S: INVALID command=OTHER;message=no\nS: (closed)";
+    let (_, _, err) = with(&format!("{list}{one}"), &["ls"]);
+    assert!(!err.contains("and said"), "{err}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri: Uri = format!("cd://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let peer = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.read_line(&mut String::new()).unwrap();
+        // a node's native answer to that, say
+        stream.get_mut().write_all(b"\x02\0\0\x07\x10\x09").unwrap();
+        stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let (status, _, err) = run(at(&uri, &["ls"]));
+    assert!(status == 6 && err.contains("another protocol"), "{err}");
+    peer.join().unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use chappe_core::dialect::messi::repr::{Letter, ServerToClient};
@@ -89,15 +90,65 @@ fn both_places_of_both_revisions_can_be_served() {
 #[test]
 fn the_usual_place_is_taken_by_default() {
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start_in(folder, "listeners = [{ address = \"cd://auto\" }]", |config| {
-        let mut command = Command::new(CHAPPE);
-        command.arg("serve").arg("--config").arg(config).env("XDG_RUNTIME_DIR", config.parent().unwrap());
-        command
-    })
+    let daemon = Daemon::start_in(
+        folder,
+        "listeners = [{ address = \"cd://auto\" }]\n[communicator]\nserver = \"usual\"",
+        |config| {
+            let mut command = Command::new(CHAPPE);
+            command.arg("serve").arg("--config").arg(config).env("XDG_RUNTIME_DIR", config.parent().unwrap());
+            command
+        },
+    )
     .unwrap_or_else(|(status, text)| panic!("{status}: {text}"));
     let path = daemon.communicator_path();
     assert!(path.ends_with("communicator.sock") || path == "/run/communicator/communicatord.sock", "{path}");
     daemon.communicator().sync();
+    // The client looks there, too; where another daemon runs on this machine it may find that first.
+    if Path::new(&path).parent() == Some(daemon.folder.path()) && !Path::new("/run/chappe/communicator.sock").exists() {
+        let mut command = Command::new(CHAPPE);
+        command.env("XDG_RUNTIME_DIR", daemon.folder.path()).env("CHAPPE_CONNECT", "cd://auto");
+        let found = command.args(["--json", "send", "--reply", "communicatord/LIST_SERVICES"]).output().unwrap();
+        let text = String::from_utf8(found.stdout).unwrap();
+        assert!(text.contains("\"from_server\":\"usual\""), "{text}{:?}", found.stderr);
+    }
+}
+
+/// Exit status, output and errors of the command line, at this address.
+fn typed(connect: &str, args: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(CHAPPE);
+    for variable in ["CHAPPE_USER", "CHAPPE_TOKEN", "CHAPPE_SECRET_CODE"] {
+        command.env_remove(variable);
+    }
+    let out = command.env("CHAPPE_CONNECT", connect).args(args).stdin(Stdio::null()).output().unwrap();
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn what_people_type_works_or_says_what_to_type() {
+    let authority = Authority::new();
+    let daemon = Daemon::start(&format!("{}{UNIX}{NATIVE}{}", server(""), tls(&authority)));
+    let mut cluck = daemon.communicator().service("cluck", "ALARM");
+    let (native, cd) = (format!("unix://{}", daemon.address("unix")), format!("cd://{}", daemon.communicator_path()));
+    // to all who have announced a command, from a station of another dialect
+    let (status, out, err) = typed(&native, &["send", "./ALARM", "text=fire"]);
+    assert_eq!((status, &out[..]), (0, "sent to 1 station\n"), "{err}");
+    assert!(cluck.line().ends_with(" ./ALARM text=fire"));
+    let (status, _, err) = typed(&native, &["send", "./NOBODY"]);
+    assert!(status == 3 && err.contains("./NOBODY: no such recipient"), "{err}");
+    // the name is taken: as everywhere, status 1, and no word about passwords
+    let (status, _, err) = typed(&cd, &["listen", "cluck"]);
+    assert!(status == 1 && err.contains("another name") && !err.contains("--user"), "{err}");
+    // what another scheme is for
+    let (status, _, err) = typed(&format!("cd://{}", daemon.address("cds")), &["ls"]);
+    assert!(status == 6 && err.contains("write cds:// for it"), "{err}");
+    let (status, _, err) = typed(&format!("cd://{}", daemon.address("unix")), &["ls"]);
+    assert!(status == 6 && err.contains("a socket of its own for each"), "{err}");
+    let (status, _, err) = typed(&format!("unix://{}", daemon.communicator_path()), &["ls", "-t", "300ms"]);
+    assert!(status == 6 && err.contains("cd:///PATH"), "{err}");
+    let (status, _, err) = typed(&format!("cds://{}", daemon.address("cds")), &["ls"]);
+    assert!(status == 6 && err.contains("--ca FILE"), "{err}");
+    assert!(cluck.has_nothing());
 }
 
 #[test]
@@ -370,6 +421,9 @@ fn without_a_secret_datagrams_only_write() {
     for refused in ["./LOG_ROTATE", "foo/STOP", "communicatord/STOP", "communicatord/SHUTDOWN", "RELOAD"] {
         udp.send(refused.as_bytes()).unwrap();
     }
+    // whoever looks for it finds why in the log
+    let why = daemon.event("communicator.misheard").to_string();
+    assert!(why.contains("no right to manage"), "{why}");
     udp.send(b"REGISTER service=bar;version=1").unwrap();
     udp.send(b"HELP").unwrap();
     udp.send(b"<hostA:foo foo/X").unwrap();
@@ -659,7 +713,7 @@ fn what_is_declared_is_so_again_after_a_crash() {
         // The socket's file stays, and is no trouble.
         daemon.child.kill().unwrap();
         daemon.wait();
-        assert!(std::path::Path::new(&daemon.communicator_path()).exists());
+        assert!(Path::new(&daemon.communicator_path()).exists());
     }
 }
 

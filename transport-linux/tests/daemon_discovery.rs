@@ -258,6 +258,25 @@ fn commands_find_their_node() {
 }
 
 #[test]
+fn listeners_of_the_communicator_are_listed_too() {
+    let authority = Authority::new();
+    let tls = authority.server().toml("");
+    let listeners = format!(
+        "[[listeners]]\naddress = \"cd://127.0.0.1:0\"\n[[listeners]]\naddress = \"cdu://127.0.0.1:0\"\n\
+         [[listeners]]\naddress = \"cd://FOLDER/cd\"\n[[listeners]]\naddress = \"cds://127.0.0.1:0\"\n{tls}\n"
+    );
+    let mut daemon = daemon(&listeners);
+    let at = format!("cdb://:{}?interface=lo", port(&mut daemon));
+    let there: Vec<String> = daemon.addresses("cd").into_iter().filter(|a| !a.starts_with('/')).collect();
+    let want = format!("greenhouse  cd://{} cds://{}\n", there[0], daemon.address("cds"));
+    let list = || said(&chappe(&["discover", "--timeout", "300ms", &at]));
+    assert_eq!(list(), (0, want, String::new()));
+    // a search for a node to speak to by commands is for its native dialect
+    let (status, _, err) = said(&chappe(&["--timeout", "100ms", "--connect", &at, "ls"]));
+    assert!(status == 6 && err.contains("nobody answered"), "{err}");
+}
+
+#[test]
 fn whoever_is_not_found_is_said_so() {
     let mut daemon = daemon("");
     let at = format!("cdb://vineyard:{}?interface=lo", port(&mut daemon));

@@ -194,6 +194,10 @@ impl From<communicator::Error> for Failure {
                 "\n  a node of Chappe has a socket of its own for each protocol: is it the right one? Is this service \
                  registered already, at a daemon that does not say so?",
             ),
+            // as this daemon says it; the original takes a second service of a name
+            Error::Refused { text, .. } if text.contains("has that name") => {
+                (Status::Answered, "\n  a service is one connection: end the other one, or take another name")
+            }
             Error::Refused { .. } => (
                 Status::Refused,
                 "\n  if the daemon wants a password, say who you are with --user and --password-file, or CHAPPE_USER and \
@@ -202,6 +206,9 @@ impl From<communicator::Error> for Failure {
             Error::Carrier { .. } | Error::Name { .. } | Error::NotSent(_) => (Status::Usage, ""),
             Error::TimedOut(_) | Error::Missing { .. } => (Status::TimedOut, ""),
             Error::Lost(communicator::Why::Refused(_)) => (Status::Refused, ""),
+            Error::Lost(communicator::Why::Lost(text)) if text.contains("within a line") => {
+                (Status::Connect, OTHER_PROTOCOL)
+            }
             Error::Lost(_) | Error::Over(_) | Error::Full(_) => (Status::Connect, ""),
             Error::TooMany(_) => (Status::Usage, ""),
             Error::Datagram(_) | Error::Poll(_) => (Status::Io, ""),
@@ -210,12 +217,20 @@ impl From<communicator::Error> for Failure {
     }
 }
 
+/// What to say if a line does not end, as no daemon of the Communicator leaves it.
+const OTHER_PROTOCOL: &str = "\n  what listens there speaks another protocol, it seems; a node of Chappe has a socket of its own for \
+    each: cd://auto finds the usual one, and for the native one write unix:///PATH or tcp://HOST:PORT";
+
 /// What to do if a Communicator daemon cannot be reached.
 fn communicator_hint(uri: &communicator::Uri, problem: &std::io::Error) -> &'static str {
     match Problem::of(problem).map(Problem::kind) {
-        Some(ProblemKind::UnknownIssuer | ProblemKind::WrongName) => {
-            "\n  the original's daemons have self-signed certificates for `snap.website`: get the file with it from who \
-             runs the daemon, and say --ca FILE --server-name snap.website; or believe anybody with --insecure"
+        // the error says which name it is for
+        Some(ProblemKind::WrongName) => {
+            "\n  connect by that name, or say --server-name NAME if you know that this is the right daemon"
+        }
+        Some(ProblemKind::UnknownIssuer) => {
+            "\n  get the file with the certificate from who runs the daemon, and say --ca FILE (the original's daemons have self-signed \
+             ones for `snap.website`: add --server-name snap.website); or believe anybody with --insecure"
         }
         Some(ProblemKind::NotTls | ProblemKind::Ended) => {
             "\n  if the daemon listens there without TLS, write cd:// instead of cds://"
@@ -223,8 +238,17 @@ fn communicator_hint(uri: &communicator::Uri, problem: &std::io::Error) -> &'sta
         Some(kind) => tls_hint(kind),
         None if problem.kind() == ErrorKind::PermissionDenied && uri.is_unix() => NO_WAY_IN,
         None if problem.kind() == ErrorKind::Unsupported => "",
-        None if uri.is_datagrams() => "\n  does a daemon (or program) listen on that UDP port?",
-        None => "\n  is a Communicator daemon running that listens there?",
+        None if uri.is_datagrams() => {
+            "\n  nothing listens on that UDP port; a node of Chappe does only if its configuration says so: \
+             [[listeners]] address = \"cdu://127.0.0.1\" (or for a try: `chappe serve --listen cdu://127.0.0.1 --listen cd://auto`)"
+        }
+        None if uri.is_unix() => {
+            "\n  is a Communicator daemon running that listens there, or a node of Chappe? `chappe serve` says where it does"
+        }
+        None => {
+            "\n  is a Communicator daemon running that listens there? a node of Chappe listens on TCP for its programs only if its \
+             configuration says so; without a configuration it is found at cd://auto"
+        }
     }
 }
 
@@ -300,7 +324,8 @@ impl From<Error> for Failure {
                 why: Why::NoWelcome | Why::Lost | Why::Malformed(_), address: Address::Unix(_), ..
             } => {
                 "\n  something listens there, but does not speak this protocol: for a bus of BIND 10, also that of \
-                 a node of Chappe (…/msgq.sock), write msgq:///PATH; for a Clacks socket (…/clacks.sock) clacks:///PATH"
+                 a node of Chappe (…/msgq.sock), write msgq:///PATH; for a Clacks socket (…/clacks.sock) clacks:///PATH; for \
+                 one of the Communicator (…/communicator.sock) cd:///PATH"
             }
             Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"

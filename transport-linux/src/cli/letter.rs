@@ -21,7 +21,8 @@ use super::show::{Out, body_json, code_name, object, params, params_json, parse_
 pub(crate) struct What {
     /// To whom, and what: NAME, or NAME/VERB (split at the last slash; `a/b/` is the name `a/b`).
     /// Without a verb it is SET if there is a body, NOTIFY if there is none, and just the body
-    /// if that is JSON. `./VERB`: to whoever has announced that verb. At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
+    /// if that is JSON. `./COMMAND` is for all who have announced that command of the Communicator.
+    /// At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
     /// SERVICE it is for the daemon, and `.`, `?`, `*` are all services that have announced the command
     #[arg(value_name = "NAME[/VERB]")]
     pub(super) to: Option<String>,
@@ -85,7 +86,7 @@ pub(crate) struct Send {
 #[command(next_help_heading = "For a Communicator daemon")]
 pub(crate) struct ForCommunicator {
     /// How to send: `udp` is a datagram without an answer, to cdu://127.0.0.1:4041 if --connect does not
-    /// say where; `tcp` goes to cd://127.0.0.1:4040
+    /// say where; `tcp` goes to cd://auto: this machine's daemon, or cd://127.0.0.1:4040
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     pub(super) kind: Option<Carrier>,
     /// The secret code of datagrams. Others see it in the list of processes: prefer the file or the variable
@@ -171,8 +172,8 @@ impl What {
         let (name, verb) = match &self.verb {
             Some(verb) => (to, verb.clone()),
             None => match to.rsplit_once('/') {
-                // to whoever has announced it: a name like others
-                Some((".", verb)) if !verb.is_empty() => (to.clone(), verb.to_owned()),
+                // whoever has announced a command of the Communicator is a member of `./COMMAND`
+                Some((".", verb)) if !verb.is_empty() => (format!("./{verb}"), verb.to_owned()),
                 Some((name, verb)) => (name.to_owned(), verb.to_owned()),
                 None => (to, String::new()),
             },

@@ -86,6 +86,10 @@ impl Session {
     /// One message came.
     pub(super) fn listen_to(&mut self, m: Message) {
         let known = m.known();
+        self.last_words = match known {
+            Some(Command::Invalid) if m.get("command").is_none() => m.text("message").map(Into::into),
+            _ => None,
+        };
         if !self.ready {
             return self.listen_to_registrar(m, known);
         }

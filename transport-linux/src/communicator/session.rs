@@ -64,6 +64,8 @@ pub struct Session {
     pub(super) ended: Option<Why>,
     /// A write failed.
     pub(super) broken: Option<String>,
+    /// What the daemon refused last that is about no message: it may be why it closes the connection.
+    pub(super) last_words: Option<String>,
     /// Since when the daemon takes nothing.
     pub(super) blocked: Option<Instant>,
     pub(super) full_since: Option<Instant>,
@@ -194,6 +196,7 @@ impl Session {
             conditions: Conditions::default(),
             ended: None,
             broken: None,
+            last_words: None,
             blocked: None,
             full_since: None,
             connected_at: now,

@@ -368,7 +368,7 @@ impl Session {
         self.lines.clear();
         self.conditions.forget();
         (self.readable, self.writable, self.unsorted) = (false, false, false);
-        (self.blocked, self.ended, self.broken, self.ready) = (None, None, None, false);
+        (self.blocked, self.ended, self.broken, self.last_words, self.ready) = (None, None, None, None, false);
         self.generation += 1;
     }
 
@@ -428,6 +428,12 @@ impl Session {
         }
         self.unsorted = false;
         if let Some(why) = self.ended.take() {
+            let why = match (why, self.last_words.take()) {
+                (Why::Lost(text), Some(words)) => {
+                    Why::Lost(format!("{text}, and said: {}", super::error::shown(&words)))
+                }
+                (why, _) => why,
+            };
             self.lose(why);
         }
     }

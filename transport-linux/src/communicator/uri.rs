@@ -17,7 +17,7 @@ use crate::address::{Address, BadAddress, host_and_port, is_socket, write_host};
 /// | written | what |
 /// |---|---|
 /// | `cd:///PATH` | a Unix socket |
-/// | `cd://auto` | that of this machine's daemon |
+/// | `cd://auto` | that of this machine's daemon, see [`Uri::of_this_machine`] |
 /// | `cd://HOST[:PORT]` | TCP without TLS, port 4040 unless it says another |
 /// | `cds://HOST[:PORT]` | TCP with TLS, port 4043 |
 /// | `cdu://HOST[:PORT]` | datagrams, port 4041: for [`Datagrams`](super::Datagrams) |
@@ -57,7 +57,11 @@ impl FromStr for Uri {
             "cd" => LOCAL_PORT,
             "cds" => SECURE_PORT,
             "cdu" => SIGNAL_PORT,
-            "cdb" => return Err(bad("broadcasts by datagrams (cdb:) are not there, here as in the original")),
+            "cdb" => {
+                return Err(bad(
+                    "cdb: searches, and this has to be a place: `chappe discover` lists those that answer",
+                ));
+            }
             _ => return Err(bad("a Communicator daemon is at cd:, cds: or cdu:")),
         };
         let (user, password) = login.map_or(Ok(Default::default()), who).map_err(bad)?;
@@ -84,6 +88,15 @@ impl FromStr for Uri {
         };
         Ok(Uri { carrier, user, password })
     }
+}
+
+/// Where sockets of this machine's daemon may be, best first.
+fn places() -> Vec<PathBuf> {
+    let mut all = crate::config::usual_communicator_sockets();
+    // ours first: in the others an original may listen beside a node of Chappe
+    all.retain(|path| path != Path::new(SOCKET));
+    all.extend([SOCKET, OLD_SOCKET].map(PathBuf::from));
+    all
 }
 
 /// `USER:PASSWORD` or `USER`.
@@ -123,10 +136,11 @@ impl fmt::Display for Uri {
 
 impl Uri {
     /// This machine's daemon: of the usual sockets the first that is there, or else TCP on
-    /// loopback. Written `cd://auto`.
+    /// loopback. First those where only a node of Chappe listens (`/run/chappe/communicator.sock`,
+    /// `$XDG_RUNTIME_DIR/chappe-communicator.sock`, `/tmp/chappe-UID/communicator.sock`), then
+    /// those where programs of the Communicator look. Written `cd://auto`.
     pub fn of_this_machine() -> Uri {
-        let usual = [Path::new(SOCKET), Path::new(OLD_SOCKET)];
-        match usual.into_iter().find(|path| is_socket(path)) {
+        match places().into_iter().find(|path| is_socket(path)) {
             Some(path) => Uri::unix(path),
             None => Uri::of_loopback(),
         }
@@ -213,6 +227,17 @@ mod tests {
         let uri: Uri = "cd://a:b@c@h".parse().unwrap();
         assert_eq!((uri.password(), uri.to_string()), (&b"b@c"[..], "cd://h:4040".into()));
         assert!("cd://auto".parse::<Uri>().is_ok());
+    }
+
+    #[test]
+    fn this_machine_s_daemon_is_where_ours_listens_and_then_where_the_original_does() {
+        let all = places();
+        let at = |path: &str| all.iter().position(|p| p == Path::new(path)).unwrap();
+        assert_eq!(at("/run/chappe/communicator.sock"), 0);
+        assert_eq!((at(SOCKET), at(OLD_SOCKET)), (all.len() - 2, all.len() - 1));
+        // wherever the daemon may put it, it is found
+        assert!(crate::config::usual_communicator_sockets().iter().all(|path| all.contains(path)));
+        assert!(all.iter().any(|p| p.starts_with("/tmp") && p.ends_with("communicator.sock")));
     }
 
     #[test]

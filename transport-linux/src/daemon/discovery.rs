@@ -136,7 +136,7 @@ fn ports<'a>(addresses: impl Iterator<Item = &'a str>, own: IpAddr) -> Ports {
 mod tests {
     use super::*;
 
-    const ALL: [&str; 9] = [
+    const ALL: [&str; 13] = [
         "tcp://127.0.0.1:7840",
         "tcp://10.0.0.1:7000",
         "tcp://0.0.0.0:7001",
@@ -146,6 +146,10 @@ mod tests {
         "clacks:///run/x.sock",
         "serial:///dev/ttyS0?speed=115200",
         "clackss://0.0.0.0:49888",
+        "cd:///run/chappe/communicator.sock",
+        "cd://127.0.0.1:4040",
+        "cds://10.0.0.1:4043",
+        "cdu://127.0.0.1:4041",
     ];
 
     fn said(own: &str) -> Vec<(Scheme, u16)> {
@@ -165,8 +169,8 @@ mod tests {
     #[test]
     fn only_what_can_be_reached_is_said() {
         let clackss = (Scheme::Clackss, 49_888);
-        assert_eq!(said("127.0.0.1"), [clackss, (Scheme::Tcp, 7840)]);
-        assert_eq!(said("10.0.0.1"), [clackss, (Scheme::Tcp, 7000)]);
+        assert_eq!(said("127.0.0.1"), [(Scheme::Cd, 4040), clackss, (Scheme::Tcp, 7840)]);
+        assert_eq!(said("10.0.0.1"), [(Scheme::Cds, 4043), clackss, (Scheme::Tcp, 7000)]);
         assert_eq!(said("10.0.0.2"), [clackss, (Scheme::Tcp, 7001), (Scheme::Tls, 7842)]);
         assert_eq!(said("192.168.1.1"), [clackss, (Scheme::Tcp, 7001)]);
         assert_eq!(said("fe80::1"), [(Scheme::Tls, 7841)]);

@@ -164,7 +164,9 @@ impl CommunicatorPlan {
             writeln!(out, "signal_secret_file = {}", quoted(SIGNAL_SECRET_FILE))?;
         }
         let unix = self.get("unix-listen");
+        // it is a path there, but where clients look is a URI
         let path = unix.unwrap_or(SOCKET);
+        let path = path.split_once("://").map_or(path, |(_, rest)| rest);
         if unix.is_none() {
             writeln!(out, "\n# It was not open there, as unix-listen is not written out; but clients look for it.")?;
         }
@@ -249,9 +251,9 @@ const OPTIONS: [(&str, Option<&str>); 23] = [
     ("path-to-message-definitions", Some("the definitions of messages are built in")),
 ];
 
-/// An address with its port.
+/// An address with its port. Where the original wants none, people write a scheme and a slash behind it.
 fn with_port(at: &str, usual: u16) -> String {
-    let at = at.split_once("://").map_or(at, |(_, rest)| rest);
+    let at = at.split_once("://").map_or(at, |(_, rest)| rest).trim_end_matches('/');
     let has_port = match at.rsplit_once(':') {
         Some((before, port)) => port.parse::<u16>().is_ok() && (!before.contains(':') || before.ends_with(']')),
         None => false,
@@ -363,6 +365,8 @@ mod tests {
             ("[::1]", "[::1]:9"),
             ("[::1]:5", "[::1]:5"),
             ("cd://h:5", "h:5"),
+            ("cd://127.0.0.1:5/", "127.0.0.1:5"),
+            ("cd://h/", "h:9"),
         ] {
             assert_eq!(with_port(at, 9), want);
         }

@@ -214,8 +214,11 @@ impl<'s> Router<'s> {
         self.say_invalid(n, m, message);
     }
 
-    /// The same for want of a right.
-    fn refused(&mut self, n: u32, m: &Message<'_>, message: &str) {
+    /// The same for want of a right. Who sends datagrams cannot be told, so it is kept for the log.
+    fn refused(&mut self, n: u32, m: &Message<'_>, message: &'static str) {
+        if self.stations[n].datagram {
+            self.communicator.misheard = Some((self.stations.id(n), message));
+        }
         self.counters.one(Counter::Refused);
         self.see_outcome(n, 0, Code::Refused, message);
         self.say_invalid(n, m, message);

@@ -44,11 +44,15 @@ pub(super) fn run(command: &Command, uri: &Uri, global: &Global) -> Result<(), F
         Command::Watch(_) => {
             cannot("watch", "`chappe listen NAME --commands STATUS` registers as NAME and prints who comes and goes")
         }
-        Command::Declare(_) => cannot("declare", "its services are declared by files"),
-        Command::Flag(_) => cannot("flag", "flags are not on the wire there"),
+        Command::Declare(_) => {
+            cannot("declare", "its services are declared by files, those of a node of Chappe in its [communicator] too")
+        }
+        Command::Flag(_) => cannot("flag", FLAGS),
         Command::Monitor(_) => super::clacks::only_here(global),
-        Command::Sniff(_) => cannot("sniff", "ask this node at another of its addresses, which shows all dialects"),
-        Command::Replay(_) => cannot("replay", "a recording is said again at a native address"),
+        Command::Sniff(_) => cannot("sniff", "it does not show what passes"),
+        Command::Replay(_) => {
+            cannot("replay", "values, flags and names that are in a recording are more than its messages can say")
+        }
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
         // these speak to no bus
         Command::Serve(_)
@@ -65,20 +69,21 @@ pub(super) fn run(command: &Command, uri: &Uri, global: &Global) -> Result<(), F
 }
 
 const NO_VALUES: &str = "it has no shared values";
+const FLAGS: &str = "flags are not on the wire there, but in files: `chappe flag --dir FOLDER`";
 
 /// Where a message goes if nothing says so but `--type`.
 pub(super) fn usual(args: &Send) -> Uri {
     match args.communicator.kind {
         Some(Carrier::Udp) => Uri::of_signals(),
-        _ => Uri::of_loopback(),
+        _ => Uri::of_this_machine(),
     }
 }
 
 /// What such a daemon has not got.
 fn cannot<T>(what: &str, why: &str) -> Result<T, Failure> {
     Err(Failure::usage(format_args!(
-        "`{what}` is not for a Communicator daemon: {why}\n  a node of Chappe can do it at its native address: \
-         --connect unix:///PATH or tcp://HOST:PORT"
+        "`{what}` is not for a Communicator daemon: {why}\n  a node of Chappe can do it, for all dialects, at its native \
+         address: leave out --connect (and CHAPPE_CONNECT) on its machine, or write unix:///PATH or tcp://HOST:PORT"
     )))
 }
 

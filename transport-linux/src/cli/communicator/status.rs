@@ -73,7 +73,7 @@ pub(super) fn ls(args: &Ls, bus: &Bus<'_>) -> Result<(), Failure> {
         Kind::Stations | Kind::Names => {}
         Kind::Members => return cannot("ls members", "each service is one connection"),
         Kind::Values => return cannot("ls values", super::NO_VALUES),
-        Kind::Flags => return cannot("ls flags", "flags are not on the wire there"),
+        Kind::Flags => return cannot("ls flags", super::FLAGS),
         Kind::Counters => return cannot("ls counters", "it does not tell what it has counted"),
     }
     let prefix = args.name.as_deref().unwrap_or_default();

@@ -8,6 +8,7 @@ mod record;
 mod replay;
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use chappe_linux::client::{Code, Event, Monitor, Seen, Sight, StoreOp};
 use clap::Args;
 
 use super::connect::Global;
-use super::exit::Failure;
+use super::exit::{Failure, Status};
 use super::listen::{Until, follow_into, remark};
 use chappe_linux::calendar::rfc3339;
 
@@ -45,7 +46,7 @@ pub(super) struct Filter {
     /// Only with this verb
     #[arg(long, value_name = "VERB")]
     verb: Option<String>,
-    /// Only of stations that speak this: messi, msgq, clacks
+    /// Only of stations that speak this: messi, msgq, clacks, communicator
     #[arg(long, value_name = "DIALECT", value_parser = parse_dialect)]
     dialect: Option<String>,
 }
@@ -113,7 +114,16 @@ pub(crate) fn sniff(args: &Sniff, global: &Global) -> Result<(), Failure> {
         Some(path) => {
             // nobody else is to read what was said
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-            let file = file.map_err(|e| Failure::io(format_args!("cannot make {}", path.display()), &e))?;
+            let file = file.map_err(|e| match e.kind() {
+                ErrorKind::AlreadyExists => Failure::Because(
+                    Status::Io,
+                    format!(
+                        "{} is there already: a recording is never written over; name another file",
+                        path.display()
+                    ),
+                ),
+                _ => Failure::io(format_args!("cannot make {}", path.display()), &e),
+            })?;
             let mut out = Out::to(Box::new(file), true, global.quiet);
             out.json(&record::header(&bus.welcome().node))?;
             out.flush()?;
