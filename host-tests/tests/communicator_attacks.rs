@@ -222,3 +222,17 @@ fn what_cannot_be_repeated_is_refused_all_the_same() {
         assert!(said.len() == 1 && said[0].starts_with(&format!("{TAG}INVALID message=")), "{line}: {said:?}");
     }
 }
+
+#[test]
+fn d4_services_are_not_listed_without_end() {
+    let mut w = Ours::new(|_| {});
+    let (a, b) = (w.service("a"), w.service("b"));
+    for n in 0..40 {
+        let said = w.ask(a, "LIST_SERVICES");
+        let want = if n < 16 { "SERVICES count=2" } else { "INVALID command=LIST_SERVICES" };
+        assert!(said.len() == 1 && said[0].starts_with(&format!("{TAG}{want};")), "{n}: {said:?}");
+    }
+    assert!(w.ask(b, "LIST_SERVICES")[0].contains("SERVICES count=2"), "others may");
+    w.wait(1000);
+    assert!(w.ask(a, "LIST_SERVICES")[0].contains("SERVICES count=2"), "and it may again");
+}

@@ -47,6 +47,9 @@ impl Router<'_> {
                 self.answer_line(n, m, &Line::Absolutely { alive: Alive::read(m), now });
             }
             Command::ServiceStatus => self.service_status(n, m),
+            Command::ListServices if !self.may_list_now(n) => {
+                self.invalid(n, m, "all services are listed 16 times a second at most")
+            }
             Command::ListServices => self.list_services(n),
             Command::ClockStatus => self.tell_clock(n),
             Command::ClusterStatus => self.tell_cluster(n),

@@ -61,11 +61,13 @@ pub(crate) struct Own {
     announced: Announced,
     /// It wants to be told the load.
     wants_load: bool,
+    /// How often it was told all services, and in which second.
+    listed: (u64, u8),
 }
 
 impl Own {
     pub(crate) const EMPTY: Own =
-        Own { service: 0, wanted: 0, up_since: 0, announced: Announced::NONE, wants_load: false };
+        Own { service: 0, wanted: 0, up_since: 0, announced: Announced::NONE, wants_load: false, listed: (0, 0) };
 }
 
 /// What somebody who may has told the shell to do.

@@ -19,6 +19,9 @@ use crate::limits::MAX_NAME;
 use crate::model::{Letter, Raw};
 use core::fmt::Write as _;
 
+/// How often in a second a station is told all services.
+const LISTS: u8 = 16;
+
 /// The answer to `LIST_SERVICES`, which has none in the original.
 const SERVICES: &[u8] = b"SERVICES";
 
@@ -97,6 +100,18 @@ impl Router<'_> {
         let server_name = self.settings.communicator.server.as_bytes();
         let status = Status { service, state, server_name, up_since, down_since: None };
         self.tell_line(n, &Line::Status(status), (b"", b""));
+    }
+
+    /// Whether station `n` may be told all services once more. That is work for each name there
+    /// is, for a few octets, while everybody else waits (D4).
+    pub(super) fn may_list_now(&mut self, n: u32) -> bool {
+        let second = self.now.millis() / 1000;
+        let (last, count) = &mut self.stations[n].communicator.listed;
+        if *last != second {
+            (*last, *count) = (second, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= LISTS
     }
 
     /// `LIST_SERVICES`: all names with members, as many as a line holds.
