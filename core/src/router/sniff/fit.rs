@@ -158,7 +158,7 @@ mod tests {
     fn what_is_too_long_is_cut_between_characters() {
         let text = "äöü".repeat_n::<100>();
         let seen = Seen { name: "n", body: &text, encoding: Encoding::Text, ..Seen::default() };
-        let here = Here { boot: 0, node: "n" };
+        let here = Here::of(0, "n");
         for longest in 64..700 {
             let mut out = [0xa5; 700];
             let len = frame(Wording::USUAL, here, &seen, longest, &mut out).unwrap();
