@@ -144,8 +144,6 @@ fn what_people_type_works_or_says_what_to_type() {
     assert!(status == 6 && err.contains("write cds:// for it"), "{err}");
     let (status, _, err) = typed(&format!("cd://{}", daemon.address("unix")), &["ls"]);
     assert!(status == 6 && err.contains("a socket of its own for each"), "{err}");
-    let (status, _, err) = typed(&format!("unix://{}", daemon.communicator_path()), &["ls", "-t", "300ms"]);
-    assert!(status == 6 && err.contains("cd:///PATH"), "{err}");
     let (status, _, err) = typed(&format!("cds://{}", daemon.address("cds")), &["ls"]);
     assert!(status == 6 && err.contains("--ca FILE"), "{err}");
     assert!(cluck.has_nothing());
