@@ -236,3 +236,31 @@ fn d4_services_are_not_listed_without_end() {
     w.wait(1000);
     assert!(w.ask(a, "LIST_SERVICES")[0].contains("SERVICES count=2"), "and it may again");
 }
+
+/// Weak point W5: who may not end a service may not do it in another dialect, either.
+#[test]
+fn stations_of_other_dialects_end_nobody_without_the_right() {
+    use chappe_core::client::Options;
+    use chappe_core::model::{Code, Letter};
+    let mut w = Ours::new(|_| {});
+    let x = w.service("foo");
+    let rights = Rights::READ | Rights::WRITE;
+    let s = w.station_with(Options { name: "weak", ..Options::default() }, rights);
+    let m = w.station("strong");
+    w.take(s);
+    let say = |w: &mut Ours, s: usize, verb: &str, seq| {
+        w.send(s, &Letter { name: "foo", verb, seq, ..Letter::default() });
+    };
+    say(&mut w, s, "STOP", 7);
+    assert_eq!(w.outcomes(s, 7)[0].0, Code::Refused);
+    // also among letters that are delivered as one
+    for verb in ["X", "QUITTING", "X", "LOG_ROTATE", "STOPS"] {
+        say(&mut w, s, verb, 0);
+    }
+    let verbs: Vec<String> = w.told(x).iter().map(|line| line.rsplit('/').next().unwrap().to_string()).collect();
+    assert_eq!(verbs, ["X", "X", "STOPS"]);
+    let seq = w.call(s, &Letter { name: "foo", verb: "RESTART", ..Letter::default() });
+    assert_eq!(w.replies(s, seq)[0].0, Code::Refused);
+    say(&mut w, m, "STOP", 0);
+    assert_eq!(w.told(x).len(), 1);
+}

@@ -165,7 +165,12 @@ impl Router<'_> {
             self.hand_anew(delivery, to).map_err(|denied| {
                 let debt = self.stations[to].debts.last;
                 self.requests.forgive(&mut self.stations, debt);
-                if denied == Denied::TooBig { Code::TooBig } else { Code::RecipientBusy }
+                match denied {
+                    Denied::TooBig => Code::TooBig,
+                    #[cfg(feature = "communicator")]
+                    Denied::Right => Code::Refused,
+                    _ => Code::RecipientBusy,
+                }
             })
         };
         if let Err(code) = put {

@@ -37,6 +37,9 @@ pub(crate) enum Denied {
     TooBig,
     /// Mail that came before it still waits.
     Order,
+    /// Who sent it may not say that to it.
+    #[cfg(feature = "communicator")]
+    Right,
     /// Nothing is wrong with it: memory is short until what waits was offered to transports.
     /// Nothing was done; to be tried again then.
     Later,
