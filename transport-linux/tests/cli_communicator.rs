@@ -464,7 +464,8 @@ fn services_are_listed() {
 fn what_a_daemon_said_at_last_is_told_and_what_is_no_daemon_is_guessed() {
     let list = "C: <HOST:chappe communicatord/LIST_SERVICES\n";
     let (status, _, err) = with(&format!("{list}S: INVALID message=write cds:// for it\nS: (closed)"), &["ls"]);
-    assert!(status == 6 && err.contains("closed the connection, and said: \"write cds:// for it\""), "{err}");
+    // the connection is closed, or reset because of what was still under way
+    assert!(status == 6 && err.contains(", and said: \"write cds:// for it\""), "{err}");
     // about a message that was sent: that is its answer, not why it ends
     let one = "S: INVALID command=OTHER;message=no\nS: (closed)";
     let (_, _, err) = with(&format!("{list}{one}"), &["ls"]);
