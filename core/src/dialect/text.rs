@@ -1,7 +1,7 @@
 //! Writing text into a caller's slice: what the dialects that are text have in common.
 //!
 //! Owns: counting what does not fit, numbers, Base64. What strings and lines look like is each
-//! dialect's own: `msgq/json/write.rs`, `clacks/emit.rs`.
+//! dialect's own: `msgq/json/write.rs`, `clacks/emit.rs`, `communicator/emit.rs`.
 
 /// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
 /// knows whether everything fitted.
@@ -12,7 +12,7 @@ pub struct Writer<'o> {
 }
 
 /// The alphabet of RFC 4648, section 4.
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Fills a group of Base64 that is not full.
 pub(super) const PAD: u8 = b'=';
@@ -32,6 +32,15 @@ impl<'o> Writer<'o> {
             o.copy_from_slice(bytes);
         }
         self.at = end;
+    }
+
+    /// One octet.
+    #[inline]
+    pub fn byte(&mut self, b: u8) {
+        if let Some(o) = self.out.get_mut(self.at) {
+            *o = b;
+        }
+        self.at = self.at.saturating_add(1);
     }
 
     /// A number.

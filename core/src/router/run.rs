@@ -36,7 +36,7 @@ impl Run {
 fn is_plain(l: &Letter<'_>, raw: Raw<'_>) -> bool {
     let elsewhere = l.station != 0 || l.everyone || l.name.is_empty() || !matches!(l.instance, "" | "*");
     let awaited = l.ask || l.each || l.keep || l.seq != 0;
-    !elsewhere && !awaited && l.from == 0 && l.ask_id == 0 && raw != Raw::None
+    !elsewhere && !awaited && l.from == 0 && l.ask_id == 0 && !matches!(raw, Raw::None)
 }
 
 impl Router<'_> {
@@ -140,29 +140,20 @@ impl Router<'_> {
         self.run.row != 0 && self.run.sender == n
     }
 
-    /// Takes a frame that is these pieces, one behind the other, into the run of station `n`. To be
-    /// called only if its dialect knows that this is what the next letter of that run would be.
-    /// `false`: there is no such run, or it is full and was delivered.
+    /// Makes room at the end of the run of station `n` for a frame of that many octets, which the
+    /// caller writes into the encode buffer, at what is returned, and which its dialect knows to be
+    /// what the next letter of that run would be. `None`: the run is full, and was delivered.
     #[cfg(feature = "communicator")]
     #[inline]
-    pub(super) fn run_takes(&mut self, n: u32, pieces: [&[u8]; 3]) -> bool {
-        let Run { row, sender, len: before, letters, longest, .. } = self.run;
-        if row == 0 || sender != n {
-            return false;
-        }
-        let len = pieces.iter().map(|piece| piece.len()).sum();
+    pub(super) fn run_takes(&mut self, len: usize) -> Option<usize> {
+        let Run { row, len: before, letters, longest, .. } = self.run;
         let copies = self.names.row(row).count as usize;
         if before + len > self.encode.len() || !self.has_room_for(copies, before + len) {
             self.end_run();
-            return false;
+            return None;
         }
-        let mut at = before;
-        for piece in pieces {
-            self.encode[at..at + piece.len()].copy_from_slice(piece);
-            at += piece.len();
-        }
-        self.run = Run { len: at, letters: letters + 1, longest: longest.max(len), ..self.run };
-        true
+        self.run = Run { len: before + len, letters: letters + 1, longest: longest.max(len), ..self.run };
+        Some(before)
     }
 
     /// Delivers the run, if there is one. To be called before the encode buffer is used, and

@@ -3,8 +3,7 @@
 //! Owns: both directions, with padding (RFC 4648 section 4). Does not own where it is used
 //! (`translate.rs`): the dialect itself has no marker for it.
 
-/// Digits.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use crate::dialect::text::BASE64;
 
 /// Iterator of the digits of some octets.
 #[derive(Debug, Clone)]
@@ -32,7 +31,7 @@ impl Iterator for Digits<'_> {
         };
         let digit = match self.at > size {
             true => Some(b'='),
-            false => ALPHABET.get((word >> (18 - 6 * self.at)) as usize & 63).copied(),
+            false => BASE64.get((word >> (18 - 6 * self.at)) as usize & 63).copied(),
         };
         self.at += 1;
         if self.at == 4 {
@@ -69,7 +68,7 @@ pub(super) fn octets(digits: impl Iterator<Item = u8>) -> impl Iterator<Item = R
                     return (!is_whole || !only).then_some(Err(NotBase64));
                 }
                 Some(d) => {
-                    let Some(value) = ALPHABET.iter().position(|a| *a == d) else {
+                    let Some(value) = BASE64.iter().position(|a| *a == d) else {
                         done = true;
                         return Some(Err(NotBase64));
                     };

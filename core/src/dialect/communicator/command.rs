@@ -37,12 +37,10 @@ const OWN: u8 = 1;
 const ALL: u8 = 2;
 /// Refused in datagrams.
 const STREAM: u8 = 4;
-/// Honoured in datagrams too ("U" in the table).
-const UDP: u8 = 8;
 /// For the daemons of a cluster.
-const LINK: u8 = 16;
+const LINK: u8 = 8;
 /// Ends programs, or changes what the node is.
-const CONTROL: u8 = 32;
+const CONTROL: u8 = 16;
 
 commands! {
     Absolutely "ABSOLUTELY" 0,
@@ -62,18 +60,18 @@ commands! {
     Disconnect "DISCONNECT" OWN | STREAM | LINK,
     Disconnected "DISCONNECTED" 0,
     Disconnecting "DISCONNECTING" 0,
-    Forget "FORGET" OWN | UDP | LINK | CONTROL,
+    Forget "FORGET" OWN | LINK | CONTROL,
     Gossip "GOSSIP" OWN | STREAM | LINK,
     Hangup "HANGUP" 0,
     Help "HELP" OWN | ALL,
     Invalid "INVALID" OWN | ALL,
     IplockCurrentStatus "IPLOCK_CURRENT_STATUS" 0,
     IplockGetStatus "IPLOCK_GET_STATUS" 0,
-    Leak "LEAK" OWN | ALL | UDP,
-    ListenLoadavg "LISTEN_LOADAVG" OWN | UDP,
-    ListServices "LIST_SERVICES" OWN | UDP,
+    Leak "LEAK" OWN | ALL,
+    ListenLoadavg "LISTEN_LOADAVG" OWN,
+    ListServices "LIST_SERVICES" OWN,
     Loadavg "LOADAVG" OWN | LINK,
-    LogRotate "LOG_ROTATE" OWN | ALL | UDP | CONTROL,
+    LogRotate "LOG_ROTATE" OWN | ALL | CONTROL,
     NewRemoteConnection "NEW_REMOTE_CONNECTION" 0,
     PublicIp "PUBLIC_IP" OWN,
     Quitting "QUITTING" OWN | ALL,
@@ -86,9 +84,9 @@ commands! {
     ServerPublicIp "SERVER_PUBLIC_IP" 0,
     ServiceStatus "SERVICE_STATUS" OWN,
     ServiceUnavailable "SERVICE_UNAVAILABLE" OWN | ALL,
-    Shutdown "SHUTDOWN" OWN | UDP | CONTROL,
+    Shutdown "SHUTDOWN" OWN | CONTROL,
     Status "STATUS" 0,
-    Stop "STOP" OWN | ALL | UDP | CONTROL,
+    Stop "STOP" OWN | ALL | CONTROL,
     TransmissionReport "TRANSMISSION_REPORT" 0,
     Unknown "UNKNOWN" OWN | ALL,
     Unreachable "UNREACHABLE" 0,
@@ -121,12 +119,6 @@ impl Command {
     /// Whether it is refused in datagrams.
     pub const fn is_stream_only(self) -> bool {
         self.has(STREAM)
-    }
-
-    /// Whether the page says that it may come in a datagram. What is neither this nor
-    /// [stream only](Command::is_stream_only) wants an answer, which nobody would get.
-    pub const fn is_for_datagrams(self) -> bool {
-        self.has(UDP)
     }
 
     /// Whether only daemons say it to each other: a node without links to such refuses it.
@@ -219,7 +211,6 @@ mod tests {
         for (at, c) in Command::ALL.iter().enumerate() {
             assert_eq!((Command::of(c.name().as_bytes()), *c as usize), (Some(*c), at));
             assert!(super::super::name::is_command(c.name().as_bytes()));
-            assert!(!(c.is_stream_only() && c.is_for_datagrams()));
         }
         for other in ["", "stop", "STOPS", "STO", "Z", "A"] {
             assert_eq!(Command::of(other.as_bytes()), None);

@@ -17,6 +17,7 @@ use super::parse::is_white;
 use super::repr::{Fault, Message, Sorted};
 use super::text::Text;
 use super::udp::MAX_DATAGRAM;
+use crate::dialect::text::Writer;
 
 /// Why a message is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,72 +98,22 @@ impl Edit<'_> {
     pub const NONE: Edit<'static> = Edit { set: &[], without: &[] };
 }
 
-/// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
-/// knows whether everything fitted.
-#[derive(Debug)]
-pub struct Writer<'o> {
-    out: &'o mut [u8],
-    at: usize,
-}
-
-impl<'o> Writer<'o> {
-    /// Writes from the start of `out`.
-    #[inline]
-    pub fn new(out: &'o mut [u8]) -> Self {
-        Writer { out, at: 0 }
-    }
-
-    /// Octets as they are.
-    #[inline]
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.at.saturating_add(bytes.len());
-        if let Some(o) = self.out.get_mut(self.at..end) {
-            o.copy_from_slice(bytes);
-        }
-        self.at = end;
-    }
-
-    /// One octet.
-    #[inline]
-    fn byte(&mut self, b: u8) {
-        if let Some(o) = self.out.get_mut(self.at) {
-            *o = b;
-        }
-        self.at = self.at.saturating_add(1);
-    }
-
-    /// How many octets were written so far, whether they fitted or not.
-    pub const fn written(&self) -> usize {
-        self.at
-    }
-
-    /// How many octets were written.
-    ///
-    /// # Errors
-    ///
-    /// They did not fit.
-    #[inline]
-    pub fn finish(self) -> Result<usize, Unsaid> {
-        if self.at <= self.out.len() { Ok(self.at) } else { Err(Unsaid::NoRoom) }
-    }
-}
-
 /// A message as a line with its LF.
 pub fn line(m: &Message<'_>, edit: Edit<'_>, form: Form, out: &mut [u8]) -> Result<usize, Unsaid> {
     let mut w = Writer::new(out);
     write(m, edit, form, &mut w)?;
     w.byte(LF);
-    w.finish()
+    w.finish().ok_or(Unsaid::NoRoom)
 }
 
 /// A message as a datagram, which has no LF and at most [`MAX_DATAGRAM`] octets.
 pub fn datagram(m: &Message<'_>, edit: Edit<'_>, out: &mut [u8]) -> Result<usize, Unsaid> {
     let mut w = Writer::new(out);
     write(m, edit, Form::Text, &mut w)?;
-    if w.at > MAX_DATAGRAM {
+    if w.at() > MAX_DATAGRAM {
         return Err(Unsaid::TooLong);
     }
-    w.finish()
+    w.finish().ok_or(Unsaid::NoRoom)
 }
 
 /// A line that says what a message says that was received, from somebody else perhaps. `raw`
@@ -173,7 +124,7 @@ pub fn handed_on(from_server: &[u8], from_service: &[u8], raw: &[u8], out: &mut 
     write_source(from_server, from_service, raw.first(), &mut w)?;
     w.bytes(raw);
     w.byte(LF);
-    w.finish()
+    w.finish().ok_or(Unsaid::NoRoom)
 }
 
 /// A message without its end.

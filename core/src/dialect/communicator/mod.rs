@@ -24,8 +24,9 @@
 //! | `translate.rs` | messages of this dialect, letters and answers of the model |
 //! | `words.rs` | what the router says to a station of this dialect, and of others what it has heard here |
 //!
-//! These are the pure parts: nothing here has a state but the finder of lines. What a session
-//! and the router need beside them is in `docs/notes/2026-11-21-communicator-dialect.md`.
+//! Nothing here has a state but the finder of lines. What the node does about messages is in
+//! `router/communicator`; what was chosen, and why, in `docs/notes/2026-11-21-communicator-dialect.md`
+//! and `-router.md`.
 //!
 //! Not supported, on purpose:
 //!
@@ -34,7 +35,8 @@
 //! * Services and commands whose names are illegal. The parser takes them, as the page wants;
 //!   whoever acts on them refuses them, with a reason (weak points W3 and W6).
 //! * A value with a `;` and a backslash at its end, in the string form (W1): it is not written.
-//! * Messages of daemons to each other are read, but there are no links yet.
+//! * Links: messages of daemons to each other are read (`params.rs`, `address.rs`), and refused by
+//!   the router. Those two, and `route::Fate::Relay`, are where links will begin.
 
 pub mod address;
 mod base64;

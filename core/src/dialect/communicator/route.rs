@@ -1,8 +1,8 @@
 //! Whom a message is for (`wire/communicator.md` sections 2 and 3.5 to 3.7).
 //!
 //! Owns: what the words `.`, `?` and `*` mean as server and as service, whether a message is
-//! for the server itself, who hears a broadcast, what becomes of a message to a service, and
-//! what its sender is told. All of it pure: facts in, an answer out. Does not own who is there.
+//! for the server itself, what becomes of a message to a service, and what its sender is
+//! told. All of it pure: facts in, an answer out. Does not own who is there.
 //!
 //! | written | is |
 //! |---|---|
@@ -18,7 +18,6 @@
 //! | `hostB:svc/X` | for a service there |
 
 use super::cache::{self, Cache};
-use super::command::{Announced, Command};
 use super::name::DAEMON;
 use super::repr::Message;
 
@@ -104,38 +103,6 @@ impl<'m> To<'m> {
             },
             service => To::Service { service, reach },
         }
-    }
-}
-
-/// Whether a client of this server hears a broadcast. `announced`: it has announced the
-/// command. `is_sender`: it is who sent it; it hears itself only if `echo` says so, as the
-/// original lets it (weak point W33).
-pub const fn hears(announced: bool, is_sender: bool, echo: bool) -> bool {
-    announced && (echo || !is_sender)
-}
-
-/// Whether a client gets something of the server's own that only those get who announced it
-/// (section 3.5). What the server answers, and `HELP`, `READY`, `QUITTING` and the like, all
-/// get.
-///
-/// `CLUSTER_STATUS` and `CLOCK_STATUS` are answered to those who asked, whatever they
-/// announced: a client of the original may ask before its `COMMANDS` (section 7.5).
-pub const fn gets(announced: Announced, command: Command, has_asked: bool) -> bool {
-    match command {
-        Command::ClockStable
-        | Command::ClockUnstable
-        | Command::ClusterUp
-        | Command::ClusterDown
-        | Command::ClusterComplete
-        | Command::ClusterIncomplete
-        | Command::Status => has_asked || announced.has(command),
-        Command::Disconnecting
-        | Command::Disconnected
-        | Command::Hangup
-        | Command::NewRemoteConnection
-        | Command::Unreachable
-        | Command::Block => announced.has(command),
-        _ => true,
     }
 }
 
@@ -314,17 +281,5 @@ mod tests {
         assert_eq!(of("bar/R cache=reply", true), both(false, None));
         assert_eq!(of("bar/R transmission_report=failure", false), both(false, Some(false)), "weak point W15");
         assert_eq!(of("bar/R cache=\"no;reply\"", false), both(false, None), "not listed");
-    }
-
-    #[test]
-    fn who_hears_what() {
-        assert!(hears(true, false, false) && hears(true, true, true));
-        assert!(!hears(true, true, false) && !hears(false, false, true));
-        let some = [Command::ClusterUp, Command::Status].into_iter().collect();
-        assert!(gets(some, Command::ClusterUp, false) && !gets(some, Command::ClusterDown, false));
-        assert!(gets(Announced::NONE, Command::ClusterDown, true));
-        assert!(gets(Announced::NONE, Command::Ready, false));
-        assert!(!gets(some, Command::Disconnecting, true) && gets(some, Command::Status, false));
-        assert!(Scope::Here < Scope::Private && Scope::Private < Scope::Everywhere);
     }
 }

@@ -39,12 +39,13 @@
 
 use super::base64;
 use super::cache::Cache;
-use super::emit::{self, Edit, Form, Unsaid, Writer};
+use super::emit::{self, Edit, Form, Unsaid};
 use super::name::{self, BadName};
 use super::number;
 use super::repr::{Message, Params as Pairs, Sorted};
-use super::say::{Header, Line};
+use super::say::Header;
 use super::text::{Room, Text};
+use crate::dialect::text::Writer;
 use crate::limits::{MAX_NAME, MAX_PARAMS};
 use crate::model::{Answer, Code, Encoding, Letter, Params};
 
@@ -276,20 +277,6 @@ pub fn answer<R>(m: &Message<'_>, room: &mut [u8], then: impl FnOnce(&Answer<'_>
     Ok(then(&a))
 }
 
-/// What a server tells who has sent `command`, and asked nothing, if it did not arrive or
-/// waits. `None`: there are no words for that.
-pub fn report<'s>(code: Code, command: &'s [u8]) -> Option<Line<'s>> {
-    match code {
-        Code::Kept => Some(Line::TransmissionReport { command, cached: true }),
-        Code::NoRecipient | Code::RecipientLeft | Code::RecipientBusy | Code::TimedOut | Code::NotFound => {
-            Some(Line::TransmissionReport { command, cached: false })
-        }
-        Code::UnknownVerb => Some(Line::Unknown { command }),
-        Code::Ok => None,
-        code => Some(Line::Invalid { command, message: code.text() }),
-    }
-}
-
 /// How a letter is shown to a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
@@ -448,11 +435,11 @@ fn write(
     // as much room at the end of `out` as it takes
     let mut counted = Writer::new(&mut []);
     object(&mut counted)?;
-    let size = counted.written();
+    let size = counted.at();
     let (out, room) = out.split_at_mut_checked(out.len().saturating_sub(size)).ok_or(Unsaid::NoRoom)?;
     let mut w = Writer::new(room);
     object(&mut w)?;
-    w.finish()?;
+    w.finish().ok_or(Unsaid::NoRoom)?;
     let mut without_body = heapless::Vec::<_, 4>::new();
     for pair in set.pairs.iter().filter(|(key, _)| !key.is(b"body") && !key.is(b"body_base64")) {
         without_body.push(*pair).map_err(|_| Unsaid::TooManyParams)?;
@@ -707,15 +694,6 @@ mod tests {
         assert_eq!(of("KEY command=1"), said(Code::Ok, "", "command"));
         assert_eq!(of("REPLY code=x;reply_to=1"), said(Code::Failed, "", ""));
         assert_eq!(of("UNKNOWN command=X;message=no;reply_to=1"), said(Code::UnknownVerb, "no", "command,message"));
-    }
-
-    #[test]
-    fn reports() {
-        assert_eq!(report(Code::Ok, b"X"), None);
-        assert_eq!(report(Code::Kept, b"X"), Some(Line::TransmissionReport { command: b"X", cached: true }));
-        assert_eq!(report(Code::NoRecipient, b"X"), Some(Line::TransmissionReport { command: b"X", cached: false }));
-        assert_eq!(report(Code::UnknownVerb, b"X"), Some(Line::Unknown { command: b"X" }));
-        assert!(matches!(report(Code::TooBig, b"X"), Some(Line::Invalid { .. })));
     }
 
     /// Whatever another dialect sends is one line, and what that says to a third is the same,

@@ -42,8 +42,7 @@ impl Dropped {
     }
 }
 
-/// What a datagram says, if that is to be acted upon. `secret`: what it must bring along;
-/// empty if anything goes.
+/// What a datagram says, if that is to be acted upon; see [`check`].
 ///
 /// # Errors
 ///
@@ -53,13 +52,26 @@ pub fn message<'f>(datagram: &'f [u8], secret: &[u8], spare: &'f mut [u8]) -> Re
         return Err(Dropped::TooLong);
     }
     let m = parse::message(datagram, spare).map_err(Dropped::Fault)?;
+    check(&m, datagram.len(), secret).map(|()| m)
+}
+
+/// Whether a message that came in a datagram of that many octets is to be acted upon. `secret`:
+/// what it must bring along; empty if anything goes.
+///
+/// # Errors
+///
+/// It is not.
+pub fn check(m: &Message<'_>, size: usize, secret: &[u8]) -> Result<(), Dropped> {
+    if size > MAX_DATAGRAM {
+        return Err(Dropped::TooLong);
+    }
     if !is_right(m.get(SECRET), secret) {
         return Err(Dropped::Secret);
     }
     if Command::of(m.command).is_some_and(Command::is_stream_only) {
         return Err(Dropped::StreamOnly);
     }
-    Ok(m)
+    Ok(())
 }
 
 /// Whether a secret is the right one, or none is wanted. How long that takes says nothing

@@ -166,7 +166,7 @@ impl<'s> Router<'s> {
             return self.before_password(n, m, to);
         }
         if self.stations[n].datagram
-            && let Err(why) = self.check_datagram(m)
+            && let Err(why) = udp::check(m, line.len(), self.settings.communicator.secret)
         {
             self.communicator.misheard = Some((self.stations.id(n), why.text()));
             return self.counters.one(Counter::DatagramsDropped);
@@ -185,20 +185,6 @@ impl<'s> Router<'s> {
             To::Daemons(_) => self.is_lost(n, m),
             To::Contradiction => self.invalid(n, m, "a broadcast to one server only: broadcasts have none"),
         }
-    }
-
-    /// Whether something may come in a datagram.
-    fn check_datagram(&self, m: &Message<'_>) -> Result<(), udp::Dropped> {
-        if m.raw.len() > udp::MAX_DATAGRAM {
-            return Err(udp::Dropped::TooLong);
-        }
-        if !udp::is_right(m.get(udp::SECRET), self.settings.communicator.secret) {
-            return Err(udp::Dropped::Secret);
-        }
-        if Command::of(m.command).is_some_and(Command::is_stream_only) {
-            return Err(udp::Dropped::StreamOnly);
-        }
-        Ok(())
     }
 
     /// A line that is no message: its sender is told, and goes on.

@@ -36,15 +36,18 @@ impl Router<'_> {
         if !self.has_run_of(n) || !matches!(self.stations[n].session, Session::Communicator(_)) {
             return false;
         }
-        let alike = core::mem::replace(&mut self.communicator.alike, Alike::NONE);
+        let alike = &self.communicator.alike;
         let params = line.strip_prefix(&alike.heard[..]).and_then(|params| params.strip_suffix(b"\n"));
         let params = params.filter(|params| !alike.heard.is_empty() && parse::is_plain_params(params));
-        let taken = params.is_some_and(|params| self.run_takes(n, [&alike.said, params, b"\n"]));
-        self.communicator.alike = alike;
-        if taken {
-            self.stations[n].session.skipped();
-        }
-        taken
+        let Some(params) = params else { return false };
+        let head = alike.said.len();
+        let Some(at) = self.run_takes(head + params.len() + 1) else { return false };
+        let out = &mut self.encode[at..];
+        out[..head].copy_from_slice(&self.communicator.alike.said);
+        out[head..head + params.len()].copy_from_slice(params);
+        out[head + params.len()] = b'\n';
+        self.stations[n].session.skipped();
+        true
     }
 
     /// Puts a message to a name into a run, if it is of the kind that is delivered in runs. If not,
