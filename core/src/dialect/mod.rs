@@ -461,6 +461,53 @@ impl Session {
     }
 }
 
+/// A letter as the model has it, whoever's bytes it has. `out`: where it is written, of which some
+/// at the end may be room for what has to be read first.
+#[cfg(feature = "certain")]
+#[inline]
+pub(crate) fn read_letter(
+    letter: &Letter<'_>,
+    raw: Raw<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&Letter<'_>, &mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    match raw {
+        Raw::None | Raw::Messi(_) => write(letter, out),
+        #[cfg(feature = "msgq")]
+        Raw::Msgq { frame, header, .. } => {
+            let body = frame.get(header as usize..).unwrap_or_default();
+            msgq::translate::letter(letter, body, |l| write(l, out))
+        }
+        #[cfg(feature = "clacks")]
+        Raw::Clacks(_) => clacks::translate::heard(letter, out, write),
+        #[cfg(feature = "communicator")]
+        Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, write),
+    }
+}
+
+/// As [`read_letter`] of an answer.
+#[cfg(feature = "certain")]
+pub(crate) fn read_answer(
+    answer: &Answer<'_>,
+    raw: Raw<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&Answer<'_>, &mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    match raw {
+        Raw::None | Raw::Messi(_) => write(answer, out),
+        #[cfg(feature = "msgq")]
+        Raw::Msgq { frame, header, .. } => {
+            let body = frame.get(header as usize..).unwrap_or_default();
+            msgq::translate::answer(answer, body, |a| write(a, out))
+        }
+        // it answers nothing
+        #[cfg(feature = "clacks")]
+        Raw::Clacks(_) => Some(0),
+        #[cfg(feature = "communicator")]
+        Raw::Communicator(heard) => communicator::words::answered(heard, out, write),
+    }
+}
+
 /// How to say something to a station: stations with the same wording get the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wording {
@@ -538,61 +585,30 @@ impl Wording {
         ask_id: u64,
         out: &mut [u8],
     ) -> Option<usize> {
-        match self {
-            Wording::Messi(f) => match raw {
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::letter(letter, body, |l| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
-                }
-                #[cfg(feature = "clacks")]
-                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
-                    messi::emit::letter(f, l, Raw::None, from, ask_id, out)
-                }),
-                #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, |l, out| {
-                    messi::emit::letter(f, l, Raw::None, from, ask_id, out)
-                }),
-                _ => messi::emit::letter(f, letter, raw, from, ask_id, out),
-            },
+        match (self, raw) {
+            (Wording::Messi(f), Raw::None | Raw::Messi(_)) => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            (Wording::Messi(f), raw) => {
+                read_letter(letter, raw, out, |l, out| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
+            }
             #[cfg(feature = "msgq")]
-            Wording::Msgq => match raw {
-                #[cfg(feature = "clacks")]
-                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
-                    msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
-                }),
-                #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, |l, out| {
-                    msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
-                }),
-                _ => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
-            },
+            (Wording::Msgq, Raw::Msgq { .. }) => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
+            #[cfg(feature = "msgq")]
+            (Wording::Msgq, raw) => {
+                read_letter(letter, raw, out, |l, out| msgq::emit::letter(_here, l, Raw::None, from, ask_id, out))
+            }
             #[cfg(feature = "clacks")]
-            Wording::Clacks => match raw {
-                Raw::Clacks(line) => clacks::emit::signal(line, out),
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::letter(letter, body, |l| clacks::emit::letter(l, out))
-                }
-                #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, clacks::emit::letter),
-                _ => clacks::emit::letter(letter, out),
-            },
+            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
+            #[cfg(feature = "clacks")]
+            (Wording::Clacks, raw) => read_letter(letter, raw, out, clacks::emit::letter),
             #[cfg(feature = "communicator")]
-            Wording::Communicator => match raw {
-                Raw::Communicator(heard) => communicator::words::handed_on(_here, heard, ask_id, out),
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::letter(letter, body, |l| communicator::words::letter(_here, l, from, ask_id, out))
-                }
-                #[cfg(feature = "clacks")]
-                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
-                    communicator::words::letter(_here, l, from, ask_id, out)
-                }),
-                _ => communicator::words::letter(_here, letter, from, ask_id, out),
-            },
+            (Wording::Communicator, Raw::Communicator(heard)) => {
+                communicator::words::handed_on(_here, heard, ask_id, out)
+            }
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, raw) => {
+                read_letter(letter, raw, out, |l, out| communicator::words::letter(_here, l, from, ask_id, out))
+            }
         }
     }
 
@@ -608,44 +624,42 @@ impl Wording {
         from: u64,
         out: &mut [u8],
     ) -> Option<usize> {
-        match self {
-            Wording::Messi(f) => match raw {
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::answer(answer, body, |a| {
-                        messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
-                    })
-                }
-                #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => communicator::words::answered(heard, out, |a, out| {
-                    messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
-                }),
-                _ => messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out),
-            },
+        match (self, raw) {
+            (Wording::Messi(f), Raw::None | Raw::Messi(_)) => {
+                messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out)
+            }
+            #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            (Wording::Messi(f), raw) => read_answer(answer, raw, out, |a, out| {
+                messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
+            }),
             #[cfg(feature = "msgq")]
-            Wording::Msgq => match raw {
-                #[cfg(feature = "communicator")]
-                Raw::Communicator(heard) => communicator::words::answered(heard, out, |a, out| {
-                    msgq::emit::reply(_here, a, Raw::None, question, from, out)
-                }),
-                _ => msgq::emit::reply(_here, answer, raw, question, from, out),
-            },
+            (Wording::Msgq, Raw::Msgq { .. }) => msgq::emit::reply(_here, answer, raw, question, from, out),
+            #[cfg(feature = "msgq")]
+            (Wording::Msgq, raw) => {
+                read_answer(answer, raw, out, |a, out| msgq::emit::reply(_here, a, Raw::None, question, from, out))
+            }
             // it has no questions, so nobody answers it
             #[cfg(feature = "clacks")]
-            Wording::Clacks => Some(0),
+            (Wording::Clacks, _) => Some(0),
             #[cfg(feature = "communicator")]
-            Wording::Communicator => match raw {
-                Raw::Communicator(heard) => communicator::words::reply_handed_on(_here, heard, question.seq, out),
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::answer(answer, body, |a| {
-                        communicator::words::reply(_here, a, question.seq, from, out)
-                    })
-                }
-                _ => communicator::words::reply(_here, answer, question.seq, from, out),
-            },
+            (Wording::Communicator, Raw::Communicator(heard)) => {
+                communicator::words::reply_handed_on(_here, heard, question.seq, out)
+            }
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, raw) => {
+                read_answer(answer, raw, out, |a, out| communicator::words::reply(_here, a, question.seq, from, out))
+            }
+        }
+    }
+
+    /// Whether who is told this verb may end, begin anew, or open its logs by it: that takes a right
+    /// to manage it.
+    #[inline]
+    pub(crate) fn obeys(self, _verb: &str) -> bool {
+        match self {
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::command::Command::is_control_of_clients(_verb.as_bytes()),
+            _ => false,
         }
     }
 

@@ -167,7 +167,6 @@ impl Router<'_> {
                 self.requests.forgive(&mut self.stations, debt);
                 match denied {
                     Denied::TooBig => Code::TooBig,
-                    #[cfg(feature = "communicator")]
                     Denied::Right => Code::Refused,
                     _ => Code::RecipientBusy,
                 }

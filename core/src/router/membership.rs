@@ -2,7 +2,8 @@
 
 use super::names::JoinError;
 use super::{Rights, Router};
-use crate::model::{Change, Code, Declare, Join, Leave};
+use crate::dialect::Wording;
+use crate::model::{Change, Code, Declare, Join, Leave, Letter};
 use crate::name;
 
 /// How a join went.
@@ -165,6 +166,24 @@ impl Router<'_> {
             Code::Full => self.refuse(n, d.seq, Code::Full, "the node's table of names is full"),
             code => self.refuse(n, d.seq, code, "not declared"),
         }
+    }
+
+    /// Whether station `n` may say something that stops, restarts or turns who is told it: the members
+    /// of a name, or (empty) the node, or any station.
+    pub(super) fn may_manage(&self, n: u32, name: &str) -> bool {
+        let grant = self.stations[n].grant;
+        if name.is_empty() {
+            // who may manage certain names only may not manage all
+            return grant.rights.has(Rights::MANAGE) && !grant.restricted;
+        }
+        self.covers(n, Rights::MANAGE, name)
+    }
+
+    /// Whether station `n` may say a letter to who has this wording. What the node says itself, or has
+    /// kept (0), it may.
+    #[inline]
+    pub(super) fn may_tell(&self, n: u32, wording: Wording, l: &Letter<'_>) -> bool {
+        n == 0 || !wording.obeys(l.verb) || self.may_manage(n, l.name)
     }
 
     /// Whether station `n` has a right for a name.

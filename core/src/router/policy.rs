@@ -38,7 +38,6 @@ pub(crate) enum Denied {
     /// Mail that came before it still waits.
     Order,
     /// Who sent it may not say that to it.
-    #[cfg(feature = "communicator")]
     Right,
     /// Nothing is wrong with it: memory is short until what waits was offered to transports.
     /// Nothing was done; to be tried again then.

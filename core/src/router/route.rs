@@ -55,7 +55,6 @@ pub(super) struct Reached {
     /// Of those, who cannot take frames that long.
     pub(super) too_big: u32,
     /// Of those, who may not be told that by the sender.
-    #[cfg(feature = "communicator")]
     pub(super) refused: u32,
     /// How many of both are members of the very name, not of a pattern.
     pub(super) members: u32,
@@ -141,7 +140,7 @@ impl Router<'_> {
 
     /// What the sender is told, and what happens to a letter that reached nobody.
     fn sent_report(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>, reached: Reached) {
-        let Reached { handed, denied, too_big, members, .. } = reached;
+        let Reached { handed, denied, too_big, refused, members } = reached;
         let code = match (handed, denied) {
             // who listens to a pattern hears it, but is not whom mail waits for
             _ if l.keep && members == 0 && self.is_declared(l.name) => {
@@ -156,8 +155,7 @@ impl Router<'_> {
                 self.counters.one(Counter::NoRecipient);
                 Code::NoRecipient
             }
-            #[cfg(feature = "communicator")]
-            (0, _) if reached.refused == denied => Code::Refused,
+            (0, _) if refused == denied => Code::Refused,
             (0, _) if too_big == denied => Code::TooBig,
             (0, _) => Code::RecipientBusy,
             _ => Code::Ok,
@@ -332,10 +330,7 @@ impl Router<'_> {
             Err(why) => {
                 reached.denied += 1;
                 reached.too_big += (why == Denied::TooBig) as u32;
-                #[cfg(feature = "communicator")]
-                {
-                    reached.refused += (why == Denied::Right) as u32;
-                }
+                reached.refused += (why == Denied::Right) as u32;
             }
         }
     }
@@ -358,8 +353,7 @@ impl Router<'_> {
         let len = match d.worded {
             Some((w, len)) if w == wording => len,
             _ => {
-                #[cfg(feature = "communicator")]
-                if wording == Wording::Communicator && !self.may_control(d.sender, d.letter) {
+                if !self.may_tell(d.sender, wording, d.letter) {
                     self.denied(to, class, Denied::Right);
                     return Err(Denied::Right);
                 }

@@ -50,20 +50,8 @@ impl Router<'_> {
             && is_plain(l, raw)
             && is_verb(l.verb)
             && self.names.row(row).text() == l.name
-            && self.may_go_on(n, wording, l)
+            && self.may_tell(n, wording, l)
             && self.joins_run(n, row, wording, l, raw)
-    }
-
-    /// Whether those with this wording may be told that by station `n`, which may send to them.
-    #[cfg(feature = "communicator")]
-    #[inline]
-    fn may_go_on(&self, n: u32, wording: Wording, l: &Letter<'_>) -> bool {
-        wording != Wording::Communicator || self.may_control(n, l)
-    }
-    #[cfg(not(feature = "communicator"))]
-    #[inline(always)]
-    fn may_go_on(&self, _: u32, _: Wording, _: &Letter<'_>) -> bool {
-        true
     }
 
     /// Takes a letter that may be sent into the run, if it is of the kind that is delivered
@@ -87,7 +75,7 @@ impl Router<'_> {
         if wording != Wording::USUAL && self.has_mail_waiting(row) {
             return false; // nobody there may miss what would overtake it
         }
-        if !self.may_go_on(n, wording, l) {
+        if !self.may_tell(n, wording, l) {
             return false;
         }
         if self.run.row != row || self.run.sender != n {

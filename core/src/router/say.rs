@@ -167,7 +167,6 @@ impl Router<'_> {
             Denied::TooBig => Counter::DroppedTooBig,
             Denied::Order => Counter::DroppedOrder,
             Denied::Later => return,
-            #[cfg(feature = "communicator")]
             Denied::Right => return self.counters.one(Counter::Refused),
         });
         if why == Denied::TooBig || (why == Denied::Order && class == Class::Signal) {

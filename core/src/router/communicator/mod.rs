@@ -32,7 +32,7 @@ mod wait;
 
 use super::policy::Class;
 use super::stations::Life;
-use super::{Counter, Newcomer, Reason, Rights, Router, Transport};
+use super::{Counter, Newcomer, Reason, Router, Transport};
 use crate::dialect::communicator::command::{Announced, Command};
 use crate::dialect::communicator::name;
 use crate::dialect::communicator::repr::{Fault, Message};
@@ -235,16 +235,6 @@ impl<'s> Router<'s> {
             Some(len) => _ = self.post(n, len, Class::Owed),
             None => self.counters.one(Counter::DroppedTooBig),
         }
-    }
-
-    /// Whether station `n` may say something that stops, restarts or turns what it is said to.
-    fn may_manage(&self, n: u32, name: &str) -> bool {
-        let grant = self.stations[n].grant;
-        if name.is_empty() {
-            // who may manage certain names only may not manage the node
-            return grant.rights.has(Rights::MANAGE) && !grant.restricted;
-        }
-        self.covers(n, Rights::MANAGE, name)
     }
 
     /// From whom a message of station `n` is. Who has registered is what it registered as. Of

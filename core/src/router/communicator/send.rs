@@ -149,12 +149,6 @@ impl Router<'_> {
         true
     }
 
-    /// Whether station `n`, of whatever dialect, may say a letter to a service, which would be ended by
-    /// it, perhaps. What the node says itself, or has kept, it may.
-    pub(in crate::router) fn may_control(&self, n: u32, l: &Letter<'_>) -> bool {
-        n == 0 || !Command::is_control_of_clients(l.verb.as_bytes()) || self.may_manage(n, l.name)
-    }
-
     /// Hands a message to all whom it is for. `None`: memory is short, and it comes again.
     /// `echo`: its sender hears it too if it is one of them. `line`: as it came; empty if it is no
     /// such.

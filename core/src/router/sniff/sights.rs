@@ -5,6 +5,7 @@
 //! What a dialect says by itself, and no other (lines of Clacks), is in its own folder.
 
 use super::super::Router;
+use crate::dialect::{read_answer, read_letter};
 use crate::limits::{MAX_FLAG_PART, MAX_NAME};
 use crate::model::{
     Answer, Code, Declare, Flag, Join, Leave, Letter, List, Monitor, Params, Raw, Seen, Sight, Store, Watch, What,
@@ -17,23 +18,12 @@ type Name = heapless::String<MAX_NAME, u8>;
 impl Router<'_> {
     /// A letter, or a question.
     pub(in crate::router) fn see_letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        match raw {
-            #[cfg(feature = "msgq")]
-            Raw::Msgq { frame, header, .. } => {
-                let body = frame.get(header as usize..).unwrap_or_default();
-                crate::dialect::msgq::translate::letter(l, body, |l| self.see_read_letter(n, l));
-            }
-            #[cfg(feature = "clacks")]
-            Raw::Clacks(_) => {
-                let room = core::mem::take(&mut self.scratch);
-                crate::dialect::clacks::translate::letter(l, room, |l| self.see_read_letter(n, l));
-                self.scratch = room;
-            }
-            // its messages are shown before they become letters
-            #[cfg(feature = "communicator")]
-            Raw::Communicator(_) => {}
-            Raw::None | Raw::Messi(_) => self.see_read_letter(n, l),
-        }
+        let room = core::mem::take(&mut self.scratch);
+        _ = read_letter(l, raw, room, |l, _| {
+            self.see_read_letter(n, l);
+            Some(0)
+        });
+        self.scratch = room;
     }
 
     fn see_read_letter(&mut self, n: u32, l: &Letter<'_>) {
@@ -69,6 +59,7 @@ impl Router<'_> {
             return;
         }
         let (to, seq, name) = self.question_of(r);
+        let room = core::mem::take(&mut self.scratch);
         let mut show = |a: &Answer<'_>| {
             let seen = Seen {
                 what: Sight::Answer,
@@ -84,23 +75,11 @@ impl Router<'_> {
             };
             self.see(n, &seen, None);
         };
-        match raw {
-            #[cfg(feature = "msgq")]
-            Raw::Msgq { frame, header, .. } => {
-                let body = frame.get(header as usize..).unwrap_or_default();
-                crate::dialect::msgq::translate::answer(a, body, show);
-            }
-            #[cfg(feature = "communicator")]
-            Raw::Communicator(heard) => {
-                // what does not fit into that is shown without what is in it
-                let mut room = [0; 2048];
-                let Answer { from, .. } = *a;
-                _ = crate::dialect::communicator::translate::answer(heard.message, &mut room, |said| {
-                    show(&Answer { from, ..*said });
-                });
-            }
-            _ => show(a),
-        }
+        _ = read_answer(a, raw, room, |a, _| {
+            show(a);
+            Some(0)
+        });
+        self.scratch = room;
     }
 
     /// Who asked the question in row `r`, its number there, and where it went, if that is known.
