@@ -12,6 +12,8 @@
 # key=value goes to the firmware (feature `semihosting`): id=b1 host=10.0.2.2 port=7840 address=10.0.2.15 mac=...
 # Variables:
 #   CHAPPE_QMP=PATH   QEMU's control socket is made there: the commands `link` and `key` use it
+#   CHAPPE_NET=WORDS  of QEMU's user network, instead of 10.0.2.0/24: net=127.0.0.0/24,host=127.0.0.1 has broadcasts
+#                     answered (sensor-search), which is then 127.0.0.15 (address=)
 #   CHAPPE_PCAP=PATH  every frame is written there (eth, hub)
 #   QEMU_ARM=PROGRAM  instead of qemu-system-arm
 # Logs come out as defmt's bytes on the standard output, if the image was built with the feature `defmt`:
@@ -78,7 +80,7 @@ done
 set -- -M lm3s6965evb -display none -monitor none -kernel "$image" \
   -semihosting-config "enable=on,target=native$arguments"
 if [ -n "$net" ]; then
-  set -- "$@" -serial null -netdev "user,id=n0$forward" -net "nic,model=stellaris,netdev=n0$mac"
+  set -- "$@" -serial null -netdev "user,id=n0${CHAPPE_NET:+,$CHAPPE_NET}$forward" -net "nic,model=stellaris,netdev=n0$mac"
   if [ -n "${CHAPPE_PCAP:-}" ]; then set -- "$@" -object "filter-dump,id=f0,netdev=n0,file=$CHAPPE_PCAP"; fi
 else
   set -- "$@" -net none -chardev "socket,id=c0,path=$socket,reconnect=1" -serial chardev:c0

@@ -12,6 +12,7 @@
 //!   rules of delivery and a complete shell.
 //! * [`client`]: the other end: a station's own state machine.
 //! * [`dialect`]: the wire protocols, one folder each.
+//! * `discovery` (feature): how a station that knows no address finds a node.
 //! * [`model`]: what is said, whatever the dialect.
 //! * [`name`], [`id`], [`time`], [`limits`]: small things that all of them know.
 #![no_std]
@@ -20,6 +21,8 @@
 pub mod buffer;
 pub mod client;
 pub mod dialect;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod id;
 pub mod limits;
 pub mod model;

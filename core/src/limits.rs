@@ -31,6 +31,14 @@ pub const MAX_FLAG_TEXT: usize = 128;
 /// Longest list of tags of a flag, in bytes.
 pub const MAX_FLAG_TAGS: usize = 64;
 
+/// Longest name of the source file that a flag is raised in, in bytes.
+#[cfg(feature = "kept-flags")]
+pub const MAX_FLAG_SOURCE: usize = 128;
+
+/// Longest name of the function that a flag is raised in, in bytes.
+#[cfg(feature = "kept-flags")]
+pub const MAX_FLAG_FUNCTION: usize = 64;
+
 /// Highest priority of a flag.
 pub const MAX_FLAG_PRIORITY: u32 = 100;
 
@@ -39,6 +47,14 @@ pub const MIN_PEER_FRAME: u32 = 160;
 
 /// Shortest `Hello.max_frame` of a station that watches: news carries names whole.
 pub const MIN_WATCHER_FRAME: u32 = 512;
+
+/// Shortest `Hello.max_frame` of a station that monitors: whatever is cut, names are whole.
+#[cfg(feature = "sniff")]
+pub const MIN_MONITOR_FRAME: u32 = 1024;
+
+/// Most stations that monitor: each message is looked at for each of them.
+#[cfg(feature = "sniff")]
+pub const MAX_MONITORS: usize = 16;
 
 /// Shortest silence a station may ask for, in milliseconds: below this, jitter of an
 /// ordinary network closes healthy connections.

@@ -10,10 +10,12 @@ pub use crate::dialect::messi::repr::{
     Leave, Letter, List, Message, Outcome, Params, Presence, ServerToClient, Store, StoreOp, Value, Watch, Welcome,
     What,
 };
+#[cfg(feature = "sniff")]
+pub use crate::dialect::messi::repr::{Monitor, Seen, Sight};
 
 /// A letter's or answer's own bytes, as its sender's dialect had them. A recipient of the
 /// same dialect gets these, so that nothing is lost that only this dialect knows.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub enum Raw<'f> {
     /// Made here, or of a dialect that has no such bytes.
     #[default]
@@ -33,6 +35,9 @@ pub enum Raw<'f> {
     /// A line of Clacks that says the letter, without its end.
     #[cfg(feature = "clacks")]
     Clacks(&'f [u8]),
+    /// A message of the Communicator, and who it is from.
+    #[cfg(feature = "communicator")]
+    Communicator(&'f crate::dialect::communicator::words::Heard<'f>),
 }
 
 impl<'f> Raw<'f> {

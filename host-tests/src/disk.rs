@@ -1,13 +1,15 @@
 //! A store of values whose disk is a test's.
 //!
-//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, [`OnDisk`], which is a
-//! store in memory that believes it, and what is on the disk when the node has crashed.
+//! Owns: [`Disk`], by which a test says how far the disk has come and how it is, which has the copies of
+//! messages that wait, and knows what is on it when the node has crashed; and [`OnDisk`], which is a store in
+//! memory that believes it.
 
 use chappe_core::limits::MAX_NAME;
 use chappe_core::router::store::{
-    Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, Swept,
+    Applied, Cursor, Entry, FixedStore, Found, Keeping, Kept, Stamp, Step, Store, StoreError, StoredMail, Swept,
 };
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 /// How it is.
 #[derive(Debug)]
@@ -18,12 +20,16 @@ pub struct Disk {
     pub kept: Cell<u64>,
     /// How it goes.
     pub how: Cell<Keeping>,
-    /// All values after each change that is not on it, and after the last that is: for tests whose nodes crash.
+    /// Copies of messages that wait, by their numbers.
+    pub mail: RefCell<BTreeMap<u64, Copy>>,
+    /// The numbers of those that were delivered, in that order.
+    pub delivered: RefCell<Vec<u64>>,
+    /// All that there is after each change that is not on it, and after the last that is: for tests whose nodes crash.
     copies: Option<RefCell<Copies>>,
 }
 
-/// All values after a change, and its number.
-type Copies = Vec<(u64, Vec<Row>)>;
+/// Values and messages after a change, and its number.
+type Copies = Vec<(u64, Vec<Row>, BTreeMap<u64, Copy>)>;
 
 /// An entry of a store, owned.
 #[derive(Debug, Clone)]
@@ -33,6 +39,20 @@ struct Row {
     changed: Stamp,
     accessed: Stamp,
     origin: u32,
+}
+
+/// The copy of a message that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in StoredMail")]
+pub struct Copy {
+    pub number: u64,
+    pub name: String,
+    pub instance: String,
+    pub from: u64,
+    pub until: Stamp,
+    pub within_ms: u32,
+    pub form: u8,
+    pub bytes: Vec<u8>,
 }
 
 impl Disk {
@@ -46,16 +66,18 @@ impl Disk {
         self.kept.set(self.changes.get());
     }
 
-    /// The node has crashed: puts what is on the disk into the store of its next life.
+    /// The node has crashed: puts what is on the disk into the store of its next life, and leaves in
+    /// [`Disk::mail`] what waits there.
     ///
     /// # Panics
     /// If it does not fit.
     pub fn restore(&self, store: &mut FixedStore<'_>) {
         let copies = self.copies.as_ref().expect("it is lasting");
         let mut copies = copies.borrow_mut();
-        copies.retain(|(at, _)| *at <= self.kept.get());
+        copies.retain(|(at, ..)| *at <= self.kept.get());
         self.changes.set(self.kept.get());
-        for row in copies.last().into_iter().flat_map(|(_, rows)| rows) {
+        *self.mail.borrow_mut() = copies.last().map(|(_, _, mail)| mail.clone()).unwrap_or_default();
+        for row in copies.last().into_iter().flat_map(|(_, rows, _)| rows) {
             let entry = Entry::new(&row.name, row.value.as_deref(), row.changed, row.accessed, row.origin);
             store.merge(&entry).expect("it was in a store of that size");
         }
@@ -72,16 +94,37 @@ impl Disk {
             let (name, changed, accessed, origin) = (e.name.into(), e.changed, e.accessed, e.origin);
             rows.push(Row { name, value, changed, accessed, origin });
         }
-        copies.push((self.changes.get(), rows));
+        copies.push((self.changes.get(), rows, self.mail.borrow().clone()));
         let kept = self.kept.get();
-        let on_disk = copies.iter().rposition(|(at, _)| *at <= kept).unwrap_or(0);
+        let on_disk = copies.iter().rposition(|(at, ..)| *at <= kept).unwrap_or(0);
         copies.drain(..on_disk);
+    }
+}
+
+impl Copy {
+    fn of(m: &StoredMail<'_>) -> Self {
+        let &StoredMail { number, name, instance, from, until, within_ms, form, bytes } = m;
+        let (name, instance) = (name.to_owned(), instance.to_owned());
+        Copy { number, name, instance, from, until, within_ms, form, bytes: bytes.to_vec() }
+    }
+
+    /// As the router wants it.
+    pub fn stored(&self) -> StoredMail<'_> {
+        let &Copy { number, ref name, ref instance, from, until, within_ms, form, ref bytes } = self;
+        StoredMail { number, name, instance, from, until, within_ms, form, bytes }
     }
 }
 
 impl Default for Disk {
     fn default() -> Self {
-        Disk { changes: Cell::new(0), kept: Cell::new(0), how: Cell::new(Keeping::Disk), copies: None }
+        Disk {
+            changes: Cell::new(0),
+            kept: Cell::new(0),
+            how: Cell::new(Keeping::Disk),
+            mail: RefCell::default(),
+            delivered: RefCell::default(),
+            copies: None,
+        }
     }
 }
 
@@ -154,6 +197,27 @@ impl Store for OnDisk<'_> {
     }
     fn expire_named<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
         self.values.expire_named(now, name)
+    }
+    fn keep_mail(&mut self, mail: &StoredMail<'_>) -> Result<bool, StoreError> {
+        match self.disk.how.get() {
+            Keeping::Memory => return Ok(false),
+            Keeping::Behind => return Err(StoreError::DiskBehind),
+            Keeping::Disk | Keeping::Failing => {}
+        }
+        self.disk.changes.set(self.disk.changes.get() + 1);
+        let before = self.disk.mail.borrow_mut().insert(mail.number, Copy::of(mail));
+        assert_eq!(before, None, "a number was used twice");
+        self.disk.copy(&self.values);
+        Ok(true)
+    }
+    fn mail_gone(&mut self, number: u64, delivered: bool) {
+        self.disk.changes.set(self.disk.changes.get() + 1);
+        let copy = self.disk.mail.borrow_mut().remove(&number);
+        assert!(copy.is_some(), "{number} was never kept, or is said to be gone twice");
+        if delivered {
+            self.disk.delivered.borrow_mut().push(number);
+        }
+        self.disk.copy(&self.values);
     }
     fn mark(&mut self) -> u64 {
         self.disk.changes.get()

@@ -41,18 +41,66 @@ impl Mail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "as in core/proto/chappe.proto and chappe_core::client::Event")]
 pub enum Seen {
-    Ready { station: u64 },
+    Ready {
+        station: u64,
+    },
     Message(Mail),
-    Reply { seq: u32, code: Code, text: String, body: Vec<u8>, encoding: Encoding, from: u64, station: u64 },
-    Outcome { seq: u32, code: Code, text: String, next: String, count: u32 },
-    Value { seq: u32, name: String, value: Vec<u8>, age_ms: u64, idle_ms: u64 },
-    Item { seq: u32, name: String, station: u64, text: String, value: Vec<u8>, count: u64, exclusive: bool },
-    Presence { change: Change, station: u64, name: String, reason: Code },
-    Flag { raised: bool, name: String, priority: u32, station: u64 },
+    Reply {
+        seq: u32,
+        code: Code,
+        text: String,
+        body: Vec<u8>,
+        encoding: Encoding,
+        from: u64,
+        station: u64,
+    },
+    Outcome {
+        seq: u32,
+        code: Code,
+        text: String,
+        next: String,
+        count: u32,
+    },
+    Value {
+        seq: u32,
+        name: String,
+        value: Vec<u8>,
+        age_ms: u64,
+        idle_ms: u64,
+    },
+    Item {
+        seq: u32,
+        name: String,
+        station: u64,
+        text: String,
+        value: Vec<u8>,
+        count: u64,
+        exclusive: bool,
+    },
+    Presence {
+        change: Change,
+        station: u64,
+        name: String,
+        reason: Code,
+    },
+    Flag {
+        raised: bool,
+        name: String,
+        priority: u32,
+        station: u64,
+    },
     Closing(Code),
-    Lost { seq: u32, why: LostWhy },
-    Disconnected { why: Why, lost: u32 },
+    Lost {
+        seq: u32,
+        why: LostWhy,
+    },
+    Disconnected {
+        why: Why,
+        lost: u32,
+    },
     Refused(Code),
+    /// As `show.rs` has it, without the time.
+    Sight(String),
 }
 
 impl From<Event<'_>> for Seen {
@@ -98,6 +146,10 @@ impl From<Event<'_>> for Seen {
             Event::Lost { seq, why } => Seen::Lost { seq, why },
             Event::Disconnected { why, lost, .. } => Seen::Disconnected { why, lost },
             Event::Refused(o) => Seen::Refused(o.code),
+            Event::Seen(s) => {
+                let timeless = chappe_core::model::Seen { micros: 0, ..s };
+                Seen::Sight(crate::show::to_client(&timeless.into()).replacen("seen ", "", 1))
+            }
         }
     }
 }

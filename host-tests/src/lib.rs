@@ -6,6 +6,7 @@
 //! | `msgq.rs` | a station that speaks MSGQ, as strict as the original libraries |
 //! | `json.rs` | JSON as those libraries read it |
 //! | `clacks/` | clients, links and a second server of Net::Clacks |
+//! | `communicator/` | clients and a second server of the Communicator |
 //! | `dialogue.rs` | finds, reads and plays dialogues: the vectors of MSGQ |
 //! | `memory.rs` | memory for a router of any size |
 //! | `disk.rs` | a store of values whose disk is a test's |
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clacks;
+pub mod communicator;
 pub mod daemon;
 pub mod dialogue;
 pub mod disk;

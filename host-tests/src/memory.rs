@@ -18,8 +18,11 @@ pub type Many = Memory<1200, 4096, 12288, 4096, 8192, 5300, 64, 512>;
 /// Rows of a hundred stations, with half a megabyte of values.
 pub type Values = Memory<100, 512, 2048, 64, 128, 168, 512, 16384>;
 
+/// Rows of a hundred stations, with room for 64 messages that wait.
+pub type Services = Memory<100, 512, 2048, 64, 128, 228, 64, 512, 64>;
+
 /// Rows of tables as [`Tables`] has them, 4 of those that tests use little; pool and frames as
-/// asked. `TIMERS` is `STATIONS + REQUESTS + 4`; `VALUES` are kept in blocks of 32 octets.
+/// asked. `TIMERS` is `STATIONS + REQUESTS + MAIL`; `VALUES` are kept in blocks of 32 octets.
 pub struct Memory<
     const STATIONS: usize,
     const NAMES: usize,
@@ -29,8 +32,9 @@ pub struct Memory<
     const TIMERS: usize,
     const VALUES: usize,
     const VALUE_BLOCKS: usize,
+    const MAIL: usize = 4,
 > {
-    tables: Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, 4, 16, 4, TIMERS>>,
+    tables: Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, 16, 4, TIMERS>>,
     pool: Vec<u8>,
     links: Vec<u32>,
     buffers: [Vec<u8>; 3],
@@ -58,7 +62,8 @@ impl<
     const TIMERS: usize,
     const VALUES: usize,
     const VALUE_BLOCKS: usize,
-> Memory<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, TIMERS, VALUES, VALUE_BLOCKS>
+    const MAIL: usize,
+> Memory<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, TIMERS, VALUES, VALUE_BLOCKS, MAIL>
 {
     /// With this many octets for outboxes and half frames, and frame buffers of that many.
     ///
@@ -84,7 +89,7 @@ impl<
         }
     }
 
-    fn tables() -> Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, 4, 16, 4, TIMERS>> {
+    fn tables() -> Box<Tables<STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, 16, 4, TIMERS>> {
         Box::new(Tables::new())
     }
 

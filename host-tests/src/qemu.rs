@@ -192,6 +192,16 @@ impl Board {
         Board::start(&["eth".as_ref(), &image(name), format!("id={id}").as_ref(), format!("port={port}").as_ref()])
     }
 
+    /// `sensor-search` with the id `id`, searching for the node `node` at this UDP port of this machine.
+    pub fn search(id: &str, node: &str, port: u16) -> Board {
+        // What this machine answers to a broadcast comes out of QEMU as from 127.0.0.1, so there the network is.
+        let words = [format!("id={id}"), format!("node={node}"), format!("search={port}"), "address=127.0.0.15".into()];
+        let [id, node, port, address] = words.each_ref().map(|word: &String| Path::new(word));
+        let image = image("sensor-search");
+        let arguments = [Path::new("eth"), &image, id, node, port, address];
+        Board::start_on("net=127.0.0.0/24,host=127.0.0.1", &arguments)
+    }
+
     /// `sensor-uart` with the id `id`, its serial line joined to the Unix socket `socket`.
     pub fn serial(id: &str, socket: &Path) -> Board {
         Board::start(&["uart".as_ref(), &image("sensor-uart"), socket, format!("id={id}").as_ref()])
@@ -206,12 +216,18 @@ impl Board {
     }
 
     fn start(arguments: &[&Path]) -> Board {
+        Board::start_on("", arguments)
+    }
+
+    /// On this network of QEMU's; empty: the usual one.
+    fn start_on(network: &str, arguments: &[&Path]) -> Board {
         let control = folder().join("qmp");
         // It ends by `exec`: the child is QEMU itself.
         let mut child = Command::new("sh")
             .arg(firmware().join("qemu.sh"))
             .args(arguments)
             .env("CHAPPE_QMP", &control)
+            .env("CHAPPE_NET", network)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -286,9 +302,38 @@ pub struct Node {
 impl Node {
     /// With its built-in configuration, on a free TCP port of the loopback and on [`Node::socket`].
     pub fn start() -> Node {
+        Node::with("")
+    }
+
+    /// The same with the name `node`, found by who searches on the loopback, at a UDP port that is the second.
+    pub fn start_found(node: &str) -> (Node, u16) {
+        let said = |port| format!("node = \"{node}\"\n[discovery]\ninterfaces = [\"lo\"]\nport = {port}\n");
+        let started = Node::with(&said(0));
+        let log = started.log.text();
+        let line = log.lines().find(|line| line.contains("discovery.open")).expect("it says where");
+        let port = member(line, "port").parse().expect("a port is a number");
+        started.configure(&said(port));
+        (started, port)
+    }
+
+    fn with(config: &str) -> Node {
         let mut node = Node { child: None, folder: folder(), port: 0, log: Kept::default() };
+        node.configure(config);
         node.start_again();
         node
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.join("chappe.toml")
+    }
+
+    fn configure(&self, text: &str) {
+        fs::write(self.config(), text).expect("the temporary folder can be written to");
+    }
+
+    /// The next start is at another TCP port.
+    pub fn move_away(&mut self) {
+        self.port = 0;
     }
 
     /// Where the command line finds it.
@@ -317,7 +362,10 @@ impl Node {
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let mut child = plain(&built().chappe)
-            .args(["serve", "--config", "/dev/null", "--log-format", "json", "--listen"])
+            .arg("serve")
+            .arg("--config")
+            .arg(self.config())
+            .args(["--log-format", "json", "--listen"])
             .arg(format!("tcp://127.0.0.1:{}", self.port))
             .arg("--listen")
             .arg(format!("unix://{}", self.socket().display()))

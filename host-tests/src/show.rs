@@ -70,7 +70,7 @@ macro_rules! enums {
         }
     )*};
 }
-enums!(Code Encoding StoreOp Change What);
+enums!(Code Encoding StoreOp Change What Sight);
 
 /// Bytes as hex behind an `x`.
 pub fn hex(bytes: &[u8]) -> String {
@@ -106,9 +106,10 @@ members!(to_node ClientToServer {
     Store "store" { seq op name value amount announce }
     Watch "watch" { seq name stations members flags off }
     List "list" { seq what name after }
-    Flag "flag" { seq raise unit section name description priority tags manual_down by_hand }
+    Flag "flag" { seq raise unit section name description priority tags manual_down by_hand source_file function line }
     Declare "declare" { seq name forget }
     Goodbye "goodbye" { seq text }
+    Monitor "monitor" { seq off station station_name name verb dialect }
 });
 
 members!(to_client ServerToClient {
@@ -117,8 +118,9 @@ members!(to_client ServerToClient {
     Message "message" { name verb body encoding params instance station everyone seq ask ttl_ms keep from ask_id each }
     Reply "reply" { ask_id code text body encoding params seq from station }
     Value "value" { seq name value age_ms idle_ms }
-    Item "item" { seq what name station instance text value count age_ms exclusive tags manual }
+    Item "item" { seq what name station instance text value count age_ms exclusive tags manual last_ms times source_file function line }
     Presence "presence" { change station station_name name instance reason }
     FlagChange "flag_change" { raised name description priority tags manual_down station }
     Closing "closing" { code text }
+    Seen "seen" { what micros dialect station station_name name instance verb params body encoding code text to seq op amount ttl_ms everyone keep each announce exclusive off cut hidden size count }
 });

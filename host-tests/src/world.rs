@@ -6,15 +6,17 @@
 //! own `check` must hold.
 
 use crate::clacks::wire::Wire;
+use crate::communicator::client::Client as Line;
+use crate::disk::{Disk, OnDisk};
 use crate::event::{Mail, Seen};
 use crate::memory::Many;
 use crate::msgq::{Frame, Talker, frame, header};
 use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
 use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
-use chappe_core::model::{Answer, Code, Join, Letter, Watch};
+use chappe_core::model::{Answer, Code, Join, Letter, Monitor, Watch};
 use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings};
-use chappe_core::storage::Storage;
+use chappe_core::storage::{Limits, Storage, StoreRef};
 use chappe_core::time::{Duration, Instant};
 use serde_json::{Value, json};
 
@@ -55,6 +57,8 @@ pub struct World {
     pub talkers: Vec<Talker>,
     /// The connections that speak the dialect of Net::Clacks: `clacks/ours.rs` has what tests do with them.
     pub wires: Vec<Wire>,
+    /// The connections that speak the dialect of the Communicator: `communicator/ours.rs`, likewise.
+    pub lines: Vec<Line>,
     /// How many octets a wire carries at once, in both directions.
     pub piece: usize,
 }
@@ -87,7 +91,40 @@ impl World {
         settings.max_frame = settings.max_frame.min(settings.outbox - FRAME_MARGIN);
         let now = Instant::from_millis(1_000_003);
         let router = storage.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
+        World::on(router, now)
+    }
+
+    /// Without stations, around a router of a test's own.
+    pub fn on(router: Router<'static>, now: Instant) -> Self {
+        let (stations, talkers, wires, lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        World { router, now, stations, talkers, wires, lines, piece: usize::MAX }
+    }
+
+    /// A life of a node with a disk, which begins when the calendar says `calendar`, in microseconds since
+    /// 1970, with room for so many messages that wait, and `change` made to the settings. What waited in an
+    /// earlier life waits again; returns how that went with each.
+    pub fn on_disk(
+        disk: &'static Disk,
+        calendar: u64,
+        mail: usize,
+        change: impl FnOnce(&mut Settings<'static>),
+    ) -> (World, Vec<Code>) {
+        let storage: &'static mut TestStorage = Box::leak(Box::default());
+        let mut settings = Settings::new("test", "0", &OPEN);
+        settings.max_frame = 4096;
+        settings.outbox = 16384;
+        change(&mut settings);
+        let mut parts = storage.parts().expect("room for values");
+        let StoreRef::Fixed(values) = parts.store else { panic!("it has no other") };
+        parts.store = StoreRef::Other(Box::leak(Box::new(OnDisk { values, disk })));
+        parts.limits = Limits { mail, ..Limits::NONE };
+        let now = Instant::from_millis(1_000_003);
+        let mut router = Router::new(parts, settings, now).expect("the test's settings are valid");
+        router.set_calendar(calendar - 1_000_003_000);
+        let copies: Vec<_> = disk.mail.borrow().values().cloned().collect();
+        let codes = copies.iter().map(|copy| router.restore_mail(now, &copy.stored())).collect();
+        router.check().expect("every invariant");
+        (World::on(router, now), codes)
     }
 
     /// A node for a thousand stations that speak MSGQ, with `change` made to the settings.
@@ -107,7 +144,7 @@ impl World {
         let heap = Box::leak(Box::new(Many::new(48 << 20, 256 << 10)));
         let now = Instant::from_millis(1_000_003);
         let router = heap.router(settings, now).expect("the test's settings are valid");
-        World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
+        World::on(router, now)
     }
 
     /// How many rows of a table are used, or blocks of the pool: by its name in the router's `usage`.
@@ -173,6 +210,9 @@ impl World {
             for c in 0..self.wires.len() {
                 busy |= self.wire_turn(c);
             }
+            for c in 0..self.lines.len() {
+                busy |= self.line_turn(c);
+            }
             if !busy {
                 return;
             }
@@ -226,10 +266,14 @@ impl World {
                         assert!(t.input.is_empty() || !t.reads, "closed inside a frame that it was told");
                     } else if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
                         c.end(reason);
+                    } else if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
+                        c.end(reason);
                     }
                 }
                 Action::Resume(id) => {
                     if let Some(c) = self.wires.iter_mut().find(|c| c.id == Some(id)) {
+                        c.waits = false;
+                    } else if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
                         c.waits = false;
                     }
                 }
@@ -257,6 +301,16 @@ impl World {
             c.waits &= bytes.is_empty();
             self.router.sent(self.now, id, bytes.len());
             if self.wires.iter().any(|c| c.id == Some(id) && c.reads) {
+                self.router.writable(self.now, id);
+            }
+            return;
+        }
+        if let Some(c) = self.lines.iter_mut().find(|c| c.id == Some(id)) {
+            bytes.truncate(if c.reads { self.piece } else { 0 });
+            c.take(&bytes);
+            c.waits &= bytes.is_empty();
+            self.router.sent(self.now, id, bytes.len());
+            if self.lines.iter().any(|c| c.id == Some(id) && c.reads) {
                 self.router.writable(self.now, id);
             }
             return;
@@ -501,6 +555,18 @@ impl World {
     pub fn watch(&mut self, s: usize, watch: &Watch<'_>) {
         self.stations[s].client.watch(watch).expect("room in the script");
         self.drive();
+    }
+
+    /// Monitors, and drives.
+    pub fn monitor(&mut self, s: usize, monitor: &Monitor<'_>) {
+        self.stations[s].client.monitor(monitor).expect("room in the script");
+        self.drive();
+    }
+
+    /// Takes what a monitor was shown; anything else is dropped.
+    pub fn sights(&mut self, s: usize) -> Vec<String> {
+        let sight = |seen| if let Seen::Sight(line) = seen { Some(line) } else { None };
+        self.take(s).into_iter().filter_map(sight).collect()
     }
 
     /// Sends, and drives.

@@ -424,6 +424,20 @@ fn letters_to_one_and_to_all() {
     }
 }
 
+#[test]
+fn a_letter_to_everyone_is_to_the_stations_of_this_node() {
+    let (mut w, s, _, c) = three();
+    let link = w.client(User::Main);
+    w.wires[link].link = true;
+    w.tell(link, "OVERHEAD I 1");
+    w.told(link);
+    w.send(s, &Letter { everyone: true, verb: "DO", body: b"v", ..Letter::default() });
+    assert_eq!(w.told(c).len(), 1);
+    assert_eq!(w.told(link), [""; 0], "over a link it would be a signal");
+    w.send(s, &Letter { name: "x", verb: "SET", body: b"v", ..Letter::default() });
+    assert_eq!(w.told(link), ["SET x=v"]);
+}
+
 fn presence(w: &mut World, s: usize) -> Vec<(Change, u64, String, Code)> {
     let one = |seen| match seen {
         Seen::Presence { change, station, name, reason } => Some((change, station, name, reason)),

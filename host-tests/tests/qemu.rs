@@ -126,6 +126,27 @@ fn qemu_sensor_is_listed_heard_and_obeys() {
 }
 
 #[test]
+fn qemu_sensor_that_knows_no_address_finds_its_daemon_and_finds_it_again() {
+    let _alone = alone();
+    let (mut node, port) = Node::start_found("greenhouse");
+    let mut board = Board::search("b1", "greenhouse", port);
+    let chappe = Chappe::of(node.address());
+    station(&chappe, "board-b1");
+    drop(listen(&chappe, "b1"));
+
+    // The daemon comes back at an address that nobody tells the board.
+    let before = node.port();
+    node.kill();
+    node.move_away();
+    node.start_again();
+    assert_ne!(node.port(), before);
+    let chappe = Chappe::of(node.address());
+    station(&chappe, "board-b1");
+    drop(listen(&chappe, "b1"));
+    board.assert_runs();
+}
+
+#[test]
 fn qemu_sensor_raises_and_lowers_its_flag() {
     let _alone = alone();
     let node = Node::start();

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The daemon beside the floor and the sketch broker, in one run: the ratios of issue 2; with
-# SOCKET=msgq those of issue 4, for its dialect msgq; with SOCKET=clacks those of issue 3.
+# SOCKET=msgq those of issue 4, for its dialect msgq; with SOCKET=clacks those of issue 3; with
+# SOCKET=communicator those of issue 5.
 #
 #   ./compare.sh [repetitions] [OUT]
 #
@@ -8,7 +9,7 @@
 # OUT (default: a temporary file, whose lines are printed before the table) gets a line for
 # each run. Build both first, in this folder and in the repository's root:
 #   cargo build --release
-# From the environment: SOCKET (tcp, unix, msgq or clacks), CHAPPE (the daemon's binary), WORKS (workloads),
+# From the environment: SOCKET (tcp, unix, msgq, clacks or communicator), CHAPPE (the daemon's binary), WORKS (workloads),
 # EXTRA (more peers of run.sh, for context), and what run.sh takes. Ten thousand
 # idle stations need a hard limit of 11,000 descriptors (ulimit -Hn).
 set -u
@@ -28,6 +29,7 @@ case $SOCKET in
 unix) sketch=mini-text-unix ;;
 msgq) sketch=mini-text-unix works="M1 M2 M3s" ;;
 clacks) sketch=mini-text-unix works="C1 C4" ;;
+communicator) sketch=mini-text-unix works="K1 K2" ;;
 esac
 
 peers() { # who runs a workload: the daemon and what it is held against

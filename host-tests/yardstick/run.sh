@@ -71,6 +71,10 @@ start() {
     PROTO=clacks ADDR=unix:$tmp/clacks
     chappeconf "clacks://$tmp/clacks" >"$tmp/chappe.toml"
     srv "$chappe" serve --config "$tmp/chappe.toml" ;;
+  chappe-communicator)
+    PROTO=communicator ADDR=unix:$tmp/communicator
+    chappeconf "cd://$tmp/communicator" >"$tmp/chappe.toml"
+    srv "$chappe" serve --config "$tmp/chappe.toml" ;;
   nats)
     PROTO=nats ADDR=tcp:127.0.0.1:$((PORTS + 4))
     srv nats-server -a 127.0.0.1 -p $((PORTS + 4)) ;;
@@ -153,6 +157,8 @@ args() { # the options of a workload
   M3 | M3s) echo "--w w3 --size 100" ;;
   C1 | C1s) echo "--w w1" ;;
   C4 | C4s) echo "--w w4" ;;
+  K1 | K1s) echo "--w w1 --size 60" ;;
+  K2 | K2s) echo "--w w2 --subs 1000 --size 60 --window 128" ;;
   W6) echo "--w w6 --cap-mb $CAP_MB --window 1024" ;;
   *) echo "unknown workload $1" >&2; exit 2 ;;
   esac
@@ -163,6 +169,8 @@ measure() { # peer workload repetition: the quietest run so far is in BEST; true
   case $2 in *s) gcpu=$SCPU ;; esac # server and generator on one CPU
   [ "$gcpu" = any ] || gcpu="--cpu $gcpu"
   [ "$gcpu" = any ] && gcpu=
+  # broadcasts are another kind of message there
+  case $PROTO-$2 in communicator*-K2*) PROTO=communicator-all ;; communicator*) PROTO=communicator ;; esac
   quiet
   line=$(timeout 180 "$bench" load $(args "$2") --label "$2" --peer "$1${SUFFIX:-}" --rep "$3" --proto "$PROTO" \
     --addr "$ADDR" --pid "$PID" --secs "$SECS" $gcpu)

@@ -1,15 +1,20 @@
 //! Where a node listens, as a person writes it: `tcp://host:port`, `tls://host:port`,
 //! `unix:///path`, `tls:///path`, `udp://host:port`; `msgq:/path`, where a bus of BIND 10 is; and
-//! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is.
+//! `clacks:///path`, `clacks://host:port` and `clackss://host`, where a Clacks server is. `cdb://`
+//! is none, but searches for one (`discovery/`).
 //!
 //! Owns: reading and printing, and which address is tried when none is given. Does not own
-//! looking a host name up (`client/socket.rs`), nor what the daemon listens on.
+//! looking a host name up (`client/socket.rs`), what the daemon listens on, nor addresses of
+//! Communicator daemons (`communicator/uri.rs`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chappe_core::dialect::clacks;
+
+use crate::communicator::Uri;
+use crate::discovery::Wanted;
 
 /// The port of the native dialect, which is that of Messi's own examples.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -50,13 +55,14 @@ pub enum Address {
     },
 }
 
-/// Where a Clacks server listens: `clacks:///PATH` (a Unix socket), `clacks://HOST:PORT` (TCP without
+/// Where a Clacks server listens: `clacks:///PATH` (a Unix socket; `clacks://auto` finds that of
+/// this machine's daemon), `clacks://HOST:PORT` (TCP without
 /// TLS, which servers of Net::Clacks do not have) or `clackss://HOST` (TLS, port 49888 unless it says
 /// another).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClacksAddress(Address);
 
-/// A bus to be spoken to, whichever of the three protocols it takes.
+/// A bus to be spoken to, whichever of the four protocols it takes, or to be found first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Bus {
     /// The native one: for [`client::Connection`](crate::client::Connection).
@@ -66,13 +72,17 @@ pub enum Bus {
     Msgq(Option<PathBuf>),
     /// That of Net::Clacks. For [`clacks::Session`](crate::clacks::Session).
     Clacks(ClacksAddress),
+    /// One that has to be searched for first. For [`discovery::find`](crate::discovery::find).
+    Search(Wanted),
+    /// That of the Snap! Communicator. For [`communicator::Session`](crate::communicator::Session).
+    Communicator(Uri),
 }
 
 /// What is wrong with an address, and what it should look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadAddress {
-    text: String,
-    why: &'static str,
+    pub(crate) text: String,
+    pub(crate) why: &'static str,
 }
 
 impl fmt::Display for BadAddress {
@@ -80,7 +90,9 @@ impl fmt::Display for BadAddress {
         write!(
             f,
             "{:?} is no address: {}; write tcp://HOST:PORT, tls://HOST:PORT, unix:///PATH or udp://HOST:PORT, \
-             msgq:///PATH for a bus of BIND 10, or clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks",
+             msgq:///PATH for a bus of BIND 10, clacks:///PATH, clacks://HOST:PORT or clackss://HOST for Clacks, or \
+             cd:///PATH, cd://HOST, cds://HOST or cdu://HOST for a Communicator daemon, or cdb:// to \
+             search the local network",
             self.text, self.why
         )
     }
@@ -106,8 +118,10 @@ impl FromStr for Address {
             "tls" => host_and_port(rest, DEFAULT_TLS_PORT).map(|(host, port)| Address::Tls { host, port }).map_err(bad),
             "udp" => host_and_port(rest, DEFAULT_PORT).map(|(host, port)| Address::Udp { host, port }).map_err(bad),
             "msgq" => Err(bad("only `chappe send`, `call`, `listen`, `watch` and `ls` speak to a bus of BIND 10")),
+            "cdb" => Err(bad("a node has to be found before it can be spoken to")),
             "clacks" | "clackss" => Err(bad("what speaks to a Clacks server is not this")),
-            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks and clackss are known")),
+            "cd" | "cds" | "cdu" => Err(bad("what speaks to a Communicator daemon is not this")),
+            _ => Err(bad("only tcp, tls, unix, udp, msgq, clacks, clackss, cd, cds and cdu are known")),
         }
     }
 }
@@ -117,10 +131,16 @@ impl FromStr for ClacksAddress {
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let bad = |why| BadAddress { text: text.to_owned(), why };
-        let (scheme, rest) = text.split_once("://").ok_or(bad("it does not say how to connect"))?;
+        if matches!(text, "clacks://auto" | "clacks:auto") {
+            return Ok(ClacksAddress::of_this_machine());
+        }
+        let (scheme, rest) = match text.strip_prefix("clacks:") {
+            Some(path) if path.starts_with('/') && !path.starts_with("//") => ("clacks", path),
+            _ => text.split_once("://").ok_or(bad("it does not say how to connect"))?,
+        };
         let address = match scheme {
             "clacks" if rest.starts_with('/') && rest.trim_matches('/').is_empty() => {
-                return Err(bad("the path of the socket is missing"));
+                return Err(bad("the path of the socket is missing (clacks://auto looks at the usual places)"));
             }
             "clacks" if rest.starts_with('/') => Address::Unix(rest.into()),
             "clacks" => match host_and_port(rest, 0) {
@@ -152,6 +172,14 @@ impl fmt::Display for ClacksAddress {
 }
 
 impl ClacksAddress {
+    /// The Clacks socket of this machine's daemon: of the usual places the first where there is a
+    /// socket, or else the first. Written `clacks://auto`.
+    pub fn of_this_machine() -> ClacksAddress {
+        let places = crate::config::usual_clacks_sockets();
+        let found = places.iter().find(|path| is_socket(path)).or(places.first());
+        ClacksAddress::unix(found.cloned().unwrap_or_default())
+    }
+
     /// A server at a Unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> ClacksAddress {
         ClacksAddress(Address::Unix(path.into()))
@@ -160,6 +188,11 @@ impl ClacksAddress {
     /// Whether TLS is spoken there.
     pub fn is_tls(&self) -> bool {
         self.0.is_tls()
+    }
+
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.0, Address::Unix(_))
     }
 
     /// What carries it.
@@ -174,6 +207,12 @@ impl FromStr for Bus {
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         if text.starts_with("clacks:") || text.starts_with("clackss:") {
             return text.parse().map(Bus::Clacks);
+        }
+        if text.starts_with("cdb:") {
+            return text.parse().map(Bus::Search).map_err(|why| BadAddress { text: text.to_owned(), why });
+        }
+        if ["cd:", "cds:", "cdu:"].iter().any(|scheme| text.starts_with(scheme)) {
+            return text.parse().map(Bus::Communicator);
         }
         let Some(rest) = text.strip_prefix("msgq:") else { return text.parse().map(Bus::Native) };
         let place = rest.strip_prefix("//").unwrap_or(rest);
@@ -196,12 +235,14 @@ impl fmt::Display for Bus {
             Bus::Msgq(Some(path)) => write!(f, "msgq://{}", path.display()),
             Bus::Msgq(None) => f.write_str("msgq://auto"),
             Bus::Clacks(address) => address.fmt(f),
+            Bus::Search(wanted) => wanted.fmt(f),
+            Bus::Communicator(uri) => uri.fmt(f),
         }
     }
 }
 
 /// The port may be missing.
-fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
+pub(crate) fn host_and_port(text: &str, usual: u16) -> Result<(String, u16), &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or("the bracket is not closed")?;
@@ -241,7 +282,7 @@ impl fmt::Display for Address {
     }
 }
 
-fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+pub(crate) fn write_host(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
     if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
 }
 
@@ -275,7 +316,7 @@ fn default_sockets() -> Vec<PathBuf> {
     paths
 }
 
-fn is_socket(path: &Path) -> bool {
+pub(crate) fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
     std::fs::metadata(path).is_ok_and(|m| m.file_type().is_socket())
 }
@@ -325,6 +366,7 @@ mod tests {
     fn a_clacks_server_is_told_by_its_scheme() {
         for (text, want, is_tls) in [
             ("clacks:///run/x y.sock", "clacks:///run/x y.sock", false),
+            ("clacks:/run/x.sock", "clacks:///run/x.sock", false),
             ("clacks://localhost:18888", "clacks://localhost:18888", false),
             ("clacks://[::1]:18888", "clacks://[::1]:18888", false),
             ("clackss://node.example", "clackss://node.example:49888", true),
@@ -336,6 +378,9 @@ mod tests {
             let Bus::Clacks(address) = bus else { panic!("{bus:?}") };
             assert_eq!((address.is_tls(), address.to_string().parse()), (is_tls, Ok(address)));
         }
+        for text in ["clacks://auto", "clacks:auto"] {
+            assert!(text.parse::<ClacksAddress>().unwrap().to_string().ends_with("clacks.sock"));
+        }
         for (text, why) in [
             ("clacks://", "host is missing"),
             ("clacks:", "how to connect"),
@@ -344,7 +389,10 @@ mod tests {
             ("clacks://localhost:0", "port is 0"),
             ("clackss://localhost:0", "port is 0"),
             ("clackss:///run/x.sock", "no TLS on Unix sockets"),
-            ("clacks:/run/x.sock", "how to connect"),
+            ("clacks:/", "path of the socket is missing"),
+            ("clacks:run/x.sock", "how to connect"),
+            ("clackss:/run/x.sock", "how to connect"),
+            ("clackss://auto:0", "port is 0"),
             ("clackss://", "host is missing"),
             ("clacks://h:65536", "above 65535"),
         ] {

@@ -1,7 +1,7 @@
 //! What the standard library, mio and socket2 do not offer, by libc. All `unsafe` of this
 //! crate is here, each with its reason.
 //!
-//! Owns: clock, timerfd, signalfd, resource limits, terminal settings and lines that are not
+//! Owns: clocks and who keeps them right, timerfd, signalfd, the number of processors, resource limits, terminal settings and lines that are not
 //! shown, ids of users and groups, who is at the other end, descriptors that systemd hands
 //! over, the cache of a file. Decides nothing.
 
@@ -33,6 +33,15 @@ fn monotonic() -> u64 {
 fn epoch() -> u64 {
     static EPOCH: OnceLock<u64> = OnceLock::new();
     *EPOCH.get_or_init(monotonic)
+}
+
+/// Which boot of the machine this is, as a number that no other has; `None`: the kernel does not
+/// say. And for how long it has run when [`now`] is zero, in microseconds.
+pub(crate) fn boot() -> (Option<u64>, u64) {
+    // 128 random bits in hexadecimal; half of them will do
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let id = id.and_then(|id| u64::from_str_radix(id.replace('-', "").get(..16)?, 16).ok());
+    (id, epoch().saturating_mul(1000))
 }
 
 /// The time now, on the clock that [`Timer`] compares with.
@@ -75,6 +84,79 @@ impl AsFd for Timer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// What the kernel knows of the time of day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeOfDay {
+    /// Something keeps it right: a daemon of NTP or PTP has said so, not too long ago.
+    Kept,
+    /// Nothing does.
+    NotKept,
+    /// It does not say: system calls about clocks are not allowed here, as in some containers.
+    Unknown,
+}
+
+/// Whether the time of day is right, as far as the kernel knows. Changes nothing.
+pub(crate) fn time_of_day() -> TimeOfDay {
+    let mut about = MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: all zeros are a valid timex; without a mode nothing is set, and the kernel writes one
+    // timex to a place that has room for one.
+    let result = unsafe { libc::adjtimex(about.as_mut_ptr()) };
+    // SAFETY: valid before the call, and whatever the kernel wrote is, too.
+    let about = unsafe { about.assume_init() };
+    judge_clock(result, about.status)
+}
+
+fn judge_clock(result: libc::c_int, status: libc::c_int) -> TimeOfDay {
+    match result {
+        ..0 => TimeOfDay::Unknown,
+        _ if status & libc::STA_UNSYNC != 0 => TimeOfDay::NotKept,
+        // other errors are of a pulse per second, which is not all that there is
+        _ => TimeOfDay::Kept,
+    }
+}
+
+/// A descriptor that is readable when somebody has set the time of day.
+#[derive(Debug)]
+pub(crate) struct ClockJumps(OwnedFd);
+
+impl ClockJumps {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        // SAFETY: no pointers; the result is checked.
+        let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_REALTIME, flags) })?;
+        // SAFETY: a new descriptor that nobody else owns.
+        let jumps = ClockJumps(unsafe { OwnedFd::from_raw_fd(fd) });
+        jumps.arm()?;
+        Ok(jumps)
+    }
+
+    /// It has told; now it will tell of the next time.
+    pub(crate) fn arm(&self) -> io::Result<()> {
+        let never = libc::timespec { tv_sec: libc::time_t::MAX, tv_nsec: 0 };
+        let spec = libc::itimerspec { it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 }, it_value: never };
+        let (fd, flags) = (self.0.as_raw_fd(), libc::TFD_TIMER_ABSTIME | libc::TFD_TIMER_CANCEL_ON_SET);
+        // SAFETY: `spec` lives through the call, the old value is not asked for.
+        match check(unsafe { libc::timerfd_settime(fd, flags, &spec, std::ptr::null_mut()) }) {
+            // it was set before this call: that is what the caller looks at now
+            Err(e) if e.raw_os_error() == Some(libc::ECANCELED) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+}
+
+impl AsFd for ClockJumps {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// How many processors this machine has at work, whoever may use them.
+pub(crate) fn processors() -> u32 {
+    // SAFETY: no pointers.
+    let n = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(n).unwrap_or(1).max(1)
 }
 
 /// What a signal asks for.
@@ -208,6 +290,16 @@ pub(crate) fn id_of(kind: Names, name: &str) -> io::Result<Option<u32>> {
         (Some(id), _) => Ok(Some(id)),
         (None, 0 | libc::ENOENT | libc::ESRCH) => Ok(None),
         (None, error) => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// The number of a network interface.
+pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
+    let name = CString::new(name)?;
+    // SAFETY: the name is a live string with its end.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index),
     }
 }
 
@@ -433,5 +525,33 @@ impl Drop for Held {
     fn drop(&mut self) {
         // SAFETY: `before` is a valid set; the old mask is not asked for.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_about_the_time_of_day() {
+        for (result, status, want) in [
+            (0, 0, TimeOfDay::Kept),
+            (0, libc::STA_PLL, TimeOfDay::Kept),
+            (libc::TIME_INS, libc::STA_PLL | libc::STA_INS, TimeOfDay::Kept),
+            (libc::TIME_ERROR, libc::STA_UNSYNC, TimeOfDay::NotKept),
+            (libc::TIME_ERROR, libc::STA_PPSERROR, TimeOfDay::Kept),
+            (-1, 0, TimeOfDay::Unknown),
+            (-1, libc::STA_UNSYNC, TimeOfDay::Unknown),
+        ] {
+            assert_eq!(judge_clock(result, status), want, "{result} {status}");
+        }
+        time_of_day();
+    }
+
+    #[test]
+    fn jumps_are_waited_for_again_and_again() {
+        let jumps = ClockJumps::new().unwrap();
+        jumps.arm().unwrap();
+        assert!(processors() > 0);
     }
 }

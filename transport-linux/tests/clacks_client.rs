@@ -117,6 +117,29 @@ fn a_wrong_password_is_an_error_with_the_server_s_words_even_with_the_end_behind
 }
 
 #[test]
+fn a_server_that_wants_another_way_in_is_not_tried_again() {
+    for end in ["S: QUIT\n S: (closed)", "S: (closed)"] {
+        let server = Script::new(&[&format!(
+            "login
+             S: CLACKS PageCamel 36
+             S: OVERHEAD E bad_request this listener speaks TLS: write clackss:// for it
+             {end}"
+        )]);
+        let error = match Session::connect(server.address(), options()) {
+            Ok(mut bus) => loop {
+                match bus.receive(SOON) {
+                    Ok(event) => assert!(matches!(event, Some(Event::ServerInfo(_) | Event::Error(_))), "{event:?}"),
+                    Err(error) => break error,
+                }
+            },
+            Err(error) => error,
+        };
+        assert!(matches!(&error, Error::TurnedAway { text, .. } if text.contains("write clackss://")), "{error:?}");
+        server.done();
+    }
+}
+
+#[test]
 fn what_is_no_clacks_server_is_told_from_one_that_is_not_there() {
     for (script, why) in [
         ("S: HTTP/1.1 400 Bad Request", "its first line is \"HTTP/1.1 400"),

@@ -288,7 +288,8 @@ fn who_one_is_comes_from_files_and_variables() {
         assert_eq!(run(bare(&args)).0, 0);
     }
     for (args, status, what) in [
-        (&["flush"][..], 2, "takes nobody without a name"),
+        (&["flush"][..], 5, "say who you are with --user"),
+        (&["--password-file", path, "flush"], 2, "of whom is this password"),
         (&["--user", "exampleuser", "flush"], 2, "wants a password"),
         (&["--user", "exampleuser", "--token", "unsafepassword", "flush"], 2, "--password-file FILE"),
         (&["flush", "--user", "exampleuser", "--token", "unsafepassword"], 2, "--password-file FILE"),
@@ -304,6 +305,42 @@ fn who_one_is_comes_from_files_and_variables() {
         let (got, _, err) = run(bare(&[&at[..], args].concat()));
         assert!(got == status && err.contains(what), "{args:?}: {got} {err}");
     }
+}
+
+#[test]
+fn what_the_environment_says_is_not_asked_for_and_help_shows_what_counts() {
+    let usage = |args: &[&str]| {
+        let (status, _, err) = run(chappe_at("clacks:///nowhere.sock", MAIN, args));
+        assert_eq!(status, 2, "{err}");
+        err
+    };
+    let err = usage(&["get"]);
+    assert!(err.contains("Usage: chappe get <NAME>...") && !err.contains("--user"), "{err}");
+    let err = usage(&["incr", "x", "abc"]);
+    assert!(err.contains("'abc'") && err.contains("no number"), "{err}");
+    let err = usage(&["send", "door", "open"]);
+    assert!(err.contains("--body"), "{err}");
+    // what is wrong with the environment is still told
+    let (status, _, err) = run(chappe_at("nowhere", MAIN, &["get", "x"]));
+    assert!(status == 2 && err.contains("nowhere") && err.contains("how to connect"), "{err}");
+    for (command, connects, prints) in [
+        ("get", true, true),
+        ("store", false, true),
+        ("import-clacks", false, true),
+        ("hash-password", false, false),
+        ("serve", false, false),
+        ("man", false, false),
+    ] {
+        let (_, help, _) = run(bare(&[command, "--help"]));
+        assert_eq!((help.contains("--connect"), help.contains("--quiet")), (connects, prints), "{command}: {help}");
+    }
+}
+
+#[test]
+fn who_waits_is_told_what_the_last_attempt_came_to() {
+    let args = ["--wait", "-t", "400ms", "get", "x"];
+    let (status, _, err) = run(chappe_at("clacks:/nowhere/no.sock", MAIN, &args));
+    assert!(status == 6 && err.contains("within 400ms: No such file"), "{err}");
 }
 
 #[test]

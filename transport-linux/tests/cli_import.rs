@@ -185,7 +185,10 @@ fn a_configuration_of_the_original_is_printed_as_one_of_ours() {
 
     let (status, out, err) = folder.run(&["import-clacks-config", "clacks.xml"]);
     assert_eq!((status, out.as_str()), (7, ""));
-    assert!(err.contains("clacks.xml, line 2: `PC_CLACKSPORT` is no port"), "{err}");
+    assert!(
+        err.contains("clacks.xml, line 2: the variable PC_CLACKSPORT is not set: `PC_CLACKSPORT` is no port"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -233,4 +236,30 @@ fn what_is_dangerous_in_a_configuration_is_said_on_standard_error_too() {
     assert_eq!(status, 0);
     assert!(err.contains("chappe: clacks.xml: line 5: an additional user has the name and the password"), "{err}");
     assert!(out.contains("# WARNING: line 5: "), "{out}");
+}
+
+#[test]
+fn a_configuration_of_the_communicator_becomes_one_that_works() {
+    let folder = Folder::new();
+    folder.write(
+        "communicatord.conf",
+        "server-name=hostA\nunix-listen=/FOLDER/cd\nlocal-listen=127.0.0.1:0\nsignal=127.0.0.1:0\nodd\n",
+    );
+    let (status, out, err) = folder.run(&["import-communicator-config", "communicatord.conf"]);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(err, "chappe: communicatord.conf:5: no option: an option is name=value\n");
+    // the place is made here; everything else is as it was printed
+    let text = out.replace("unix://auto", "unix://FOLDER/native");
+    let daemon = Daemon::start(&text);
+    let mut client = daemon.communicator();
+    client.say("REGISTER service=foo;version=1");
+    assert_eq!(client.line(), "<hostA:communicatord HELP");
+    let (status, out, _) = folder.run(&["import-communicator-config", "communicatord.conf", "--json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, json["warnings"].as_array().unwrap().len()), (0, 1));
+    folder.write("bad.conf", "server-name=no-name\n");
+    let (status, _, err) = folder.run(&["import-communicator-config", "bad.conf"]);
+    assert!(status == 0 && err.contains("will not start") && err.contains("communicator.server"), "{err}");
+    let (status, out, err) = folder.run(&["import-communicator-config", "nothing.conf"]);
+    assert!(status != 0 && out.is_empty() && err.contains("nothing.conf"), "{err}");
 }

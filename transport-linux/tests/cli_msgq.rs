@@ -633,7 +633,7 @@ fn why_there_is_no_connection_is_said_by_kind() {
     let daemon = Daemon::new();
     let wrong = format!("unix://{}", daemon.socket().display());
     let (status, _, err) = run(chappe(&["ls", "-t", "1s", "--connect", &wrong]));
-    assert!(status == 6 && err.contains("write msgq:PATH"), "{status} {err}");
+    assert!(status == 6 && err.contains("write msgq:///PATH") && err.contains("clacks:///PATH"), "{status} {err}");
     // free again right after this line
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (status, _, err) = run(chappe(&["ls", "-t", "1s", "--connect", &format!("udp://{port}")]));

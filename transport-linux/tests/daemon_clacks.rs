@@ -148,6 +148,33 @@ fn what_is_said_behind_the_login_is_carried_out_in_order() {
 }
 
 #[test]
+fn wrong_tokens_are_logged_too_and_who_is_closed_is_named() {
+    let users = "[[users]]\nname='boss'\ntoken='token-of-boss'\nrights=['read','write','manage']\n";
+    let mut daemon = Daemon::start(&format!("{users}{UNIX}"));
+    let mut wrong = Client::unix(daemon.clacks_path()).greeted();
+    wrong.write(&login("boss", "something else"));
+    assert_eq!(wrong.until_end(), ["OVERHEAD F Login failed!"]);
+    let event = daemon.event("sign_in.wrong");
+    assert_eq!(event["user"], "boss");
+    assert!(event["from"].as_str().unwrap().contains("of this machine"), "{event}");
+    std::thread::sleep(Duration::from_millis(1100));
+    let mut odd = Client::unix(daemon.clacks_path()).greeted();
+    odd.write(&login("hunter22", "token-of-boss"));
+    assert_eq!(odd.until_end(), ["OVERHEAD F Login failed!"]);
+    let event = daemon.event("sign_in.wrong");
+    assert_eq!(event["user"], "(unknown)", "a password may have been typed as the name");
+    let mut boss = daemon.clacks("boss", "token-of-boss");
+    boss.say("OVERHEAD C 1");
+    loop {
+        let closed = daemon.event("connection.closed");
+        if closed["reason"] == "dismissed" {
+            assert_eq!(closed["user"], "boss");
+            break;
+        }
+    }
+}
+
+#[test]
 fn who_does_not_log_in_in_time_is_closed_without_a_line() {
     let mut daemon = Daemon::start(&format!("[clacks]\nlogin_within_ms = 300\n{USERS}{UNIX}"));
     let begin = Instant::now();

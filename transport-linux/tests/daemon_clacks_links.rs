@@ -63,6 +63,10 @@ fn values_and_deletions_go_both_ways() {
     let shown = links::status(&slave);
     assert!(shown.contains("linked, in step: clacks:///") && shown.contains("master_since"), "{shown}");
     assert!(links::status(&master).lines().any(|l| l.starts_with("clacks_links ") && l.ends_with(" 1")));
+    let event = master.event("link.up");
+    assert!(event["user"] == LINK.0 && event["from"].as_str().unwrap().contains("of this machine"), "{event}");
+    drop(slave);
+    assert_eq!(master.event("link.down")["user"], event["user"]);
 }
 
 #[test]
@@ -366,7 +370,11 @@ fn a_node_is_not_its_own_master_nor_that_of_its_master() {
     let mut bottom = links::client(&c);
     bottom.say("STORE through=1");
     comes(&mut links::client(&a), "through", Some("1"));
-    assert!(b.find("link.down", Duration::ZERO).is_none() && c.find("link.down", Duration::ZERO).is_none());
+    for node in [&mut b, &mut c] {
+        while let Some(event) = node.find("link.down", Duration::ZERO) {
+            assert!(event["master"].is_null(), "only a slave that closed the ring has left: {event}");
+        }
+    }
 }
 
 #[test]

@@ -104,6 +104,26 @@ fn check_config_shows_what_is_in_force_and_no_secret() {
 }
 
 #[test]
+fn check_config_warns_of_what_serve_would_warn_of_and_counts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "sesame-open").unwrap();
+    std::fs::set_permissions(&token, PermissionsExt::from_mode(0o644)).unwrap();
+    let text = format!(
+        "[[users]]\nname = \"anna\"\ntoken_file = \"{}\"\n[store]\npath = \"/no/such/folder/values.redb\"\n\
+         [[listeners]]\naddress = \"tcp://0.0.0.0:7840\"\n",
+        token.display()
+    );
+    let path = write_config(folder.path(), &text);
+    let output = run(&["check-config", path.to_str().unwrap()]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && error.ends_with("chappe: good, 3 warnings\n"), "{error}");
+    for part in ["token: it holds secrets", "tcp://0.0.0.0:7840: SECRETS CROSS", "no folder /no/such/folder"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
 fn the_file_that_packages_install_is_good() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/chappe.toml");
     assert!(run(&["check-config", path]).status.success());

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`client`] | one station over one TCP socket |
 //! | [`stream`] | one station over a serial line |
+//! | `discovery` (feature) | finding the node to connect to |
 //! | [`hub`] | a router behind a pool of listening TCP sockets |
 //!
 //! Does not own: the interface, its sockets' buffers, the device and the clock. They are the firmware's, which polls
@@ -26,6 +27,8 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+#[cfg(feature = "discovery")]
+pub mod discovery;
 pub mod hub;
 mod pump;
 pub mod stream;

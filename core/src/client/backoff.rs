@@ -6,7 +6,7 @@
 use crate::time::Duration;
 
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     min: u32,
     max: u32,
     /// The next step, without jitter.
@@ -15,7 +15,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(min: Duration, max: Duration, seed: u64) -> Self {
+    pub(crate) fn new(min: Duration, max: Duration, seed: u64) -> Self {
         let min = min.millis().max(1);
         // Seeds may be small and alike (a board's number), so they are spread over all bits
         // first; and xorshift stays at 0 for ever.
@@ -25,24 +25,24 @@ impl Backoff {
     }
 
     /// The next delay: between half the step and the step, which doubles up to the maximum.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let step = self.step;
         self.step = step.saturating_mul(2).min(self.max);
         self.jitter(step)
     }
 
     /// A delay around the maximum, for what will not get better soon.
-    pub(super) fn longest(&mut self) -> Duration {
+    pub(crate) fn longest(&mut self) -> Duration {
         self.step = self.max;
         self.jitter(self.max)
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.step = self.min;
     }
 
     /// How long a connection has to last until the next delay is the shortest again.
-    pub(super) fn max(&self) -> Duration {
+    pub(crate) fn max(&self) -> Duration {
         Duration::from_millis(self.max)
     }
 

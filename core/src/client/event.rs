@@ -33,6 +33,9 @@ pub enum Event<'f> {
     FlagChange(FlagChange<'f>),
     /// The node says why it is about to close the connection.
     Closing(Closing<'f>),
+    /// What a station said, for who monitors.
+    #[cfg(feature = "sniff")]
+    Seen(crate::dialect::messi::repr::Seen<'f>),
     /// A call or request will not be answered. What became of it is unknown.
     Lost {
         /// Its number.
@@ -154,6 +157,8 @@ pub(super) fn decode<W: Wants>(number: u32, body: &[u8]) -> Result<Option<Event<
         7 if W::PRESENCE => Event::Presence(Presence::read(body)?),
         8 if W::FLAGS => Event::FlagChange(FlagChange::read(body)?),
         9 => Event::Closing(Closing::read(body)?),
+        #[cfg(feature = "sniff")]
+        10 => Event::Seen(crate::dialect::messi::repr::Seen::read(body)?),
         _ => return Ok(None),
     }))
 }

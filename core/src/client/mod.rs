@@ -87,7 +87,7 @@
 //! }
 //! ```
 
-mod backoff;
+pub(crate) mod backoff;
 mod calls;
 mod event;
 mod inbox;
@@ -100,6 +100,8 @@ pub use calls::Call;
 pub use event::{All, Event, LostWhy, Wants, Why};
 pub use inbox::{Frame, Inbox};
 
+#[cfg(feature = "sniff")]
+use crate::dialect::messi::repr::Monitor;
 use crate::dialect::messi::repr::{
     Answer, ClientToServer, Code, Declare, Flag, Goodbye, Hello, Join, Leave, Letter, List, Message, Store, StoreOp,
     Watch,
@@ -121,6 +123,8 @@ pub const FIRST_SEQ: u32 = 256;
 const JOIN: u8 = 2;
 const WATCH: u8 = 7;
 const DECLARE: u8 = 10;
+#[cfg(feature = "sniff")]
+const MONITOR: u8 = 12;
 
 /// How much longer than the node a client waits for an answer, in milliseconds: normally it
 /// is the node that says "timed out", and its word needs a moment to arrive.
@@ -675,6 +679,17 @@ impl<'b> Client<'b> {
         self.remember(WATCH, watch, watch.name, "")
     }
 
+    /// Monitors, now and on every later connection: [`Event::Seen`] follow. `off` ends it. Said
+    /// again, the newer one counts.
+    #[cfg(feature = "sniff")]
+    pub fn monitor(&mut self, monitor: &Monitor<'_>) -> Result<(), SendError> {
+        if monitor.off {
+            return self.forget(MONITOR, "", "", MONITOR.into(), monitor);
+        }
+        // as the script knows it: there is one of it
+        self.remember(MONITOR, monitor, "", "")
+    }
+
     /// Declares a name for which mail may wait, now and on every later connection (the node
     /// may have been restarted); `forget` takes it back.
     pub fn declare(&mut self, declare: &Declare<'_>) -> Result<(), SendError> {
@@ -835,6 +850,8 @@ impl<'b> Client<'b> {
             ClientToServer::List(m) => self.list(now, m),
             ClientToServer::Flag(m) => self.flag(now, m),
             ClientToServer::Declare(m) => self.ask(now, 10, |seq| Declare { seq, ..*m }),
+            #[cfg(feature = "sniff")]
+            ClientToServer::Monitor(m) => self.ask(now, MONITOR.into(), |seq| Monitor { seq, ..*m }),
             ClientToServer::Nothing
             | ClientToServer::Hello(_)
             | ClientToServer::Answer(_)

@@ -8,9 +8,13 @@
 
 #[cfg(feature = "clacks")]
 pub mod clacks;
+#[cfg(feature = "communicator")]
+pub mod communicator;
 pub mod messi;
 #[cfg(feature = "msgq")]
 pub mod msgq;
+#[cfg(feature = "certain")]
+pub mod text;
 
 #[cfg(feature = "msgq")]
 pub(crate) use msgq::{
@@ -22,6 +26,8 @@ pub(crate) use msgq::{
 use crate::model::{Answer, ClientToServer, Code, Letter, Raw, ServerToClient};
 #[cfg(feature = "clacks")]
 pub(crate) use clacks::session::Session as ClacksSession;
+#[cfg(feature = "communicator")]
+pub(crate) use communicator::session::Session as CommunicatorSession;
 
 /// A wire protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,9 @@ pub enum Dialect {
     /// That of Net::Clacks.
     #[cfg(feature = "clacks")]
     Clacks,
+    /// That of the Snap! Communicator and its event dispatcher.
+    #[cfg(feature = "communicator")]
+    Communicator,
 }
 
 impl Dialect {
@@ -46,6 +55,8 @@ impl Dialect {
         Dialect::Msgq,
         #[cfg(feature = "clacks")]
         Dialect::Clacks,
+        #[cfg(feature = "communicator")]
+        Dialect::Communicator,
     ];
 
     /// As lists show it.
@@ -56,6 +67,8 @@ impl Dialect {
             Dialect::Msgq => "msgq",
             #[cfg(feature = "clacks")]
             Dialect::Clacks => "clacks",
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => "communicator",
         }
     }
 
@@ -65,6 +78,8 @@ impl Dialect {
         match self {
             #[cfg(feature = "clacks")]
             Dialect::Clacks => clacks::MAX_LINE_BEFORE_LOGIN,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => communicator::MAX_LINE_BEFORE_REGISTER,
             _ => 512,
         }
     }
@@ -76,6 +91,7 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: true,
+                lengths: true,
                 misses: true,
                 answers: true,
                 outcomes: true,
@@ -86,6 +102,7 @@ impl Dialect {
                 hello: false,
                 pings: false,
                 frames: true,
+                lengths: true,
                 misses: false,
                 answers: true,
                 outcomes: false,
@@ -96,8 +113,20 @@ impl Dialect {
                 hello: true,
                 pings: true,
                 frames: false,
+                lengths: false,
                 misses: false,
                 answers: false,
+                outcomes: true,
+                numbers: false,
+            },
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => Ways {
+                hello: false,
+                pings: false,
+                frames: true,
+                lengths: false,
+                misses: false,
+                answers: true,
                 outcomes: true,
                 numbers: false,
             },
@@ -114,6 +143,8 @@ pub(crate) struct Ways {
     pub(crate) pings: bool,
     /// Whatever they say is a sign of life.
     pub(crate) frames: bool,
+    /// How long a frame is, is known when it has begun; of others only that there is more of it.
+    pub(crate) lengths: bool,
     /// They can live with a message less. Others are closed rather than left with a gap.
     pub(crate) misses: bool,
     /// They can answer what they are asked. Others get letters, but are asked nothing.
@@ -131,6 +162,25 @@ pub(crate) struct Here<'h> {
     /// Differs in each life of each node.
     pub(crate) boot: u64,
     pub(crate) node: &'h str,
+    #[cfg(feature = "communicator")]
+    pub(crate) server: &'h str,
+    #[cfg(feature = "communicator")]
+    pub(crate) form: communicator::emit::Form,
+}
+
+impl<'h> Here<'h> {
+    /// Of a node that is called like this, which speaks dialects as their originals do.
+    #[cfg(all(test, any(feature = "msgq", feature = "sniff")))]
+    pub(crate) const fn of(boot: u64, node: &'h str) -> Self {
+        Here {
+            boot,
+            node,
+            #[cfg(feature = "communicator")]
+            server: node,
+            #[cfg(feature = "communicator")]
+            form: communicator::emit::Form::Text,
+        }
+    }
 }
 
 /// Room for texts that a frame does not hold as the node needs them. Each is written once.
@@ -140,6 +190,8 @@ pub(crate) struct Spare {
     pub(crate) name: heapless::String<{ crate::limits::MAX_NAME }, u8>,
     #[cfg(feature = "msgq")]
     pub(crate) instance: heapless::String<{ crate::limits::MAX_NAME }, u8>,
+    #[cfg(feature = "communicator")]
+    pub(crate) names: heapless::Vec<u8, { communicator::parse::ROOM_FOR_NAMES }, u16>,
 }
 
 /// What a node remembers of frames it understood, whoever sent them, to be faster with the
@@ -193,6 +245,12 @@ pub(crate) enum Said<'f> {
     /// A line of Clacks: who may say it, and what it does, depends on what the connection is.
     #[cfg(feature = "clacks")]
     Line(clacks::repr::Command<'f>, &'f [u8]),
+    /// A message of the Communicator: whom it is for, and what it does, is the router's.
+    #[cfg(feature = "communicator")]
+    Message(communicator::repr::Message<'f>),
+    /// A line of the Communicator that is none, for which nobody is closed.
+    #[cfg(feature = "communicator")]
+    Fault(communicator::repr::Fault),
 }
 
 /// What is wanted of the node as a user of its own bus.
@@ -240,7 +298,7 @@ pub(crate) enum Cut {
         size: usize,
     },
     /// The frame goes on behind the input, all of which belongs to it: nobody knows how far.
-    #[cfg(feature = "clacks")]
+    #[cfg(any(feature = "clacks", feature = "communicator"))]
     Open,
     /// A frame that is too big, but can be stepped over.
     Skip {
@@ -269,6 +327,8 @@ pub(crate) enum Session {
     Msgq(msgq::session::Session),
     #[cfg(feature = "clacks")]
     Clacks(ClacksSession),
+    #[cfg(feature = "communicator")]
+    Communicator(CommunicatorSession),
 }
 
 impl Session {
@@ -279,6 +339,8 @@ impl Session {
             Dialect::Msgq => Session::Msgq(msgq::session::Session::new()),
             #[cfg(feature = "clacks")]
             Dialect::Clacks => Session::Clacks(ClacksSession::new()),
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => Session::Communicator(CommunicatorSession::new()),
         }
     }
 
@@ -290,6 +352,8 @@ impl Session {
             Session::Msgq(_) => Dialect::Msgq,
             #[cfg(feature = "clacks")]
             Session::Clacks(_) => Dialect::Clacks,
+            #[cfg(feature = "communicator")]
+            Session::Communicator(_) => Dialect::Communicator,
         }
     }
 
@@ -303,6 +367,8 @@ impl Session {
             Session::Msgq(s) => s.cut(input, limit),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.cut(input, limit),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.cut(input, limit),
         }
     }
 
@@ -325,6 +391,11 @@ impl Session {
                 s.understand(frame, said);
                 Ok(())
             }
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => {
+                s.understand(frame, _spare, said);
+                Ok(())
+            }
         }
     }
 
@@ -336,6 +407,8 @@ impl Session {
             Session::Msgq(s) => s.skipped(),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.skipped(),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.skipped(),
         }
     }
 
@@ -347,6 +420,8 @@ impl Session {
             Session::Msgq(s) => s.is_inside(),
             #[cfg(feature = "clacks")]
             Session::Clacks(s) => s.is_inside(),
+            #[cfg(feature = "communicator")]
+            Session::Communicator(s) => s.is_inside(),
         }
     }
 
@@ -380,7 +455,56 @@ impl Session {
             Session::Msgq(_) => Wording::Msgq,
             #[cfg(feature = "clacks")]
             Session::Clacks(_) => Wording::Clacks,
+            #[cfg(feature = "communicator")]
+            Session::Communicator(_) => Wording::Communicator,
         }
+    }
+}
+
+/// A letter as the model has it, whoever's bytes it has. `out`: where it is written, of which some
+/// at the end may be room for what has to be read first.
+#[cfg(feature = "certain")]
+#[inline]
+pub(crate) fn read_letter(
+    letter: &Letter<'_>,
+    raw: Raw<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&Letter<'_>, &mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    match raw {
+        Raw::None | Raw::Messi(_) => write(letter, out),
+        #[cfg(feature = "msgq")]
+        Raw::Msgq { frame, header, .. } => {
+            let body = frame.get(header as usize..).unwrap_or_default();
+            msgq::translate::letter(letter, body, |l| write(l, out))
+        }
+        #[cfg(feature = "clacks")]
+        Raw::Clacks(_) => clacks::translate::heard(letter, out, write),
+        #[cfg(feature = "communicator")]
+        Raw::Communicator(heard) => communicator::words::heard(letter, heard, out, write),
+    }
+}
+
+/// As [`read_letter`] of an answer.
+#[cfg(feature = "certain")]
+pub(crate) fn read_answer(
+    answer: &Answer<'_>,
+    raw: Raw<'_>,
+    out: &mut [u8],
+    write: impl FnOnce(&Answer<'_>, &mut [u8]) -> Option<usize>,
+) -> Option<usize> {
+    match raw {
+        Raw::None | Raw::Messi(_) => write(answer, out),
+        #[cfg(feature = "msgq")]
+        Raw::Msgq { frame, header, .. } => {
+            let body = frame.get(header as usize..).unwrap_or_default();
+            msgq::translate::answer(answer, body, |a| write(a, out))
+        }
+        // it answers nothing
+        #[cfg(feature = "clacks")]
+        Raw::Clacks(_) => Some(0),
+        #[cfg(feature = "communicator")]
+        Raw::Communicator(heard) => communicator::words::answered(heard, out, write),
     }
 }
 
@@ -392,6 +516,8 @@ pub(crate) enum Wording {
     Msgq,
     #[cfg(feature = "clacks")]
     Clacks,
+    #[cfg(feature = "communicator")]
+    Communicator,
 }
 
 impl Wording {
@@ -400,7 +526,10 @@ impl Wording {
 
     /// How many kinds of wordings there are: the usual one, all that are rare, and one for each
     /// dialect more.
-    pub(crate) const KINDS: usize = 2 + cfg!(feature = "msgq") as usize + cfg!(feature = "clacks") as usize;
+    pub(crate) const KINDS: usize = 2
+        + cfg!(feature = "msgq") as usize
+        + cfg!(feature = "clacks") as usize
+        + cfg!(feature = "communicator") as usize;
 
     /// Which kind it is: 0 the usual one, 1 a rare one.
     pub(crate) fn kind(self) -> usize {
@@ -410,7 +539,9 @@ impl Wording {
             #[cfg(feature = "msgq")]
             Wording::Msgq => 2,
             #[cfg(feature = "clacks")]
-            Wording::Clacks => Wording::KINDS - 1,
+            Wording::Clacks => 2 + cfg!(feature = "msgq") as usize,
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => Wording::KINDS - 1,
         }
     }
 
@@ -422,6 +553,8 @@ impl Wording {
             n if n == Wording::Clacks.kind() => Some(Wording::Clacks),
             #[cfg(feature = "msgq")]
             2 => Some(Wording::Msgq),
+            #[cfg(feature = "communicator")]
+            n if n == Wording::Communicator.kind() => Some(Wording::Communicator),
             _ => None,
         }
     }
@@ -435,6 +568,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::say(_here, what, out),
             #[cfg(feature = "clacks")]
             Wording::Clacks => clacks::emit::say(what, out),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::words::say(_here, what, out),
         }
     }
 
@@ -450,37 +585,30 @@ impl Wording {
         ask_id: u64,
         out: &mut [u8],
     ) -> Option<usize> {
-        match self {
-            Wording::Messi(f) => match raw {
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::letter(letter, body, |l| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
-                }
-                #[cfg(feature = "clacks")]
-                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
-                    messi::emit::letter(f, l, Raw::None, from, ask_id, out)
-                }),
-                _ => messi::emit::letter(f, letter, raw, from, ask_id, out),
-            },
+        match (self, raw) {
+            (Wording::Messi(f), Raw::None | Raw::Messi(_)) => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            (Wording::Messi(f), raw) => {
+                read_letter(letter, raw, out, |l, out| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
+            }
             #[cfg(feature = "msgq")]
-            Wording::Msgq => match raw {
-                #[cfg(feature = "clacks")]
-                Raw::Clacks(_) => clacks::translate::heard(letter, out, |l, out| {
-                    msgq::emit::letter(_here, l, Raw::None, from, ask_id, out)
-                }),
-                _ => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
-            },
+            (Wording::Msgq, Raw::Msgq { .. }) => msgq::emit::letter(_here, letter, raw, from, ask_id, out),
+            #[cfg(feature = "msgq")]
+            (Wording::Msgq, raw) => {
+                read_letter(letter, raw, out, |l, out| msgq::emit::letter(_here, l, Raw::None, from, ask_id, out))
+            }
             #[cfg(feature = "clacks")]
-            Wording::Clacks => match raw {
-                Raw::Clacks(line) => clacks::emit::signal(line, out),
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::letter(letter, body, |l| clacks::emit::letter(l, out))
-                }
-                _ => clacks::emit::letter(letter, out),
-            },
+            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
+            #[cfg(feature = "clacks")]
+            (Wording::Clacks, raw) => read_letter(letter, raw, out, clacks::emit::letter),
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, Raw::Communicator(heard)) => {
+                communicator::words::handed_on(_here, heard, ask_id, out)
+            }
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, raw) => {
+                read_letter(letter, raw, out, |l, out| communicator::words::letter(_here, l, from, ask_id, out))
+            }
         }
     }
 
@@ -496,22 +624,42 @@ impl Wording {
         from: u64,
         out: &mut [u8],
     ) -> Option<usize> {
-        match self {
-            Wording::Messi(f) => match raw {
-                #[cfg(feature = "msgq")]
-                Raw::Msgq { frame, header, .. } => {
-                    let body = frame.get(header as usize..).unwrap_or_default();
-                    msgq::translate::answer(answer, body, |a| {
-                        messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
-                    })
-                }
-                _ => messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out),
-            },
+        match (self, raw) {
+            (Wording::Messi(f), Raw::None | Raw::Messi(_)) => {
+                messi::emit::reply(f, answer, raw, (question.seq, from, question.about), out)
+            }
+            #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            (Wording::Messi(f), raw) => read_answer(answer, raw, out, |a, out| {
+                messi::emit::reply(f, a, Raw::None, (question.seq, from, question.about), out)
+            }),
             #[cfg(feature = "msgq")]
-            Wording::Msgq => msgq::emit::reply(_here, answer, raw, question, from, out),
+            (Wording::Msgq, Raw::Msgq { .. }) => msgq::emit::reply(_here, answer, raw, question, from, out),
+            #[cfg(feature = "msgq")]
+            (Wording::Msgq, raw) => {
+                read_answer(answer, raw, out, |a, out| msgq::emit::reply(_here, a, Raw::None, question, from, out))
+            }
             // it has no questions, so nobody answers it
             #[cfg(feature = "clacks")]
-            Wording::Clacks => Some(0),
+            (Wording::Clacks, _) => Some(0),
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, Raw::Communicator(heard)) => {
+                communicator::words::reply_handed_on(_here, heard, question.seq, out)
+            }
+            #[cfg(feature = "communicator")]
+            (Wording::Communicator, raw) => {
+                read_answer(answer, raw, out, |a, out| communicator::words::reply(_here, a, question.seq, from, out))
+            }
+        }
+    }
+
+    /// Whether who is told this verb may end, begin anew, or open its logs by it: that takes a right
+    /// to manage it.
+    #[inline]
+    pub(crate) fn obeys(self, _verb: &str) -> bool {
+        match self {
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::command::Command::is_control_of_clients(_verb.as_bytes()),
+            _ => false,
         }
     }
 
@@ -523,6 +671,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::pong(_body, out),
             #[cfg(feature = "clacks")]
             Wording::Clacks => Some(0),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => Some(0),
         }
     }
 
@@ -535,6 +685,8 @@ impl Wording {
             Wording::Msgq => msgq::emit::frame_size(head),
             #[cfg(feature = "clacks")]
             Wording::Clacks => clacks::emit::line_size(head),
+            #[cfg(feature = "communicator")]
+            Wording::Communicator => communicator::frame::line_size(head),
         }
     }
 }

@@ -58,7 +58,7 @@ reasons! {
     #[cfg(feature = "later")]
     Unchecked "unchecked" Full ClosedUnchecked "its credentials could not be looked at now",
     Malformed "malformed" BadRequest ClosedMalformed "its frames cannot be understood",
-    Denied "denied" Refused ClosedDenied "it was refused a name, and its dialect has no words for that",
+    Denied "denied" Refused ClosedDenied "it was refused a name, and has to come back for it",
     #[cfg(feature = "clacks")]
     Dismissed "dismissed" Refused ClosedDismissed "who manages the node has ended it",
     #[cfg(feature = "clacks")]

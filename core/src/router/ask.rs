@@ -85,6 +85,7 @@ impl Router<'_> {
 
     /// Tells who asks each member how many answers will come.
     fn count_asked(&mut self, n: u32, seq: u32, code: Code, count: u32) {
+        self.see_outcome(n, seq, code, "");
         if code == Code::NoRecipient {
             self.counters.one(Counter::AskNoRecipient);
         }
@@ -165,7 +166,11 @@ impl Router<'_> {
             self.hand_anew(delivery, to).map_err(|denied| {
                 let debt = self.stations[to].debts.last;
                 self.requests.forgive(&mut self.stations, debt);
-                if denied == Denied::TooBig { Code::TooBig } else { Code::RecipientBusy }
+                match denied {
+                    Denied::TooBig => Code::TooBig,
+                    Denied::Right => Code::Refused,
+                    _ => Code::RecipientBusy,
+                }
             })
         };
         if let Err(code) = put {
@@ -191,6 +196,7 @@ impl Router<'_> {
 
     /// Who asked each member is told that it will not hear from station `about`.
     fn tell_loss(&mut self, r: u32, about: u32, code: Code) {
+        self.see_own_answer(r, code);
         let row = self.requests.row(r);
         let (asker, seq) = (row.asker, row.seq);
         let about = self.stations.id(about).number();
@@ -201,8 +207,10 @@ impl Router<'_> {
     pub(super) fn answer(&mut self, n: u32, a: &Answer<'_>, raw: Raw<'_>) {
         let open = self.requests.find(a.ask_id).map(|r| (r, self.requests.owed_by(r, n))).filter(|(_, d)| *d != 0);
         let Some((r, d)) = open.filter(|(r, d)| self.is_awaited(*r, *d)) else {
+            self.see_answer(n, a, raw, 0);
             return self.counters.one(Counter::StrayAnswers);
         };
+        self.see_answer(n, a, raw, r);
         let row = self.requests.row(r);
         let (asker, each) = (row.asker, row.each);
         let from = self.stations.id(n).number();
@@ -213,8 +221,10 @@ impl Router<'_> {
         let len = wording.reply(self.here(), a, raw, question, from, self.encode);
         let st = &self.stations[asker];
         let most = self.settings.outbox_in(st.session.dialect()).min(st.max_frame as usize);
-        let len = len.filter(|len| *len <= most);
+        // what there is no way to say there is no answer, either
+        let len = len.filter(|len| (1..=most).contains(len));
         if len.is_none() {
+            self.see_own_answer(r, Code::TooBig);
             self.answer_itself(asker, question, Code::TooBig, "");
         }
         self.scratch = scratch;
@@ -264,6 +274,7 @@ impl Router<'_> {
         if left || code == Code::TimedOut && fault!(self, NoAnswerLate) {
             return self.conclude(r);
         }
+        self.see_own_answer(r, code);
         let asker = self.requests.row(r).asker;
         let scratch = core::mem::take(&mut self.scratch);
         let question = self.question(r, 0, scratch);

@@ -23,6 +23,10 @@ impl Router<'_> {
                     if !st.out.is_empty() || !st.stash.is_empty() {
                         return Err("stations: a free row holds memory");
                     }
+                    #[cfg(feature = "durable")]
+                    if st.mail.first != 0 {
+                        return Err("stations: a free row has mail in its outbox");
+                    }
                 }
                 Life::Doomed(_) if !self.pressed => return Err("stations: a doomed one outlived its call"),
                 Life::Doomed(_) => {}
@@ -63,6 +67,8 @@ impl Router<'_> {
         self.barriers.check(&self.stations)?;
         #[cfg(feature = "clacks")]
         self.check_clacks()?;
+        #[cfg(feature = "sniff")]
+        self.check_sniff()?;
         for w in 1..=self.watches.made() {
             if self.watches.get(w).is_some_and(|w| !self.stations[w.station].is_linked()) {
                 return Err("watches: the watcher is gone");

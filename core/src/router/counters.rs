@@ -82,6 +82,10 @@ counters! {
     MailDelivered "mail_delivered" "Kept messages delivered",
     MailExpired "mail_expired" "Kept messages that expired",
     MailForgotten "mail_forgotten" "Kept messages dropped with the declaration of their name",
+    #[cfg(feature = "durable")]
+    MailRestored "mail_restored" "Kept messages that an earlier life of the node has left",
+    #[cfg(feature = "durable")]
+    MailUnsaved "mail_in_memory_only" "Kept messages that a restart would lose, because the disk is behind",
     ValuesRead "values_read" "Values asked for and found",
     ValuesMissed "values_missed" "Values asked for and not found",
     ValuesChanged "values_changed" "Values set, added to or removed",
@@ -101,6 +105,16 @@ counters! {
     Uncrossed "links_unsayable" "Changes and signals that a link has no words for",
     #[cfg(feature = "clacks")]
     UnknownLines "lines_unknown" "Lines of Clacks that are no command",
+    #[cfg(feature = "communicator")]
+    DatagramsDropped "datagrams_dropped" "Datagrams of the Communicator dropped: too long, without the secret, or a command that needs a stream",
+    #[cfg(feature = "communicator")]
+    Unanswerable "datagrams_unanswered" "Answers to datagrams of the Communicator, which nobody can be given",
+    #[cfg(feature = "communicator")]
+    UnknownCommands "commands_unknown" "Commands of the Communicator, sent to the server, that it does not know",
+    #[cfg(feature = "sniff")]
+    Sights "monitor_shown" "Messages shown to stations that monitor",
+    #[cfg(feature = "sniff")]
+    SightsMissed "monitor_missed" "Messages not shown to stations that monitor because they read too slowly, or memory is short",
     FlagsRaised "flags_raised" "Flags raised or raised anew",
     FlagsLowered "flags_lowered" "Flags lowered",
     Told "presence_told" "Changes of presence and flags told to watchers",

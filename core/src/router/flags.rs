@@ -6,6 +6,12 @@
 //!
 //! A flag is known by unit, section and name together. Rows never move, so a listing by
 //! cursor shows each flag that is up during the whole listing exactly once.
+//!
+//! Where a shell keeps flags (feature `kept-flags`) each also has dates, a count and who said so
+//! in which program, and a mark if it has changed since the shell took note: see `kept.rs`.
+
+#[cfg(feature = "kept-flags")]
+pub mod kept;
 
 use crate::limits::{MAX_FLAG_PART, MAX_FLAG_PRIORITY, MAX_FLAG_TAGS, MAX_FLAG_TEXT};
 use crate::name;
@@ -38,6 +44,9 @@ pub struct Raise<'a> {
     pub manual_down: bool,
     /// Who raises it.
     pub station: u64,
+    /// What else is kept of it.
+    #[cfg(feature = "kept-flags")]
+    pub record: kept::Record<'a>,
 }
 
 /// A flag that is up.
@@ -54,6 +63,8 @@ pub struct RaisedFlag {
     station: u64,
     raised: Instant,
     last: Instant,
+    #[cfg(feature = "kept-flags")]
+    kept: kept::Kept,
 }
 
 impl RaisedFlag {
@@ -116,6 +127,9 @@ pub enum FlagError {
     BadText,
     /// A priority above [`MAX_FLAG_PRIORITY`].
     BadPriority,
+    /// The source file or the function is too long, or has control characters.
+    #[cfg(feature = "kept-flags")]
+    BadOrigin,
     /// As many flags are up as there may be.
     Full,
     /// It is not up.
@@ -133,6 +147,10 @@ impl FlagError {
             FlagError::LongTags => "a flag's tags have at most 64 bytes together",
             FlagError::BadText => "description and tags of a flag are free of control characters",
             FlagError::BadPriority => "a flag's priority is 0 to 100",
+            #[cfg(feature = "kept-flags")]
+            FlagError::BadOrigin => {
+                "a flag's source file has at most 128 bytes, its function at most 64, without control characters"
+            }
             FlagError::Full => "the node's table of flags is full: lower one, or ask for more room",
             FlagError::NotRaised => "that flag is not raised",
             FlagError::ByHandOnly => "that flag is lowered by a person only: lower it by hand",
@@ -148,6 +166,8 @@ pub struct Flags<'s> {
     chains: [u16; CHAINS],
     free: u16,
     up: u16,
+    #[cfg(feature = "kept-flags")]
+    keeping: kept::Keeping,
 }
 
 impl<'s> Flags<'s> {
@@ -156,7 +176,15 @@ impl<'s> Flags<'s> {
     pub fn new(rows: &'s mut VecView<RaisedFlag>, limit: usize) -> Self {
         rows.clear();
         let limit = limit.min(rows.capacity()).min(NONE as usize - 1);
-        Flags { rows, limit, chains: [NONE; CHAINS], free: NONE, up: 0 }
+        Flags {
+            rows,
+            limit,
+            chains: [NONE; CHAINS],
+            free: NONE,
+            up: 0,
+            #[cfg(feature = "kept-flags")]
+            keeping: kept::Keeping::NONE,
+        }
     }
 
     /// How many flags are up.
@@ -190,6 +218,8 @@ impl<'s> Flags<'s> {
         if flag.priority > MAX_FLAG_PRIORITY {
             return Err(FlagError::BadPriority);
         }
+        #[cfg(feature = "kept-flags")]
+        let kept = kept::Kept::of(&flag.record)?;
         let (chain, found) = self.find(&full_name);
         let mut row = RaisedFlag {
             full_name,
@@ -202,8 +232,20 @@ impl<'s> Flags<'s> {
             station: flag.station,
             raised: now,
             last: now,
+            #[cfg(feature = "kept-flags")]
+            kept,
         };
         let (what, at) = match found {
+            #[cfg(feature = "kept-flags")]
+            Some(at) if !self.rows[at].up => {
+                // nobody has taken note yet that it was lowered
+                row.next = self.rows[at].next;
+                row.kept.follow(&self.rows[at].kept);
+                self.rows[at] = row;
+                self.keeping.leaving -= 1;
+                self.up += 1;
+                (Raised::New, at)
+            }
             Some(at) => {
                 let old = &self.rows[at];
                 let same = old.description == row.description
@@ -212,10 +254,16 @@ impl<'s> Flags<'s> {
                     && old.manual_down == row.manual_down;
                 row.next = old.next;
                 row.raised = old.raised;
+                #[cfg(feature = "kept-flags")]
+                row.kept.again(&old.kept);
                 self.rows[at] = row;
                 (if same { Raised::Again } else { Raised::Changed }, at)
             }
             None => {
+                #[cfg(feature = "kept-flags")]
+                if self.room() == 0 {
+                    return Err(FlagError::Full);
+                }
                 let at = if self.free != NONE {
                     let at = self.free as usize;
                     self.free = self.rows[at].next;
@@ -232,6 +280,8 @@ impl<'s> Flags<'s> {
                 (Raised::New, at)
             }
         };
+        #[cfg(feature = "kept-flags")]
+        self.note(at, what);
         Ok((what, &self.rows[at]))
     }
 
@@ -241,9 +291,25 @@ impl<'s> Flags<'s> {
         let (chain, Some(at)) = self.find(&full_name) else {
             return Err(FlagError::NotRaised);
         };
+        #[cfg(feature = "kept-flags")]
+        if !self.rows[at].up {
+            return Err(FlagError::NotRaised);
+        }
         if self.rows[at].manual_down && !by_hand {
             return Err(FlagError::ByHandOnly);
         }
+        self.up -= 1;
+        self.rows[at].up = false;
+        #[cfg(feature = "kept-flags")]
+        if self.stays(at) {
+            return Ok(&self.rows[at]);
+        }
+        self.free(chain, at);
+        Ok(&self.rows[at])
+    }
+
+    /// Takes a row that is not up any more out of its chain.
+    fn free(&mut self, chain: usize, at: usize) {
         let next = self.rows[at].next;
         if self.chains[chain] == at as u16 {
             self.chains[chain] = next;
@@ -257,16 +323,16 @@ impl<'s> Flags<'s> {
                 before = row.next;
             }
         }
-        self.rows[at].up = false;
         self.rows[at].next = self.free;
         self.free = at as u16;
-        self.up -= 1;
-        Ok(&self.rows[at])
     }
 
     /// The flag of this full name, if it is up.
     pub fn get(&self, full_name: &str) -> Option<&RaisedFlag> {
-        self.find(full_name).1.map(|at| &self.rows[at])
+        let found = self.find(full_name).1.map(|at| &self.rows[at]);
+        #[cfg(feature = "kept-flags")]
+        let found = found.filter(|row| row.up);
+        found
     }
 
     /// The first flag at or behind `cursor` (0 to begin with), and the cursor to go on with.
@@ -296,7 +362,11 @@ impl<'s> Flags<'s> {
             let mut at = head;
             while at != NONE {
                 let Some(row) = self.rows.get(at as usize) else { return Err("flags: a chain leads out of the table") };
-                if !row.up {
+                #[cfg(feature = "kept-flags")]
+                let is_in_place = row.up || row.kept.is_marked();
+                #[cfg(not(feature = "kept-flags"))]
+                let is_in_place = row.up;
+                if !is_in_place {
                     return Err("flags: a lowered flag is in a chain");
                 }
                 if name::hash(row.full_name.as_bytes(), 0) as usize % CHAINS != i {
@@ -323,14 +393,18 @@ impl<'s> Flags<'s> {
             }
             at = row.next;
         }
-        if chained != self.up as usize || chained + free != self.rows.len() || self.rows.len() > self.limit {
+        #[cfg(feature = "kept-flags")]
+        let leaving = self.check_kept()?;
+        #[cfg(not(feature = "kept-flags"))]
+        let leaving = 0;
+        if chained != self.up as usize + leaving || chained + free != self.rows.len() || self.rows.len() > self.limit {
             return Err("flags: counts disagree");
         }
         Ok(())
     }
 }
 
-fn full_name(unit: &str, section: &str, flag: &str) -> Result<String<MAX_FLAG_NAME, u8>, FlagError> {
+pub(super) fn full_name(unit: &str, section: &str, flag: &str) -> Result<String<MAX_FLAG_NAME, u8>, FlagError> {
     let mut full = String::new();
     for part in [unit, section, flag] {
         if !name::is_flag_part(part) {
@@ -362,6 +436,8 @@ mod tests {
             tags: "a,b",
             manual_down: false,
             station: 9,
+            #[cfg(feature = "kept-flags")]
+            record: kept::Record::default(),
         }
     }
 

@@ -16,11 +16,14 @@ use crate::time::Instant;
 impl Router<'_> {
     /// Station `n` wants to know when all that has changed so far is on disk.
     pub(super) fn flush_values(&mut self, n: u32, seq: u32) {
-        // a barrier of Clacks is anybody's: nobody knows what it stands behind
-        let is_free = !self.stations[n].session.dialect().ways().frames;
-        if !is_free && !self.stations[n].grant.rights.has(Rights::WRITE) {
+        if !self.stations[n].grant.rights.has(Rights::WRITE) {
             return self.refuse(n, seq, Code::Refused, "no grant to write");
         }
+        self.wait_for_disk(n, seq);
+    }
+
+    /// The same for a station of which no right is wanted for that.
+    pub(super) fn wait_for_disk(&mut self, n: u32, seq: u32) {
         if self.stations[n].barriers >= self.settings.barriers {
             return self.refuse(n, seq, Code::Full, "this station waits for as many flushes as it may");
         }

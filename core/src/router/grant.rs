@@ -20,7 +20,7 @@ impl Rights {
     pub const READ: Rights = Rights(1);
     /// Send, call, change values, raise and lower flags.
     pub const WRITE: Rights = Rights(2);
-    /// Declare names, send to everyone.
+    /// Declare names, send to everyone; with the right to read, monitor.
     pub const MANAGE: Rights = Rights(4);
     /// Be another node.
     pub const LINK: Rights = Rights(8);
@@ -94,7 +94,7 @@ pub trait Gate {
 
     /// Whether it knows nobody at all, so that whoever says to be somebody may do what anybody
     /// may do. Asked only where a dialect's clients always say who they are.
-    #[cfg(feature = "clacks")]
+    #[cfg(feature = "later")]
     fn is_open(&self) -> bool {
         false
     }
@@ -111,7 +111,7 @@ impl Gate for Open {
     fn check(&self, _: &str, _: &[u8]) -> Option<Grant> {
         None
     }
-    #[cfg(feature = "clacks")]
+    #[cfg(feature = "later")]
     fn is_open(&self) -> bool {
         true
     }

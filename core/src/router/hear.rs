@@ -86,7 +86,7 @@ impl Router<'_> {
                     st.half_since = None;
                 }
             }
-            #[cfg(feature = "clacks")]
+            #[cfg(any(feature = "clacks", feature = "communicator"))]
             Ok(Cut::Open) => self.keep_half(n, core::mem::take(input)),
             Ok(Cut::Skip { size }) => {
                 self.end_run();
@@ -128,21 +128,21 @@ impl Router<'_> {
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
         let session = self.stations[n].session;
+        #[cfg(feature = "sniff")]
+        self.sniff.frame();
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
             self.stations[n].session = session;
-            #[cfg(feature = "clacks")]
-            {
-                self.stations[n].clacks.again = true;
-            }
             return false;
         }
         let st = &mut self.stations[n];
         st.resume = None;
         #[cfg(feature = "clacks")]
         {
-            st.clacks.again = false;
+            st.clacks.shown = false;
         }
+        #[cfg(feature = "sniff")]
+        st.sniff.done();
         true
     }
     #[cfg(not(feature = "certain"))]
@@ -176,7 +176,7 @@ impl Router<'_> {
         }
         let st = &mut self.stations[n];
         // how long the longest may take is nobody's to say: only that there is more of it
-        let goes_on = !st.session.dialect().ways().frames && st.life != Life::New;
+        let goes_on = !st.session.dialect().ways().lengths && st.life != Life::New;
         if st.half_since.is_none() || goes_on {
             st.half_since = Some(self.now);
             self.arm(n);
@@ -212,6 +212,11 @@ impl Router<'_> {
         if st.resumed().is_none() {
             self.counters.one(Counter::FramesIn);
         }
+        #[cfg(feature = "communicator")]
+        if self.message_goes_on(n, frame) {
+            return;
+        }
+        let st = &mut self.stations[n];
         let (mut said, mut spare) = (Said::Nothing, Spare::default());
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
@@ -223,6 +228,10 @@ impl Router<'_> {
         #[cfg(feature = "clacks")]
         if let Ok(Said::Line(command, line)) = understood {
             return self.line(n, command, line);
+        }
+        #[cfg(feature = "communicator")]
+        if let Ok(Said::Message(m)) = understood {
+            return self.message(n, m, frame);
         }
         self.end_run();
         match understood {
@@ -244,10 +253,18 @@ impl Router<'_> {
             #[cfg(feature = "msgq")]
             Ok(Said::Node { ask, letter, raw }) => self.asked(n, ask, letter, *raw),
             #[cfg(feature = "msgq")]
-            Ok(Said::Stop) => self.stop_wanted(n),
+            Ok(Said::Stop) => {
+                #[cfg(feature = "sniff")]
+                self.see_request(n, "STOP", 0, "", &[]);
+                self.stop_wanted(n)
+            }
             // has been heard above
             #[cfg(feature = "clacks")]
             Ok(Said::Line(..)) => {}
+            #[cfg(feature = "communicator")]
+            Ok(Said::Message(_)) => {}
+            #[cfg(feature = "communicator")]
+            Ok(Said::Fault(fault)) => self.fault(n, *fault),
             Err(refusal) => {
                 self.counters.one(Counter::Malformed);
                 if refusal.fatal {
@@ -296,6 +313,8 @@ impl Router<'_> {
                 self.outcome(n, g.seq, Code::Ok, "");
                 self.doom(n, Reason::Goodbye);
             }
+            #[cfg(feature = "sniff")]
+            ClientToServer::Monitor(m) => self.monitor_all(n, m),
             ClientToServer::Hello(h) => self.refuse(n, h.seq, Code::BadRequest, "hello is said once a connection"),
         }
     }
@@ -368,6 +387,7 @@ impl Router<'_> {
                 max_value: self.max_value() as u32,
             }),
         );
+        self.see_connected(n);
         self.tell(Change::Connected, n, 0, 0, Code::Ok);
         self.notice(Change::Connected, n, 0);
     }
@@ -434,6 +454,8 @@ fn seq_of(said: &ClientToServer<'_>) -> u32 {
         ClientToServer::Flag(m) => m.seq,
         ClientToServer::Declare(m) => m.seq,
         ClientToServer::Goodbye(m) => m.seq,
+        #[cfg(feature = "sniff")]
+        ClientToServer::Monitor(m) => m.seq,
         ClientToServer::Answer(_) | ClientToServer::Nothing => 0,
     }
 }

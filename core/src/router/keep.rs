@@ -1,15 +1,18 @@
 //! Mail for names that nobody has joined (D9).
 //!
-//! Owns: declaring, keeping, delivering in order, expiring. Mail goes, once, to the next
+//! Owns: declaring, keeping, delivering in order, expiring; what is left of it by an earlier
+//! life of the node is in `restore.rs`. Mail goes, once, to the next
 //! station that joins the name; while that station's outbox has no room for all of it, no
 //! newer message overtakes what still waits.
 
 use super::Counter;
 use super::Router;
 use super::faults::fault;
+use super::mailbox::Form;
 use super::policy::admit;
 use super::route::Delivery;
 use crate::model::{Code, Letter, Message, Raw, encode_letter};
+use crate::time::Duration;
 
 impl Router<'_> {
     /// Declares a name for the node itself, as its configuration may. `Ok`, `Full` or
@@ -27,11 +30,13 @@ impl Router<'_> {
         Code::Ok
     }
 
-    /// Takes a declaration back; waiting mail is dropped and counted.
-    pub(super) fn forget(&mut self, name: &str) -> Code {
-        let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).declared) else {
+    /// Takes a declaration back; waiting mail is dropped and counted. `Ok` or `NotFound`.
+    pub fn forget_name(&mut self, name: &str) -> Code {
+        let Some(row) = self.names.find(name).filter(|row| self.names.row(*row).is_declared()) else {
             return Code::NotFound;
         };
+        // with its last mail a name that nobody has declared goes, and its row is empty
+        let declared = self.names.row(row).declared;
         loop {
             let k = self.names.row(row).mail.first;
             if k == 0 {
@@ -40,44 +45,76 @@ impl Router<'_> {
             self.counters.one(Counter::MailForgotten);
             self.drop_mail(k);
         }
-        self.names.row_mut(row).declared = false;
-        self.names.release(row);
+        if declared {
+            self.names.row_mut(row).declared = false;
+            self.names.release(row);
+        }
         Code::Ok
     }
 
     /// Whether mail may wait for a name.
     pub(super) fn is_declared(&self, name: &str) -> bool {
-        self.names.find(name).is_some_and(|row| self.names.row(row).declared)
+        self.names.find(name).is_some_and(|row| self.names.row(row).is_declared())
     }
 
     /// Keeps a letter to a declared name that found no member of it. Says how that went.
     pub(super) fn keep(&mut self, n: u32, l: &Letter<'_>) -> Code {
-        let full = |router: &mut Self| {
-            router.counters.one(Counter::TableFull);
-            Code::Full
-        };
-        let Some(row) = self.names.find(l.name) else { return full(self) };
         let from = self.stations.id(n).number();
         let kept = Letter { from, keep: false, seq: 0, ttl_ms: 0, ..*l };
         let Some(len) = encode_letter(&kept, self.encode).filter(|len| *len <= self.settings.max_frame) else {
             self.counters.one(Counter::TableFull);
             return Code::TooBig;
         };
-        let instance = match l.instance {
+        let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
+        self.keep_encoded((l.name, l.instance), from, (Form::Letter, len), within)
+    }
+
+    /// Keeps the first `len` octets of the encode buffer for a declared name and an instance,
+    /// from the station with address `from`, for so long. `Kept`, or why not.
+    pub(super) fn keep_encoded(
+        &mut self,
+        (name, instance): (&str, &str),
+        from: u64,
+        (form, len): (Form, usize),
+        within: Duration,
+    ) -> Code {
+        let _k = match self.put_mail((name, instance), from, (form, len), within) {
+            Ok(k) => k,
+            Err(code) => return code,
+        };
+        #[cfg(feature = "durable")]
+        self.save_mail(_k, (name, instance), len, within);
+        self.counters.one(Counter::MailKept);
+        Code::Kept
+    }
+
+    /// As [`Router::keep_encoded`], without a word to anybody. The row of the message, or why not.
+    pub(super) fn put_mail(
+        &mut self,
+        (name, instance): (&str, &str),
+        from: u64,
+        (form, len): (Form, usize),
+        within: Duration,
+    ) -> Result<u32, Code> {
+        let full = |router: &mut Self| {
+            router.counters.one(Counter::TableFull);
+            Err(Code::Full)
+        };
+        let Some(row) = self.names.find(name) else { return full(self) };
+        let instance = match instance {
             "" | "*" => Some(0),
-            i if !crate::name::is_valid(i) => return Code::BadName,
+            i if !crate::name::is_valid(i) => return Err(Code::BadName),
             i => self.names.hold_instance(i),
         };
         let Some(instance) = instance else { return full(self) };
-        let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, &self.encode[..len]);
+        let bytes = &self.encode[..len];
+        let k = self.mail.keep(&mut self.names, &mut self.pool, (row, instance), from, (form, bytes));
         if instance != 0 {
             self.names.release(instance);
         }
         let Some(k) = k else { return full(self) };
-        self.counters.one(Counter::MailKept);
-        let within = Self::span(l.ttl_ms, self.settings.keep, self.settings.max_keep);
         self.wheel.set(self.mail_timer(k), self.now + within);
-        Code::Kept
+        Ok(k)
     }
 
     /// Brings station `n` the mail of the names it has joined, as far as its outbox has room.
@@ -109,10 +146,12 @@ impl Router<'_> {
         }
     }
 
-    /// Brings one letter. `false`: no room yet.
+    /// Brings one message. `false`: no room yet.
     fn bring(&mut self, n: u32, k: u32) -> bool {
         let Some(mail) = self.mail.row(k) else { return true };
-        let chain = mail.letter;
+        let (chain, form) = (mail.bytes, mail.form);
+        #[cfg(feature = "communicator")]
+        let from = mail.from;
         let st = &self.stations[n];
         let size = chain.len() + super::FRAME_MARGIN;
         let fill = self.fill(n);
@@ -123,14 +162,27 @@ impl Router<'_> {
         }
         let bytes = core::mem::take(&mut self.scratch);
         let len = self.pool.copy(&chain, bytes);
+        #[cfg(not(feature = "durable"))]
         if !fault!(self, MailTwice) {
             self.drop_mail(k);
         }
-        if let Ok(letter) = Letter::read(&bytes[..len]) {
-            let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
-            if self.hand_anew(&mut d, n).is_ok() {
-                self.counters.one(Counter::MailDelivered);
-            }
+        let is_handed = match form {
+            Form::Letter => match Letter::read(&bytes[..len]) {
+                Ok(letter) => {
+                    let mut d = Delivery::new(&letter, Raw::Messi(&bytes[..len]), 0, letter.from, 0);
+                    self.hand_anew(&mut d, n).is_ok()
+                }
+                Err(_) => false,
+            },
+            #[cfg(feature = "communicator")]
+            Form::Line => self.bring_line(n, &bytes[..len], from),
+        };
+        if is_handed {
+            self.counters.one(Counter::MailDelivered);
+        }
+        #[cfg(feature = "durable")]
+        if !fault!(self, MailTwice) {
+            self.hand_over_mail(n, k, is_handed);
         }
         self.scratch = bytes;
         true
@@ -144,9 +196,12 @@ impl Router<'_> {
         }
     }
 
-    fn drop_mail(&mut self, k: u32) {
+    /// Message `k` waits no longer.
+    pub(super) fn drop_mail(&mut self, k: u32) {
         let timer = self.mail_timer(k);
         self.wheel.clear(timer);
+        #[cfg(feature = "durable")]
+        self.unsave_mail(k);
         self.mail.drop(&mut self.names, &mut self.pool, k);
     }
 }

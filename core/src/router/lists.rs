@@ -13,6 +13,10 @@ use core::fmt::Write;
 /// Rows of a table that are looked at for one page, whether shown or not.
 const LOOK: u32 = 4096;
 
+/// Who takes shorter frames than this is not told where flags come from: it would not fit.
+#[cfg(feature = "kept-flags")]
+const MIN_ORIGIN_FRAME: u32 = 1024;
+
 /// Text of a number.
 pub(super) type Digits = heapless::String<24, u8>;
 
@@ -24,6 +28,7 @@ type Place = heapless::String<40, u8>;
 
 impl Router<'_> {
     pub(super) fn list(&mut self, n: u32, l: &List<'_>) {
+        self.see_list(n, l);
         if !self.stations[n].grant.rights.has(Rights::READ) {
             return self.refuse(n, l.seq, Code::Refused, "no grant to read");
         }
@@ -122,7 +127,7 @@ impl Router<'_> {
             name: row.text(),
             count: row.count as u64,
             exclusive: row.exclusive,
-            manual: row.declared,
+            manual: row.is_declared(),
             ..Item::default()
         };
         let wording = self.stations[n].session.wording();
@@ -132,7 +137,7 @@ impl Router<'_> {
     }
 
     /// Restricted stations see only what they have a grant for.
-    fn may_see(&self, n: u32, name: &str) -> bool {
+    pub(super) fn may_see(&self, n: u32, name: &str) -> bool {
         self.covers(n, Rights::READ, name)
     }
 
@@ -181,6 +186,8 @@ impl Router<'_> {
         if !flag.full_name().starts_with(l.name) || !self.may_see(n, flag.full_name()) {
             return Some((next, false));
         }
+        #[cfg(feature = "kept-flags")]
+        let now = self.stamp_now().micros() / 1000;
         let item = Item {
             seq: l.seq,
             what: l.what,
@@ -192,6 +199,20 @@ impl Router<'_> {
             tags: flag.tags(),
             manual: flag.manual_down(),
             ..Item::default()
+        };
+        #[cfg(feature = "kept-flags")]
+        let item = {
+            let record = flag.record();
+            let is_said = self.stations[n].max_frame >= MIN_ORIGIN_FRAME;
+            Item {
+                age_ms: now.saturating_sub(record.first_ms),
+                last_ms: now.saturating_sub(record.last_ms),
+                times: record.times as u64,
+                source_file: if is_said { record.source_file } else { "" },
+                function: if is_said { record.function } else { "" },
+                line: if is_said { record.line } else { 0 },
+                ..item
+            }
         };
         let wording = self.stations[n].session.wording();
         let len = wording.say(self.here(), &ServerToClient::Item(item), self.encode);

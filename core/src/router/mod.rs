@@ -74,6 +74,8 @@ mod blocks;
 mod check;
 #[cfg(feature = "clacks")]
 mod clacks;
+#[cfg(feature = "communicator")]
+mod communicator;
 pub mod counters;
 pub mod faults;
 pub mod flags;
@@ -82,6 +84,8 @@ mod flush;
 pub mod grant;
 mod hear;
 mod keep;
+#[cfg(feature = "kept-flags")]
+mod keep_flags;
 mod lists;
 pub mod mailbox;
 mod membership;
@@ -90,11 +94,14 @@ mod numbered;
 mod policy;
 pub mod presence;
 pub mod requests;
+#[cfg(feature = "durable")]
+mod restore;
 mod retire;
 mod route;
 mod run;
 mod say;
 mod settings;
+mod sniff;
 pub mod stations;
 pub mod store;
 #[cfg(test)]
@@ -109,6 +116,8 @@ mod watch;
 pub use action::{Action, Reason};
 #[cfg(feature = "clacks")]
 pub use clacks::links::Stage as LinkStage;
+#[cfg(feature = "communicator")]
+pub use communicator::{Clock, Control};
 pub use counters::{Counter, Counters};
 #[cfg(feature = "later")]
 pub use grant::Verdict;
@@ -208,7 +217,7 @@ pub struct Usage {
 }
 
 /// Rows of [`Router::usage`].
-const USAGES: usize = if cfg!(feature = "durable") { 10 } else { 9 };
+const USAGES: usize = 9 + cfg!(feature = "durable") as usize + cfg!(feature = "sniff") as usize;
 
 /// The bytes that wait for a station, in order.
 pub type Output<'r> = Chunks<'r>;
@@ -227,6 +236,9 @@ pub struct Router<'s> {
     store: StoreRef<'s>,
     #[cfg(feature = "durable")]
     barriers: barriers::Barriers<'s>,
+    /// The largest number that a waiting message ever had.
+    #[cfg(feature = "durable")]
+    mail_number: u64,
     wheel: Wheel<'s>,
     pool: Pool<'s>,
     /// A frame that came in pieces, whole.
@@ -261,9 +273,13 @@ pub struct Router<'s> {
     stop_asked: Option<StationId>,
     #[cfg(feature = "clacks")]
     clacks: clacks::Node,
+    #[cfg(feature = "communicator")]
+    communicator: communicator::Node,
     /// Octets of headers of all open questions.
     #[cfg(feature = "msgq")]
     echoes: usize,
+    #[cfg(feature = "sniff")]
+    sniff: sniff::Sniff,
 }
 
 /// Octets by which the frame buffers must exceed the longest frame: what the node adds to a
@@ -305,6 +321,8 @@ impl<'s> Router<'s> {
             store: parts.store,
             #[cfg(feature = "durable")]
             barriers: barriers::Barriers::new(parts.barriers, l.barriers),
+            #[cfg(feature = "durable")]
+            mail_number: 0,
             wheel: Wheel::new(parts.timers, now),
             pool: Pool::new(parts.pool, parts.pool_links, parts.block).ok_or(ConfigError::Pool)?,
             assembly: parts.assembly,
@@ -328,8 +346,12 @@ impl<'s> Router<'s> {
             stop_asked: None,
             #[cfg(feature = "clacks")]
             clacks: clacks::Node::new(),
+            #[cfg(feature = "communicator")]
+            communicator: communicator::Node::new(),
             #[cfg(feature = "msgq")]
             echoes: 0,
+            #[cfg(feature = "sniff")]
+            sniff: sniff::Sniff::new(),
         };
         router.set(settings)?;
         Ok(router)
@@ -343,7 +365,7 @@ impl<'s> Router<'s> {
         }
         for &dialect in Dialect::ALL {
             // a node whose buffers are too small for a dialect does without it
-            let framed = settings.max_frame_in(dialect).saturating_add(FRAME_MARGIN);
+            let framed = settings.framed_in(dialect);
             if framed > buffers && dialect == Dialect::Messi {
                 return Err(ConfigError::Frame);
             }
@@ -371,7 +393,7 @@ impl<'s> Router<'s> {
     }
 
     /// Tells what time it is by the calendar: microseconds since 1970 at `Instant::ZERO`.
-    /// Only the times of values depend on it.
+    /// Only the times of values, and of mail that outlives the node, depend on it.
     pub fn set_calendar(&mut self, epoch_micros: u64) {
         self.epoch = epoch_micros;
         // the store counts how long ago something was removed from what it was told last
@@ -385,7 +407,7 @@ impl<'s> Router<'s> {
     /// are too small for that dialect's longest frame.
     pub fn admit(&mut self, now: Instant, new: Newcomer) -> Result<StationId, Full> {
         let now = self.clock(now);
-        if self.stopping || self.settings.max_frame_in(new.dialect) + FRAME_MARGIN > self.encode.len() {
+        if self.stopping || self.settings.framed_in(new.dialect) > self.encode.len() {
             return Err(Full);
         }
         let Some(n) = self.stations.take() else {
@@ -403,13 +425,19 @@ impl<'s> Router<'s> {
         st.silence = self.settings.silence;
         st.stamp = self.stamp;
         self.counters.one(Counter::Admitted);
-        if new.dialect.ways().hello {
+        #[cfg(feature = "communicator")]
+        let is_known = !self.begin_communicator(n, new) && !new.dialect.ways().hello;
+        #[cfg(not(feature = "communicator"))]
+        let is_known = !new.dialect.ways().hello;
+        if !is_known {
             #[cfg(feature = "clacks")]
             self.begin(n, new);
             self.arm(n);
-        } else {
-            self.is_there(n);
+            let id = self.stations.id(n);
+            self.reap();
+            return Ok(id);
         }
+        self.is_there(n);
         Ok(self.stations.id(n))
     }
 
@@ -419,12 +447,13 @@ impl<'s> Router<'s> {
         st.life = Life::Ready;
         st.introduced = true;
         #[cfg(feature = "msgq")]
-        {
+        if st.session.dialect() == Dialect::Msgq {
             st.held = true;
             let id = self.stations.id(n).number();
             self.stations[n].name = crate::dialect::station_text(Self::here_of(&self.settings), id);
         }
         self.counters.one(Counter::Introduced);
+        self.see_connected(n);
         self.tell(Change::Connected, n, 0, 0, Code::Ok);
         self.notice(Change::Connected, n, 0);
         if self.stations[n].grant.rights.is_empty() {
@@ -450,7 +479,14 @@ impl<'s> Router<'s> {
         let boot = settings.msgq.boot;
         #[cfg(not(feature = "msgq"))]
         let boot = 0;
-        Here { boot, node: settings.node }
+        Here {
+            boot,
+            node: settings.node,
+            #[cfg(feature = "communicator")]
+            server: settings.communicator.server,
+            #[cfg(feature = "communicator")]
+            form: settings.communicator.form,
+        }
     }
 
     /// The transport has lost a station, or ended it. From here on its address is nobody's.
@@ -548,8 +584,20 @@ impl<'s> Router<'s> {
                 self.arm(n);
             }
         }
+        #[cfg(feature = "durable")]
+        {
+            let st = &mut self.stations[n];
+            st.taken = st.taken.saturating_add(bytes as u64);
+            if st.mail.first != 0 {
+                let taken = st.taken;
+                self.mail_written(n, taken);
+            }
+        }
         if self.stations[n].mail_waits {
             self.bring_mail(n);
+        }
+        if self.looks_on(n) {
+            self.own_up(n);
         }
         #[cfg(feature = "clacks")]
         if self.stations[n].clacks.list.is_some() {
@@ -657,6 +705,8 @@ impl<'s> Router<'s> {
             u("values", self.store.get().len(), self.store.get().limit()),
             #[cfg(feature = "durable")]
             u("flushes", self.barriers.used(), self.barriers.limit()),
+            #[cfg(feature = "sniff")]
+            u("monitors", self.sniff.used(), crate::limits::MAX_MONITORS),
             u("buffer_blocks", blocks as usize, of as usize),
         ]
     }
@@ -694,10 +744,18 @@ impl<'s> Router<'s> {
         }
     }
 
-    /// When a connection has to be known.
+    /// When a connection has to be known: while it is not heard, that does not come nearer.
     fn hello_by(&self, n: u32) -> Instant {
         let st = &self.stations[n];
-        st.connected + self.settings.hello_in(st.session.dialect())
+        let since = st.connected;
+        #[cfg(feature = "clacks")]
+        let since = match st.session.dialect() {
+            Dialect::Clacks if st.clacks.pause.is_any() => self.now,
+            // nothing that it says before its login counts, so that is when it was last paused
+            Dialect::Clacks => st.heard,
+            _ => since,
+        };
+        since + self.settings.hello_in(st.session.dialect())
     }
 
     /// When the last words of a station are over, read or not.
@@ -727,7 +785,8 @@ impl<'s> Router<'s> {
             dialect.ways().pings.then_some((st.heard + st.silence, Reason::Silent)),
             st.half_since.map(|t| (t + set.frame_within, Reason::Silent)),
             st.full_since.map(|t| (t + set.slow_after, Reason::Slow)),
-            st.stalled.map(|t| (t + set.stalled_in(dialect), Reason::Slow)),
+            // who monitors misses what it does not read, and nobody else notices
+            st.stalled.filter(|_| !self.looks_on(n)).map(|t| (t + set.stalled_in(dialect), Reason::Slow)),
         ]
     }
 

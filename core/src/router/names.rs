@@ -28,6 +28,9 @@ pub struct NameRow {
     pub(crate) exclusive: bool,
     pattern: bool,
     pub(crate) declared: bool,
+    /// Declared as long as there is mail, which an earlier life of the node has left.
+    #[cfg(feature = "durable")]
+    pub(crate) lent: bool,
     pub(crate) mail: Ends,
 }
 
@@ -44,6 +47,8 @@ impl Row for NameRow {
         exclusive: false,
         pattern: false,
         declared: false,
+        #[cfg(feature = "durable")]
+        lent: false,
         mail: Ends::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
@@ -62,9 +67,17 @@ impl NameRow {
         self.holds > 0
     }
 
+    /// Whether mail may wait for it.
+    pub(crate) fn is_declared(&self) -> bool {
+        #[cfg(feature = "durable")]
+        return self.declared || self.lent;
+        #[cfg(not(feature = "durable"))]
+        self.declared
+    }
+
     /// Whether somebody has joined it or it is declared: what lists show.
     pub(crate) fn is_listed(&self) -> bool {
-        self.count > 0 || self.declared
+        self.count > 0 || self.is_declared()
     }
 }
 
@@ -291,13 +304,18 @@ impl<'s> Names<'s> {
             "" | "*" => 0,
             text => self.find_instance(text)?,
         };
-        let mut m = mine.first;
-        while m != 0 {
-            let row = &self.members[m];
+        // the shorter of both lists is enough: its own names, and the members of this one
+        let (mut m, mut of_name) = (mine.first, self.rows[n].members.first);
+        let station = if m == 0 { 0 } else { self.members[m].station };
+        while m != 0 && of_name != 0 {
+            let (row, other) = (&self.members[m], &self.members[of_name]);
             if row.name == n && row.instance == instance {
                 return Some(m);
             }
-            m = row.next_of_station();
+            if other.station == station && other.instance == instance {
+                return Some(of_name);
+            }
+            (m, of_name) = (row.next_of_station(), other.next_of_name());
         }
         None
     }
@@ -485,6 +503,10 @@ impl<'s> Names<'s> {
                 continue;
             }
             held += 1;
+            #[cfg(feature = "durable")]
+            if row.lent && row.mail.first == 0 {
+                return Err("names: declared by mail that is gone");
+            }
             patterns += row.pattern as u32;
             let found = if row.pattern { self.find(row.text()) } else { self.find_instance(row.text()) };
             if found != Some(n) {

@@ -20,6 +20,7 @@ impl Router<'_> {
     }
 
     pub(super) fn answer_at_once(&mut self, n: u32, l: &crate::model::Letter<'_>, _: Raw<'_>, code: Code, text: &str) {
+        self.see_answer_at_once(n, l, code, text);
         self.answer_itself(n, Question { seq: l.seq, ..Question::default() }, code, text);
     }
 
@@ -109,6 +110,7 @@ impl Router<'_> {
 
     /// The node's own answer to a question that is not open.
     pub(super) fn answer_at_once(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>, code: Code, text: &str) {
+        self.see_answer_at_once(n, l, code, text);
         let question = Question { seq: l.seq, echo: raw.echo(), number: self.next_number(), ..Question::default() };
         self.answer_itself(n, question, code, text);
     }
@@ -210,6 +212,7 @@ impl Router<'_> {
             // its questions have the node's numbers, and nothing else of it can be answered
             let is_its = self.requests.find(key).is_some_and(|r| self.requests.row(r).asker == asker);
             if !is_its {
+                self.see_answer(n, &Answer::default(), raw, 0);
                 return self.counters.one(Counter::StrayAnswers);
             }
             return self.answer(n, &Answer { ask_id: key, ..Answer::default() }, raw);
@@ -219,8 +222,10 @@ impl Router<'_> {
         };
         let r = self.requests.debt(d).request;
         if !self.is_awaited(r, d) {
+            self.see_answer(n, &Answer::default(), raw, 0);
             return self.counters.one(Counter::StrayAnswers);
         }
+        self.see_answer(n, &Answer::default(), raw, r);
         let from = self.stations.id(n).number();
         let mut delivery = Delivery::new(letter, raw, n, from, 0);
         let Some(handed) = self.wait_if_short(|router| router.hand_anew(&mut delivery, asker)) else {

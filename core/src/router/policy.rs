@@ -9,7 +9,8 @@
 //! | a station's outbox, for longer than `slow_after`, or its transport takes nothing for that long | it is closed as slow |
 //! | memory common to all, for a message | as the outbox: nobody may hold more than is left for all others, and an eighth is kept back |
 //! | the same, for a message to who reads and may not miss one | who sends it waits until others were written to; only if that cannot help, who takes nothing is closed |
-//! | memory common to all, for what is owed | whoever holds most and takes nothing is closed, not who is told |
+//! | memory common to all, for what is owed | whoever holds most and takes nothing is closed, not who is told; a monitor first |
+//! | a monitor's outbox, by three eighths, or half of the memory common to all | what others say is not shown to it, and it is told how much that was (`sniff.rs`) |
 //! | memory common to all, for mail | `FULL` when mail holds half of it |
 //!
 //! Owns: that arithmetic. Does not own the tables.
@@ -36,6 +37,8 @@ pub(crate) enum Denied {
     TooBig,
     /// Mail that came before it still waits.
     Order,
+    /// Who sent it may not say that to it.
+    Right,
     /// Nothing is wrong with it: memory is short until what waits was offered to transports.
     /// Nothing was done; to be tried again then.
     Later,

@@ -66,6 +66,8 @@ impl Router<'_> {
             self.tell(Change::Disconnected, n, 0, 0, why.code());
             self.stations[n].introduced = false;
         }
+        #[cfg(feature = "communicator")]
+        self.end_communicator(n);
         if self.stations[n].watches > 0 {
             self.watches.clear(&mut self.names, n);
         }
@@ -76,8 +78,10 @@ impl Router<'_> {
         self.barriers.forget(&mut self.stations, n);
         self.forgive_debts(n, 0);
         self.drop_questions(n);
+        self.stop_sniffing(n);
         if self.stations[n].introduced {
             let code = if why == Reason::Goodbye { Code::Ok } else { why.code() };
+            self.see_disconnected(n, code);
             self.tell(Change::Disconnected, n, 0, 0, code);
             self.notice(Change::Disconnected, n, 0);
         }
@@ -88,18 +92,28 @@ impl Router<'_> {
 
     /// Tells it why, if it can still be told, and asks the shell to write and close.
     fn last_words(&mut self, n: u32, why: Reason) {
-        if why != Reason::Goodbye && !self.stations[n].cut {
-            let closing = Closing { code: why.code(), text: why.text() };
-            let wording = self.stations[n].session.wording();
-            if let Some(len) = wording.say(self.here(), &ServerToClient::Closing(closing), self.encode) {
-                // If there is no memory it learns less, but goes all the same.
-                let st = &mut self.stations[n];
-                if self.pool.push(&mut st.out, &self.encode[..len]) {
-                    self.counters.one(Counter::FramesOut);
-                }
+        if why != Reason::Goodbye
+            && !self.stations[n].cut
+            && let Some(len) = self.last_frame(n, why)
+        {
+            // If there is no memory it learns less, but goes all the same.
+            let st = &mut self.stations[n];
+            if self.pool.push(&mut st.out, &self.encode[..len]) {
+                self.counters.one(Counter::FramesOut);
             }
         }
         self.stations.enqueue(n);
+    }
+
+    /// What it is told last, in the encode buffer.
+    fn last_frame(&mut self, n: u32, why: Reason) -> Option<usize> {
+        #[cfg(feature = "communicator")]
+        if let Some(said) = self.last_line(n, why) {
+            return said;
+        }
+        let closing = Closing { code: why.code(), text: why.text() };
+        let wording = self.stations[n].session.wording();
+        wording.say(self.here(), &ServerToClient::Closing(closing), self.encode)
     }
 
     /// Gives back the row of a station that was retired.
@@ -108,6 +122,8 @@ impl Router<'_> {
         if fault!(self, LeakBlocks) {
             self.stations[n].out = crate::buffer::pool::Chain::EMPTY;
         }
+        #[cfg(feature = "durable")]
+        self.mail_written(n, u64::MAX);
         let st = &mut self.stations[n];
         self.pool.clear(&mut st.out);
         self.pool.clear(&mut st.stash);

@@ -55,6 +55,8 @@ pub(super) struct Reached {
     pub(super) denied: u32,
     /// Of those, who cannot take frames that long.
     pub(super) too_big: u32,
+    /// Of those, who may not be told that by the sender.
+    pub(super) refused: u32,
     /// How many of both are members of the very name, not of a pattern.
     pub(super) members: u32,
 }
@@ -69,11 +71,16 @@ impl Router<'_> {
     /// A station sends a letter.
     #[inline]
     pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
-        if self.run_goes_on(n, l, raw) {
+        // whoever monitors is shown each letter alone
+        let sniffed = self.sniffed();
+        if sniffed {
+            self.end_run();
+            self.see_letter(n, l, raw);
+        } else if self.run_goes_on(n, l, raw) {
             return;
         }
         let may = self.may_send(n, l);
-        if may.is_ok() && self.runs(n, l, raw) {
+        if may.is_ok() && !sniffed && self.runs(n, l, raw) {
             return;
         }
         self.end_run();
@@ -125,7 +132,7 @@ impl Router<'_> {
 
     /// A delivery of station `n` waits: where it will go on.
     #[cold]
-    fn suspend(&mut self, _n: u32, _at: Resume) {
+    pub(super) fn suspend(&mut self, _n: u32, _at: Resume) {
         #[cfg(feature = "certain")]
         {
             self.stations[_n].resume = Some(_at);
@@ -134,7 +141,7 @@ impl Router<'_> {
 
     /// What the sender is told, and what happens to a letter that reached nobody.
     fn sent_report(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>, reached: Reached) {
-        let Reached { handed, denied, too_big, members } = reached;
+        let Reached { handed, denied, too_big, refused, members } = reached;
         let code = match (handed, denied) {
             // who listens to a pattern hears it, but is not whom mail waits for
             _ if l.keep && members == 0 && self.is_declared(l.name) => {
@@ -149,6 +156,7 @@ impl Router<'_> {
                 self.counters.one(Counter::NoRecipient);
                 Code::NoRecipient
             }
+            (0, _) if refused == denied => Code::Refused,
             (0, _) if too_big == denied => Code::TooBig,
             (0, _) => Code::RecipientBusy,
             _ => Code::Ok,
@@ -156,6 +164,7 @@ impl Router<'_> {
         if l.ask {
             return self.answer_at_once(n, l, raw, code, "");
         }
+        self.see_outcome(n, l.seq, code, "");
         if l.seq != 0 {
             let text = if code == Code::Ok { "" } else { code.text() };
             let outcome = Outcome { seq: l.seq, code, text, count: handed, ..Outcome::default() };
@@ -274,7 +283,7 @@ impl Router<'_> {
         }
     }
 
-    fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
+    pub(super) fn reach_station(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
         let mut reached = Reached::default();
         let mut to = StationId::new(d.letter.station).and_then(|id| self.stations.find(id));
@@ -292,6 +301,8 @@ impl Router<'_> {
 
     fn reach_everyone(&mut self, d: &mut Delivery<'_>) -> Reached {
         self.next_stamp();
+        #[cfg(feature = "clacks")]
+        self.spare_links(d.letter);
         let mut reached = Reached::default();
         let resumed = self.take_up(d.sender, &mut reached);
         let first = resumed.map_or(1, |r| r.after as u32 + 1);
@@ -328,6 +339,7 @@ impl Router<'_> {
             Err(why) => {
                 reached.denied += 1;
                 reached.too_big += (why == Denied::TooBig) as u32;
+                reached.refused += (why == Denied::Right) as u32;
             }
         }
     }
@@ -350,6 +362,10 @@ impl Router<'_> {
         let len = match d.worded {
             Some((w, len)) if w == wording => len,
             _ => {
+                if !self.may_tell(d.sender, wording, d.letter) {
+                    self.denied(to, class, Denied::Right);
+                    return Err(Denied::Right);
+                }
                 let len = wording.letter(here, d.letter, d.raw, d.from, d.ask_id, self.encode);
                 let Some(len) = len else {
                     self.denied(to, class, Denied::TooBig);

@@ -36,7 +36,7 @@ impl Run {
 fn is_plain(l: &Letter<'_>, raw: Raw<'_>) -> bool {
     let elsewhere = l.station != 0 || l.everyone || l.name.is_empty() || !matches!(l.instance, "" | "*");
     let awaited = l.ask || l.each || l.keep || l.seq != 0;
-    !elsewhere && !awaited && l.from == 0 && l.ask_id == 0 && raw != Raw::None
+    !elsewhere && !awaited && l.from == 0 && l.ask_id == 0 && !matches!(raw, Raw::None)
 }
 
 impl Router<'_> {
@@ -50,6 +50,7 @@ impl Router<'_> {
             && is_plain(l, raw)
             && is_verb(l.verb)
             && self.names.row(row).text() == l.name
+            && self.may_tell(n, wording, l)
             && self.joins_run(n, row, wording, l, raw)
     }
 
@@ -71,6 +72,12 @@ impl Router<'_> {
         }
         let Some(row) = self.names.find_again(l.name) else { return false };
         let Some(wording) = self.names.common_wording(row) else { return false };
+        if wording != Wording::USUAL && self.has_mail_waiting(row) {
+            return false; // nobody there may miss what would overtake it
+        }
+        if !self.may_tell(n, wording, l) {
+            return false;
+        }
         if self.run.row != row || self.run.sender != n {
             self.end_run();
         }
@@ -88,7 +95,8 @@ impl Router<'_> {
             len = wording.letter(here, l, raw, from, 0, self.encode);
         }
         let Some(len) = len else { return false };
-        if !self.has_room_for_run(row, self.run.len + len) {
+        // it is taken already when it is delivered, and cannot wait for who may miss nothing
+        if !self.has_room_for(self.names.row(row).count as usize, self.run.len + len) {
             self.end_run();
             return false;
         }
@@ -97,13 +105,43 @@ impl Router<'_> {
         true
     }
 
-    /// Whether a run of that length can be delivered to all members who may miss nothing: it is
-    /// taken already when it is delivered, and cannot wait.
+    /// Whether mail has not found room yet in the outbox of a member of the name in this row.
+    fn has_mail_waiting(&self, row: u32) -> bool {
+        if self.mail.used() == 0 {
+            return false;
+        }
+        let mut m = self.names.row(row).members.first;
+        while m != 0 {
+            let member = &self.names.members[m];
+            if self.stations[member.station].mail_waits {
+                return true;
+            }
+            m = member.next_of_name();
+        }
+        false
+    }
+
+    /// Whether there is a run of station `n`.
+    #[cfg(feature = "communicator")]
     #[inline]
-    fn has_room_for_run(&self, row: u32, len: usize) -> bool {
-        let each = len + self.pool.block();
-        let all = each.saturating_mul(self.names.row(row).count as usize);
-        all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8)
+    pub(super) fn has_run_of(&self, n: u32) -> bool {
+        self.run.row != 0 && self.run.sender == n
+    }
+
+    /// Makes room at the end of the run of station `n` for a frame of that many octets, which the
+    /// caller writes into the encode buffer, at what is returned, and which its dialect knows to be
+    /// what the next letter of that run would be. `None`: the run is full, and was delivered.
+    #[cfg(feature = "communicator")]
+    #[inline]
+    pub(super) fn run_takes(&mut self, len: usize) -> Option<usize> {
+        let Run { row, len: before, letters, longest, .. } = self.run;
+        let copies = self.names.row(row).count as usize;
+        if before + len > self.encode.len() || !self.has_room_for(copies, before + len) {
+            self.end_run();
+            return None;
+        }
+        self.run = Run { len: before + len, letters: letters + 1, longest: longest.max(len), ..self.run };
+        Some(before)
     }
 
     /// Delivers the run, if there is one. To be called before the encode buffer is used, and

@@ -119,6 +119,26 @@ impl Router<'_> {
         Err(why)
     }
 
+    /// Whether memory is there for as many copies of that many octets, with what is kept back for
+    /// what is owed.
+    #[inline]
+    pub(super) fn has_room_for(&self, copies: usize, len: usize) -> bool {
+        let all = (len + self.pool.block()).saturating_mul(copies);
+        all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8)
+    }
+
+    /// The same before something is done that cannot wait once it is begun. `true`: memory is
+    /// short and writing may help, so nothing is to be done, and the frame at hand comes again.
+    #[cfg(feature = "certain")]
+    #[inline]
+    pub(super) fn must_wait_for_room(&mut self, copies: usize, len: usize) -> bool {
+        if copies == 0 || self.has_room_for(copies, len) || !self.stations.has_ready() {
+            return false;
+        }
+        (self.short, self.pressed) = (true, true);
+        true
+    }
+
     /// Takes the memory of whoever holds most of it and takes nothing: he goes, not who is to
     /// be told. `false`: there is nobody of that kind.
     pub(super) fn relieve(&mut self) -> bool {
@@ -127,7 +147,12 @@ impl Router<'_> {
             let idle = st.waits() && st.life != Life::Free;
             (if idle { st.out.len() } else { 0 }) + if st.lives() { st.stash.len() } else { 0 }
         };
-        let Some(n) = (1..=self.stations.made()).max_by_key(held).filter(|n| held(n) > 0) else { return false };
+        // who only monitors goes first: without it, its memory would have been there
+        let rank = |n: &u32| match held(n) {
+            1.. if self.looks_on(*n) && self.stations[*n].waits() => usize::MAX,
+            held => held,
+        };
+        let Some(n) = (1..=self.stations.made()).max_by_key(rank).filter(|n| held(n) > 0) else { return false };
         let st = &mut self.stations[n];
         if st.waits() {
             self.pool.clear(&mut st.out);
@@ -150,6 +175,7 @@ impl Router<'_> {
             Denied::TooBig => Counter::DroppedTooBig,
             Denied::Order => Counter::DroppedOrder,
             Denied::Later => return,
+            Denied::Right => return self.counters.one(Counter::Refused),
         });
         if why == Denied::TooBig || (why == Denied::Order && class == Class::Signal) {
             return;
@@ -190,6 +216,7 @@ impl Router<'_> {
     /// Tells how request `seq` of station `n` ended. A request without a number is answered
     /// only if it failed.
     pub(super) fn outcome(&mut self, n: u32, seq: u32, code: Code, text: &str) {
+        self.see_outcome(n, seq, code, text);
         if seq != 0 || code != Code::Ok {
             self.say(n, &ServerToClient::Outcome(Outcome { seq, code, text, ..Outcome::default() }));
         }

@@ -72,6 +72,9 @@ pub struct Settings<'s> {
     /// What stations that speak Clacks need.
     #[cfg(feature = "clacks")]
     pub clacks: crate::dialect::clacks::Settings<'s>,
+    /// What stations that speak the Communicator's dialect need.
+    #[cfg(feature = "communicator")]
+    pub communicator: crate::dialect::communicator::Settings<'s>,
 }
 
 impl<'s> Settings<'s> {
@@ -109,6 +112,8 @@ impl<'s> Settings<'s> {
             msgq: crate::dialect::msgq::Settings::DEFAULT,
             #[cfg(feature = "clacks")]
             clacks: crate::dialect::clacks::Settings::DEFAULT,
+            #[cfg(feature = "communicator")]
+            communicator: crate::dialect::communicator::Settings::DEFAULT,
         }
     }
 
@@ -121,7 +126,19 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.max_frame(),
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.max_line,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.max_line,
         }
+    }
+
+    /// Octets that a frame buffer must have for a dialect: for the longest frame taken, and what it
+    /// gets longer by when it is handed on.
+    pub(super) fn framed_in(&self, dialect: Dialect) -> usize {
+        #[cfg(feature = "communicator")]
+        let longer = if dialect == Dialect::Communicator { crate::dialect::communicator::MAX_SOURCE } else { 0 };
+        #[cfg(not(feature = "communicator"))]
+        let longer = 0;
+        self.max_frame_in(dialect).saturating_add(longer).saturating_add(super::FRAME_MARGIN)
     }
 
     /// Octets that may wait for a station of a dialect.
@@ -133,6 +150,8 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.outbox,
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.outbox,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.outbox,
         }
     }
 
@@ -162,6 +181,8 @@ impl<'s> Settings<'s> {
             Dialect::Msgq => self.msgq.stalled_after,
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.clacks.stalled_after,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.communicator.stalled_after,
         }
     }
 
@@ -175,6 +196,8 @@ impl<'s> Settings<'s> {
             // they ask nothing
             #[cfg(feature = "clacks")]
             Dialect::Clacks => self.ask,
+            #[cfg(feature = "communicator")]
+            Dialect::Communicator => self.ask,
         }
     }
 }

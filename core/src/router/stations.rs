@@ -71,6 +71,12 @@ pub struct Station {
     /// How often it waits for the disk.
     #[cfg(feature = "durable")]
     pub(crate) barriers: u32,
+    /// Octets that its transport has taken.
+    #[cfg(feature = "durable")]
+    pub(crate) taken: u64,
+    /// Mail in its outbox, of which the disk does not know that.
+    #[cfg(feature = "durable")]
+    pub(crate) mail: Ends,
     /// Mail for a name it joined did not fit into its outbox.
     pub(crate) mail_waits: bool,
     pub(crate) connected: Instant,
@@ -100,6 +106,11 @@ pub struct Station {
     /// What is known of it if it speaks Clacks.
     #[cfg(feature = "clacks")]
     pub(crate) clacks: super::clacks::Own,
+    /// What is known of it if it speaks the Communicator's dialect.
+    #[cfg(feature = "communicator")]
+    pub(crate) communicator: super::communicator::Own,
+    #[cfg(feature = "sniff")]
+    pub(crate) sniff: super::sniff::Own,
 }
 
 /// What a hello said that counts only once its credentials are found right.
@@ -150,6 +161,10 @@ impl Row for Station {
         watches: 0,
         #[cfg(feature = "durable")]
         barriers: 0,
+        #[cfg(feature = "durable")]
+        taken: 0,
+        #[cfg(feature = "durable")]
+        mail: Ends::EMPTY,
         mail_waits: false,
         connected: Instant::ZERO,
         heard: Instant::ZERO,
@@ -169,6 +184,10 @@ impl Row for Station {
         unverified: None,
         #[cfg(feature = "clacks")]
         clacks: super::clacks::Own::EMPTY,
+        #[cfg(feature = "communicator")]
+        communicator: super::communicator::Own::EMPTY,
+        #[cfg(feature = "sniff")]
+        sniff: super::sniff::Own::EMPTY,
     };
     fn free_link(&mut self) -> &mut u32 {
         &mut self.next

@@ -20,10 +20,13 @@
 //! | `store/merge.rs` | entries as another node has them |
 //! | `store/sweep.rs` | what goes without being removed: stale, over, everything |
 //! | `store/keeping.rs` | what a store can say about its disk |
+//! | `store/mail.rs` | a waiting message, for a store that keeps a copy of it |
 
 mod fixed;
 #[cfg(feature = "durable")]
 mod keeping;
+#[cfg(feature = "durable")]
+mod mail;
 #[cfg(feature = "clacks")]
 mod merge;
 #[cfg(feature = "clacks")]
@@ -40,6 +43,8 @@ mod tests;
 pub use fixed::FixedStore;
 #[cfg(feature = "durable")]
 pub use keeping::{Keeping, Kept};
+#[cfg(feature = "durable")]
+pub use mail::StoredMail;
 #[cfg(feature = "clacks")]
 pub use order::Entry;
 pub use restore::Stored;
@@ -313,6 +318,24 @@ pub trait Store {
     fn trouble(&self) -> &str {
         ""
     }
+
+    /// A message waits for somebody to join a name (D9): a store with a disk keeps a copy of it
+    /// there, in its place among the changes of values, until [`Store::mail_gone`]. `false`: it
+    /// has no disk, and a copy would be of no use.
+    ///
+    /// # Errors
+    /// As many changes wait for the disk as may: there will be no copy of this one. A disk that
+    /// fails is none: what it cannot take now it takes when it works again.
+    #[cfg(feature = "durable")]
+    fn keep_mail(&mut self, _mail: &StoredMail<'_>) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// That message waits no longer. `delivered`: somebody has it, so the copy is to go as soon
+    /// as can be; else it has expired or is not wanted, and there is no hurry. Is never refused:
+    /// it is said at most once for each copy.
+    #[cfg(feature = "durable")]
+    fn mail_gone(&mut self, _number: u64, _delivered: bool) {}
 
     /// How many values there are, tombstones not counted.
     fn len(&self) -> usize;

@@ -84,12 +84,20 @@ fn random_frame(r: &mut Rng, known_ids: &[u64], asks: &[u64]) -> Vec<u8> {
             raise: r.one_in(2),
             unit: "u",
             section: "s",
-            name: "n",
-            description: "",
+            name: ["n", "o", "p", "q"][r.below(4) as usize],
+            description: ["", "x"][r.below(2) as usize],
             priority: r.below(110) as u32,
             ..Flag::default()
         }),
         17 => frame(Declare { seq, name, forget: r.one_in(3) }),
+        #[cfg(feature = "sniff")]
+        18 if r.one_in(2) => frame(Monitor {
+            seq,
+            off: r.one_in(3),
+            name: if r.one_in(2) { name } else { "" },
+            station: if r.one_in(4) { pick(r, known_ids) } else { 0 },
+            ..Default::default()
+        }),
         18 if r.one_in(20) => frame(Goodbye { seq, text: "" }),
         18 => std::vec![3, 0, 0, 0],
         _ => {
@@ -173,6 +181,33 @@ impl Peers {
     }
 }
 
+/// A shell that takes note of flags now and then, and finds some.
+#[cfg(feature = "kept-flags")]
+fn keep_some_flags(router: &mut Router<'_>, t: Instant, r: &mut Rng) {
+    if router.changed_flag().is_some() && r.one_in(3) {
+        router.flag_taken();
+    }
+    let (unit, section, name) = ("u", "s", ["n", "o", "p", "q"][r.below(4) as usize]);
+    if r.one_in(8) {
+        let (description, manual_down) = ("x", r.one_in(4));
+        let flag = flags::Raise {
+            unit,
+            section,
+            name,
+            description,
+            priority: 5,
+            tags: "",
+            manual_down,
+            station: 0,
+            record: Default::default(),
+        };
+        let _ = if r.one_in(4) { router.raise_own_flag(t, &flag) } else { router.put_flag(t, &flag).map(|_| ()) };
+    }
+    if r.one_in(12) {
+        let _ = router.put_flag_down(t, unit, section, name);
+    }
+}
+
 fn run(seed: u64, steps: usize) {
     let mut r = Rng(seed | 1);
     let mut storage: Box<Storage<6, 8, 10, 4, 6, 3, 4, 3, 13, 24, 64, 576, 4, 12>> = Box::default();
@@ -183,6 +218,10 @@ fn run(seed: u64, steps: usize) {
     settings.asks = 3;
     settings.watches = 2;
     let mut router = storage.router(settings, Instant::ZERO).unwrap();
+    #[cfg(feature = "kept-flags")]
+    if seed.is_multiple_of(2) {
+        router.keep_flags();
+    }
     let (mut now, mut peers) = (0u64, Peers::default());
     for step in 0..steps {
         let t = Instant::from_millis(now);
@@ -214,6 +253,8 @@ fn run(seed: u64, steps: usize) {
             _ => {}
         }
         let t = Instant::from_millis(now);
+        #[cfg(feature = "kept-flags")]
+        keep_some_flags(&mut router, t, &mut r);
         if router.deadline().is_some_and(|d| d <= t) {
             router.tick(t);
         }
@@ -246,7 +287,7 @@ fn run(seed: u64, steps: usize) {
     }
     router.check().unwrap();
     for u in router.usage() {
-        if matches!(u.name, "stations" | "memberships" | "requests" | "watches") {
+        if matches!(u.name, "stations" | "memberships" | "requests" | "watches" | "monitors") {
             assert_eq!(u.used, 0, "{} left, seed {seed}", u.name);
         }
     }

@@ -69,6 +69,9 @@ impl Router<'_> {
 
     /// Station `n` wants something of the node; `l` is for others of the same name.
     pub(super) fn asked(&mut self, n: u32, ask: &NodeAsk<'_>, l: &Letter<'_>, raw: Raw<'_>) {
+        if self.sniffed() {
+            self.see_letter(n, l, raw);
+        }
         // what wants an answer gets one: the node's
         if l.station != NOBODY && !l.ask && self.may_send(n, l).is_ok() {
             if self.stations[n].resumed().is_none() {

@@ -26,6 +26,7 @@ impl Router<'_> {
     }
 
     pub(super) fn store_op(&mut self, n: u32, s: &Store<'_>) {
+        self.see_store(n, s);
         if s.op == StoreOp::Flush {
             return self.flush_values(n, s.seq);
         }
@@ -35,6 +36,16 @@ impl Router<'_> {
         let right = if s.op == StoreOp::Get { Rights::READ } else { Rights::WRITE };
         if !self.covers(n, right, s.name) {
             return self.refuse(n, s.seq, Code::Refused, "no grant for that value");
+        }
+        #[cfg(feature = "certain")]
+        if s.announce && matches!(s.op, StoreOp::Set | StoreOp::Add) {
+            // a third more in Base64
+            let len = s.value.len() + s.value.len() / 3 + 2 * MAX_NAME;
+            let copies = self.names.find(s.name).map_or(0, |row| self.names.row(row).count);
+            // once the change is made, telling it to all members cannot wait
+            if self.must_wait_for_room(copies as usize, len) {
+                return;
+            }
         }
         match s.op {
             StoreOp::Get => self.read_value(n, s),

@@ -56,6 +56,14 @@ impl Router<'_> {
             }
             return;
         }
+        #[cfg(feature = "communicator")]
+        if st.session.dialect() == crate::dialect::Dialect::Communicator {
+            if st.lives() && verdict != Verdict::Later && st.unverified.take().is_some() {
+                self.judge_wish(n, verdict);
+                self.reap();
+            }
+            return;
+        }
         if st.life != Life::New || verdict == Verdict::Later {
             return;
         }

@@ -13,6 +13,7 @@ use crate::name;
 
 impl Router<'_> {
     pub(super) fn watch(&mut self, n: u32, w: &Watch<'_>) {
+        self.see_watch(n, w);
         if w.off {
             self.watches.clear(&mut self.names, n);
             self.stations[n].watches = 0;
@@ -100,10 +101,13 @@ impl Router<'_> {
     }
 
     pub(super) fn flag(&mut self, n: u32, f: &Flag<'_>) {
+        self.see_flag(n, f);
         if !self.covers(n, Rights::WRITE, f.unit) {
             return self.refuse(n, f.seq, Code::Refused, "no grant to raise and lower flags");
         }
         let station = self.stations.id(n).number();
+        #[cfg(feature = "kept-flags")]
+        let record = self.flag_record(f);
         let done = if f.raise {
             let raise = Raise {
                 unit: f.unit,
@@ -114,6 +118,8 @@ impl Router<'_> {
                 tags: f.tags,
                 manual_down: f.manual_down,
                 station,
+                #[cfg(feature = "kept-flags")]
+                record,
             };
             self.flags.raise(&raise, self.now)
         } else {
@@ -150,7 +156,7 @@ impl Router<'_> {
     }
 
     /// Tells watchers of flags, whoever changed one included.
-    fn tell_flag(&mut self, change: &FlagChange<'_>) {
+    pub(super) fn tell_flag(&mut self, change: &FlagChange<'_>) {
         for w in 1..=self.watches.made() {
             let Some(&watch) = self.watches.get(w) else { continue };
             if watch.flags && self.stations[watch.station].lives() {

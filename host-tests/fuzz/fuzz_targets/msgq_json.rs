@@ -62,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     // any text as a string, and any octets in base64
     let string = written(2 * data.len() + 2, |w| w.string(text)).expect("twice as long is enough");
     assert_eq!(read(&string, Rule::Both), Ok(Value::String(text.into())));
-    let base64 = written(data.len() * 2 + 8, |w| w.base64(data)).expect("room enough");
+    let base64 = written(data.len() * 2 + 8, |w| w.base64_string(data)).expect("room enough");
     assert_eq!(base64.len(), 2 + data.len().div_ceil(3) * 4);
 
     let header = Header::read(text);

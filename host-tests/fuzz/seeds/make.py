@@ -143,3 +143,71 @@ save('clacks_session', 'master-locks-and-dies', bytes([CLACKS, 0, ROLE, 0, AGAIN
 save('clacks_session', 'password-under-way', bytes([CLACKS, 2, WORD, 0, WORD, 10, VERDICT, 0, CLACKS, 2, VERDICT, 65]))
 save('clacks_session', 'deaf-until-closed', bytes([CLACKS, 0, CLACKS, 0, WORD, 11, READS, 0] + [15, 255, 6, 3] * 20 + [TIME, 61]))
 save('clacks_session', 'list-within-list', bytes([CLACKS, 0, 15, 65, 31, 66, SWITCH, 80, SWITCH, 18, SWITCH, 2, READS, 0, SWITCH, 2, READS, 0]))
+
+# --- Communicator ---
+
+FOLDER = os.path.join(HERE, '../../vectors/communicator')
+
+
+def plain(text):
+    """Octets of a line of those vectors."""
+    out, i, raw = b'', 0, text.encode()
+    while i < len(raw):
+        if raw[i:i + 2] == b'\\x':
+            out, i = out + bytes.fromhex(raw[i + 2:i + 4].decode()), i + 4
+        elif raw[i:i + 2] == b'\\\\':
+            out, i = out + b'\\', i + 2
+        else:
+            out, i = out + raw[i:i + 1], i + 1
+    return out
+
+
+for table in ('valid', 'invalid', 'json'):
+    name = ''
+    for line in open(f'{FOLDER}/{table}.txt'):
+        if line.startswith('== '):
+            name = line[3:].strip()
+        if line.startswith('in '):
+            data = plain(line[3:].rstrip('\n'))
+            save('communicator_lines', f'{table}-{name}', bytes([200, len(data) // 2]) + data + b'\n')
+            save('communicator_lines', f'{table}-{name}-datagram', bytes([200, len(data) // 2]) + data)
+every = [line for line in open(f'{FOLDER}/lines.txt', 'rb') if not line.startswith(b'#')]
+save('communicator_lines', 'transcripts', bytes([255, 100]) + b''.join(every))
+for name, data in {
+        'datagram-with-lfs': b'./CMD a=x\nSTOP;b="y\n;"\n',
+        'names-of-the-bus': b'a_x2f_b/SET name=a/b;value=1\n_x63_ommunicatord/X\n_xff_/X\na_x5f_x2f_b/_X67_\n',
+        'signals': b'./SET name=s::x;value="a;b"\ns/SET name=s;value_base64=/w==\n./NOTIFY name=x\ns/MSG body={"a":1}\n',
+        'json-escapes': rb'{"\u0063ommand":"\u0043","service":"s","parameters":{"a":"\\n\ud83d\udc4b","n":-1.5e3}}' + b'\n',
+        'replies': b'x/REPLY reply_to=7;code=1;text=none;body=4\nx/GET reply_to=7;cache="no;reply"\n'}.items():
+    save('communicator_lines', name, bytes([200, 9]) + data)
+
+# what a client says of each dialogue, as lines of the first one and of the second by turns
+COME, SAYS, NAMED, SAY, SERVER, GATE, DEAF, ENDS, CLOCK, MUCH, WORLD, LIFE = 0, 2, 4, 5, 8, 9, 10, 11, 140, 13, 14, 255
+FOO, NATIVE_COMES, FIRST, SECOND, WRITES = 16, 32, 1, 2, 17
+two = bytes([COME, 0, COME, 0])
+every = [line.rstrip(b'\n') for line in every]
+said = b''.join(bytes([SAYS + 16 * (1 + i % 2), len(line)]) + line for i, line in enumerate(every) if len(line) < 200)
+for name, how, ops in (
+        ('lines-of-the-transcripts', 0, two + said),
+        ('the-same-in-json', 4, two + said),
+        ('waits-asks-and-answers', 0, two + bytes([NAMED + FOO, FIRST, SAY, 7, NAMED, 5, SAY, 19, SAY + FOO, WRITES, ENDS, SECOND])),
+        ('another-name-for-a-password', 0, two + bytes([NAMED + FOO, FIRST, NAMED, 10, NAMED + FOO, 5, SAY, 2])),
+        ('password-under-way', 0, two + bytes([NAMED + 32, 10, SAY + 32, 5, GATE, 1, NAMED + 32, 10, GATE, 64 + 33])),
+        ('deaf-until-closed', 0, two + bytes([NAMED, FIRST, DEAF, FIRST] + [MUCH, 254] * 40 + [CLOCK, 61])),
+        ('memory-is-short', 1, two + bytes([MUCH, 254, MUCH, 253] * 12 + [DEAF, FIRST, NAMED, FIRST, SERVER, 13] + [MUCH, 254] * 9)),
+        ('datagrams-with-the-secret', 8, bytes([SAY, 11, SAY, 7, SAY, 14, SAY, 15, COME, 0, NAMED, FIRST, SERVER, 0, SERVER, 20])),
+        ('announced-and-heard', 2, two + bytes([SERVER, 13, SERVER, 14, SERVER, 16, SERVER, 15, WORLD, 1, WORLD + 16, 99, SERVER, 7])),
+        ('stations-of-others', 0, two + bytes([NATIVE_COMES, 0, NAMED, 7, SAY, 7, SAY, 3, 7 + 80, 1, SERVER, 3])),
+        ('another-life-with-mail', 0, two + bytes([SAY, 7, LIFE, 1, 1]) + two
+            + bytes([WORLD + 48, 2, WORLD + 48, 5]) + b'ab/X\n' + bytes([NAMED, FIRST, CLOCK, 9]))):
+    save('communicator_session', name, bytes([how]) + ops)
+
+# --- discovery ---
+
+for table in ('questions', 'answers'):
+    name = ''
+    for line in open(os.path.join(HERE, f'../../vectors/discovery/{table}.txt')):
+        if line.startswith('== '):
+            name = line[3:].strip().replace(' ', '-').replace(',', '')
+        if line.startswith('in '):
+            save('discovery', f'{table}-{name}', plain(line[3:].rstrip('\n')))

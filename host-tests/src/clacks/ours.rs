@@ -69,7 +69,7 @@ fn world(router: impl FnOnce(Instant) -> Router<'static>, ahead: i64) -> World {
     let now = Instant::from_millis(1_000_003);
     let mut router = router(now);
     router.set_calendar((CALENDAR + ahead) as u64);
-    World { router, now, stations: Vec::new(), talkers: Vec::new(), wires: Vec::new(), piece: usize::MAX }
+    World::on(router, now)
 }
 
 fn settings(gate: &'static (dyn Gate + 'static), times: Times) -> Settings<'static> {
@@ -109,7 +109,7 @@ impl World {
         let taken = self.router.receive(self.now, id, &wire.output[..n]);
         wire.output.drain(..taken);
         // from here on it is offered nothing until the router says so
-        wire.waits = taken < n;
+        wire.waits = taken < n && self.router.is_paused(id);
         self.check();
         true
     }

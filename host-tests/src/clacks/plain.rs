@@ -355,6 +355,11 @@ impl Plain {
                 if self.conns[c].kind == Kind::Link && !self.has(c, Rights::LINK) {
                     self.conns[c].kind = Kind::Client;
                 }
+                // nor does who may not goes on looking on, or listening
+                self.conns[c].monitor &= self.has(c, Rights::MANAGE);
+                if !self.has(c, Rights::READ) {
+                    self.conns[c].listens.clear();
+                }
                 self.say(c, b"OVERHEAD O Welcome!");
             }
             None => self.end(c, &[b"OVERHEAD F Login failed!"], Reason::Credentials),

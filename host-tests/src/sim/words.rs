@@ -380,7 +380,7 @@ pub fn native_heard(frame: &[u8]) -> Result<(Heard, u64), String> {
         },
         ServerToClient::Closing(_) => Heard::Other,
         ServerToClient::Nothing => return Err("the node says nothing, in a frame".into()),
-        ServerToClient::Item(_) | ServerToClient::FlagChange(_) => Heard::Other,
+        ServerToClient::Item(_) | ServerToClient::FlagChange(_) | ServerToClient::Seen(_) => Heard::Other,
     };
     Ok((heard, 0))
 }

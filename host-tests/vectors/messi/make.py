@@ -287,6 +287,7 @@ for number, slug, message, comment in [
     (118, 'nothing', to_node(), 'no member set'),
     (119, 'send-each', to_node(send=pb.Letter(name='sensors', verb='READ', ask=True, each=True, seq=3)), 'asks each member'),
     (120, 'store-flush', to_node(store=pb.Store(seq=5, op=4)), 'Store FLUSH has no name'),
+    (121, 'flag-origin', to_node(flag=pb.Flag(seq=9, **{'raise': True}, unit='u', section='s', name='n', source_file='a.c', function='f', line=7)), 'where in which program a flag is raised'),
     (151, 'welcome', to_client(welcome=pb.Welcome(seq=1, station=129, node='n', version='1', max_frame=4096, silence_ms=10000, max_name=128, max_value=4096)), 'Welcome'),
     (152, 'outcome', to_client(outcome=pb.Outcome(seq=1, code=9, text='t', next='12', count=3)), 'Outcome'),
     (153, 'message', to_client(message=pb.Letter(name='n', verb='V', body=b'b', **{'from': 130}, ask_id=77)), 'a letter with what the node adds'),
@@ -297,6 +298,7 @@ for number, slug, message, comment in [
     (158, 'flag-change', to_client(flag_change=pb.FlagChange(raised=True, name='u/s/n', description='d', priority=1, tags='t', manual_down=True, station=2)), 'FlagChange'),
     (159, 'closing', to_client(closing=pb.Closing(code=19, text='bye')), 'Closing'),
     (161, 'outcome-not-stored', to_client(outcome=pb.Outcome(seq=5, code=22, text='t')), 'the disk fails'),
+    (162, 'item-flag', to_client(item=pb.Item(seq=1, what=4, name='u/s/n', count=5, age_ms=9, last_ms=3, times=2**32, source_file='a.c', function='f', line=7)), 'a flag with what daemons say of it'),
     (160, 'reply-about', to_client(reply=pb.Answer(seq=3, body=b'21.5', station=2**40 + 1, **{'from': 2**40 + 1})), 'one of the answers to each'),
 ]:
     chappe(number, slug, message, comment)

@@ -99,6 +99,22 @@ const CLACKS_ROWS: &[Row] = &[
     Row { what: "C1 messages lost", measure: Plain(("C1", Chappe, "lost")), target: Most(0.0) },
 ];
 
+/// Targets of the dialect `communicator`, on Unix sockets.
+const COMMUNICATOR_ROWS: &[Row] = &[
+    Row {
+        what: "K1 1→1 pipelined, 60 B: CPU per message, times the sketch's",
+        measure: Ratio(("K1", Chappe, "sched_us"), ("K1", Sketch, "sched_us")),
+        target: Most(3.0),
+    },
+    Row {
+        what: "K2 a broadcast to 1,000 services, 60 B: CPU per delivery, times the sketch's",
+        measure: Ratio(("K2", Chappe, "sched_us"), ("K2", Sketch, "sched_us")),
+        target: Most(2.0),
+    },
+    Row { what: "K1 messages lost", measure: Plain(("K1", Chappe, "lost")), target: Most(0.0) },
+    Row { what: "K2 messages lost", measure: Plain(("K2", Chappe, "lost")), target: Most(0.0) },
+];
+
 const ROWS: &[Row] = &[
     Row {
         what: "W1 1→1 pipelined: CPU per message, times the sketch's",
@@ -225,7 +241,7 @@ fn values(row: &Row, socket: &str, runs: &Runs) -> (Vec<f64>, Vec<f64>) {
             Redis => "redis-unix".into(),
             Memcached => "memcached-unix".into(),
             Sketch if socket == "tcp" => "mini-text".into(),
-            Sketch if socket == "msgq" || socket == "clacks" => "mini-text-unix".into(),
+            Sketch if matches!(socket, "msgq" | "clacks" | "communicator") => "mini-text-unix".into(),
             Sketch => format!("mini-text-{socket}"),
         };
         runs.get(&(w.into(), peer, k.into())).map_or(&[], |v| v)
@@ -241,7 +257,7 @@ fn values(row: &Row, socket: &str, runs: &Runs) -> (Vec<f64>, Vec<f64>) {
     }
 }
 
-/// Prints the table for the peers on `socket` (`tcp`, `unix`, or `msgq` or `clacks`, which have
+/// Prints the table for the peers on `socket` (`tcp`, `unix`, or `msgq`, `clacks` or `communicator`, which have
 /// targets of their own); returns whether nothing failed and nothing was missing.
 pub fn print(files: &[String], socket: &str) -> bool {
     let runs = read(files);
@@ -251,6 +267,7 @@ pub fn print(files: &[String], socket: &str) -> bool {
     let rows = match socket {
         "msgq" => MSGQ_ROWS,
         "clacks" => CLACKS_ROWS,
+        "communicator" => COMMUNICATOR_ROWS,
         _ => ROWS,
     };
     for row in rows {

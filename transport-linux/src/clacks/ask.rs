@@ -20,7 +20,7 @@ impl Session {
     /// Of this call and all others that wait for an answer: [`Error::Denied`],
     /// [`Error::Unknown`]; [`Error::TimedOut`] when there is none within [`Options::timeout`],
     /// [`Error::Lost`] when the connection ended and none came back in that time,
-    /// [`Error::Refused`], and [`Error::NotSent`].
+    /// [`Error::Refused`], [`Error::TurnedAway`], and [`Error::NotSent`].
     ///
     /// [`Options::timeout`]: super::Options::timeout
     pub fn retrieve(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {

@@ -72,7 +72,7 @@ pub fn encode(value: &[u8]) -> Cow<'_, [u8]> {
     let mut out = vec![0; MARKER.len() + token::encoded_len(value.len())];
     let mut w = Writer::new(&mut out);
     w.bytes(MARKER);
-    token::encode(value, &mut w);
+    w.base64(value);
     Cow::Owned(out)
 }
 

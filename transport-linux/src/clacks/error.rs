@@ -32,6 +32,14 @@ pub enum Error {
         /// What the server said.
         text: String,
     },
+    /// The server does not want what comes to it in this way, whoever it is: without TLS, for
+    /// example. The session is over, for good.
+    TurnedAway {
+        /// Where.
+        address: ClacksAddress,
+        /// What the server said, without its `bad_request`.
+        text: String,
+    },
     /// This user may not do that. Of [`Session::flush`](super::Session::flush): may not do
     /// something that was said before.
     Denied,
@@ -123,6 +131,9 @@ impl fmt::Display for Error {
             Error::Connect { address, problem } => write!(f, "cannot connect to {address}: {problem}"),
             Error::NotClacks { address, why } => write!(f, "what listens at {address} is no Clacks server: {why}"),
             Error::Refused { address, text } => write!(f, "{address} refuses this user or password: {text}"),
+            Error::TurnedAway { address, text } => {
+                write!(f, "{address} does not take this client: {}", shown(text.as_bytes()))
+            }
             Error::Denied => f.write_str("this user may not do that (permission_denied)"),
             Error::Unknown(line) => write!(f, "the server does not know this command: {}", shown(line.as_bytes())),
             Error::Told(text) => write!(f, "the server says: {}", shown(text.as_bytes())),

@@ -31,6 +31,9 @@ use super::{Error, Options};
 /// Before the numbers of `FLUSH`.
 const BARRIER: &[u8] = b"chappe";
 
+/// Before what is wrong with how this client speaks.
+const BAD_REQUEST: &str = "bad_request ";
+
 /// Barriers whose `FLUSHED` is still to come, at the most: of calls that were given up.
 const BARRIERS: usize = 1024;
 
@@ -103,6 +106,8 @@ pub(super) struct Heard {
     proved: u64,
     /// Errors to come that belong to questions that are over.
     owed: usize,
+    /// Before any welcome the server has said that this client speaks to it in the wrong way.
+    scolded: Option<String>,
 }
 
 impl Heard {
@@ -122,6 +127,7 @@ impl Heard {
             flushed: 0,
             proved: 0,
             owed: 0,
+            scolded: None,
         }
     }
 
@@ -135,6 +141,11 @@ impl Heard {
 
     pub(super) fn is_welcome(&self) -> bool {
         self.is_welcome
+    }
+
+    /// Of a connection that ends: why the server would not have the next one either.
+    pub(super) fn scolded(&mut self) -> Option<String> {
+        self.scolded.take().filter(|_| !self.is_welcome)
     }
 
     pub(super) fn proved(&self) -> u64 {
@@ -164,14 +175,16 @@ impl Heard {
         self.queue.push_back(event);
     }
 
-    /// What is told of the connection itself has room always: it is little, and rare.
+    /// What is told of the connection itself has room of its own: it is little, and rare, unless
+    /// the server wants our memory.
     pub(super) fn push_about_connection(&mut self, event: Event) {
         if let (Event::Unreachable { .. }, Some(Event::Unreachable { .. })) = (&event, self.queue.back())
             && let Some(old) = self.queue.pop_back()
         {
             self.octets -= old.size();
         }
-        if self.queue.len() >= self.room.saturating_mul(2) {
+        let is_over = self.octets.saturating_add(event.size()) > self.room_octets.saturating_mul(2);
+        if self.queue.len() >= self.room.saturating_mul(2) || is_over && self.is_full() {
             self.missed.events += 1;
             return;
         }
@@ -220,6 +233,7 @@ impl Heard {
         self.flushed = self.last;
         self.proved = taken;
         self.owed = 0;
+        self.scolded = None;
         self.again |= self.server.is_some();
         self.server = None;
         self.is_welcome = false;
@@ -289,6 +303,12 @@ impl Heard {
 
     fn error(&mut self, text: &[u8]) {
         let told = Told::read(text);
+        if let Told::Other(all) = &told
+            && let Some(why) = all.strip_prefix(BAD_REQUEST)
+            && !self.is_welcome
+        {
+            self.scolded = Some(why.to_owned());
+        }
         if told == Told::Denied && self.owed > 0 {
             self.owed -= 1;
             return;
@@ -460,6 +480,18 @@ mod tests {
             assert_eq!(value(&mut heard), Some(None));
             assert_eq!(events(&mut heard), [Event::Set { name: b"s".into(), value: key.into() }]);
         }
+    }
+
+    #[test]
+    fn a_server_that_never_ends_to_say_what_it_is_takes_no_memory() {
+        let mut heard = Heard::new(&Options { queue_bytes: 1 << 20, ..Options::default() });
+        let line = [&b"CLACKS "[..], &[b'x'; 100_000]].concat();
+        for _ in 0..1000 {
+            heard.hear(&line).unwrap();
+        }
+        let octets: usize = events(&mut heard).iter().map(Event::size).sum();
+        assert!(octets <= (2 << 20), "{octets}");
+        assert!(heard.missed().events > 900);
     }
 
     #[test]

@@ -49,10 +49,10 @@
 //! let options = Options {
 //!     name: "thermostat".into(),
 //!     user: "exampleuser".into(),
-//!     password: std::fs::read("/etc/thermostat/password")?,
+//!     password: std::fs::read_to_string("/etc/thermostat/password")?.trim_end().into(),
 //!     ..Options::default()
 //! };
-//! let mut bus = Session::connect("clacks:///run/clacks.sock".parse()?, options)?;
+//! let mut bus = Session::connect("clacks:///run/chappe/clacks.sock".parse()?, options)?;
 //!
 //! // Values.
 //! bus.store("thermostat::setpoint", "21.5")?;

@@ -17,9 +17,10 @@ use super::heard::Heard;
 use super::input::Input;
 use super::outbox::{Fate, Outbox};
 use super::sent::Sent;
-use super::turn::{State, Trouble};
+use super::turn::{Refusal, State, Trouble};
 use super::{Error, Options, say};
 use crate::address::ClacksAddress;
+use crate::tls::Problem;
 
 /// After this long without a look at the socket, nothing is said without one.
 const STALE: Duration = Duration::from_millis(100);
@@ -74,8 +75,8 @@ pub struct Session {
     /// There was a connection.
     pub(super) established: bool,
     pub(super) trouble: Option<Trouble>,
-    /// The server does not take this user: in its words.
-    pub(super) refused: Option<String>,
+    /// It is over for good.
+    pub(super) refused: Option<Refusal>,
     /// It has said that it leaves.
     pub(super) leaving: bool,
     /// Something was said that may be denied, and that no barrier has proved.
@@ -94,7 +95,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Connect`], [`Error::NotClacks`]; with [`Options::patient`] only when
-    /// [`Options::connecting`] is over. [`Error::Refused`], if the server is that fast.
+    /// [`Options::connecting`] is over. [`Error::Refused`] and [`Error::TurnedAway`], if the server is that fast.
     /// [`Error::NotSent`]: the name of this client.
     pub fn connect(address: ClacksAddress, options: Options) -> Result<Self, Error> {
         say::check_name(&options.name)?;
@@ -137,6 +138,8 @@ impl Session {
             address,
             options,
         };
+        // of the attempts that came to nothing
+        let mut last = None;
         loop {
             session.turn(Some(until))?;
             // it may have ended already, which is for `receive` to tell
@@ -145,7 +148,14 @@ impl Session {
             }
             let is_over = Instant::now() >= until;
             let address = session.address.clone();
-            match session.trouble.take() {
+            last = session.trouble.take().or(last);
+            let trouble = if session.is_up() { None } else { last.take() };
+            match trouble {
+                // what TLS says is known by its type
+                Some(Trouble::Unreachable(problem)) if is_over && Problem::of(&problem).is_none() => {
+                    let text = format!("no connection within {:?}: {problem}", session.options.connecting);
+                    return Err(Error::Connect { address, problem: io::Error::new(problem.kind(), text) });
+                }
                 Some(Trouble::Unreachable(problem)) if !session.options.patient || is_over => {
                     return Err(Error::Connect { address, problem });
                 }
@@ -164,7 +174,7 @@ impl Session {
                     let text = format!("no connection within {:?}", session.options.connecting);
                     return Err(Error::Connect { address, problem: io::Error::new(io::ErrorKind::TimedOut, text) });
                 }
-                _ => {}
+                trouble => last = trouble.or(last),
             }
         }
     }
@@ -200,7 +210,7 @@ impl Session {
     ///
     /// # Errors
     /// Of this call and all others that do not wait for an answer: [`Error::NotSent`] names
-    /// what cannot be said, [`Error::Full`]; [`Error::Refused`] if the session is over. What
+    /// what cannot be said, [`Error::Full`]; [`Error::Refused`] and [`Error::TurnedAway`] if the session is over. What
     /// the server denies or does not know is an [`Event::Error`], or the error of the next
     /// [`Session::flush`].
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool, Error> {
@@ -360,7 +370,7 @@ impl Session {
     /// Without a timeout it waits for ever.
     ///
     /// # Errors
-    /// [`Error::Refused`]: the session is over. What came before has been handed out then.
+    /// [`Error::Refused`], [`Error::TurnedAway`]: the session is over. What came before has been handed out then.
     pub fn receive(&mut self, timeout: Option<Duration>) -> Result<Option<Event>, Error> {
         let until = timeout.and_then(|t| Instant::now().checked_add(t));
         let mut looked = false;

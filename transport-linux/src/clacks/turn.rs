@@ -48,6 +48,15 @@ pub(super) struct Dialing {
     until: Instant,
 }
 
+/// Why there will be no connection any more, in the server's words.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It does not take this user.
+    User(String),
+    /// It does not take what comes in this way.
+    Way(String),
+}
+
 /// Why there is no connection, while there has been none yet.
 #[derive(Debug)]
 pub(super) enum Trouble {
@@ -92,7 +101,8 @@ impl Session {
     /// Whether it is not over for good.
     pub(super) fn alive(&self) -> Result<(), Error> {
         match &self.refused {
-            Some(text) => Err(Error::Refused { address: self.address.clone(), text: text.clone() }),
+            Some(Refusal::User(text)) => Err(Error::Refused { address: self.address.clone(), text: text.clone() }),
+            Some(Refusal::Way(text)) => Err(Error::TurnedAway { address: self.address.clone(), text: text.clone() }),
             None => Ok(()),
         }
     }
@@ -306,13 +316,18 @@ impl Session {
             }
             End::Refused(text) => {
                 self.hang_up();
-                self.refused = Some(text);
+                self.refused = Some(Refusal::User(text));
             }
         }
     }
 
     /// The connection is over, and the program is told. What is kept waits for the next one.
     fn lose(&mut self, why: Why) {
+        if let Some(text) = self.heard.scolded() {
+            self.hang_up();
+            self.refused = Some(Refusal::Way(text));
+            return;
+        }
         let was_greeted = self.heard.server().is_some();
         let unsure = self.hang_up();
         let again_in = self.pause();

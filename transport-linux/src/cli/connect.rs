@@ -6,11 +6,17 @@ use std::time::Duration;
 use chappe_linux::address::{Address, Bus, ClacksAddress};
 use chappe_linux::clacks;
 use chappe_linux::client::{Connection, Files, Options, Trust};
+use chappe_linux::communicator::{self, Uri};
+use chappe_linux::discovery::{self, Scheme, Schemes, Wanted};
 use chappe_linux::msgq::usual_path;
 use clap::Args;
 
+use super::discover::shown;
 use super::exit::{Failure, Status};
 use super::show::{Out, parse_span};
+
+/// User and password at Clacks servers of who does not say who they are.
+const NOBODY: &str = "anonymous";
 
 /// Options of all commands that speak to a node.
 #[derive(Debug, Clone, Args)]
@@ -21,11 +27,18 @@ pub(crate) struct Global {
     /// tcp://127.0.0.1:7840. For `send`, `call`,
     /// `listen`, `watch` and `ls` also a bus of BIND 10: msgq:/PATH; msgq://auto is the path in
     /// BIND10_MSGQ_SOCKET_FILE, or the usual places. For `send`, `listen`, `monitor`, `get`, `set`, `incr`,
-    /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:///PATH, clacks://HOST:PORT
-    /// without TLS, or clackss://HOST with it (port 49888)
+    /// `decr`, `del`, `keys`, `ls` and `flush` also a Clacks server: clacks:/PATH (clacks://auto: the
+    /// usual places of a node's), clacks://HOST:PORT without TLS, or clackss://HOST with it (port 49888).
+    /// For `send`, `call`, `listen`, `ls`, `status` and `shell` also a Communicator daemon: cd:///PATH
+    /// (cd://auto: the usual places), cd://HOST (port 4040), cds://HOST with TLS (port 4043), for
+    /// `send` also cdu://HOST (datagrams, port 4041)
+    ///
+    /// cdb:// searches the local network for a node and takes the first that answers:
+    /// `cdb://[NODE][:PORT][?interface=NAME]`, only the one of that name, only on that interface
     #[arg(long, global = true, env = "CHAPPE_CONNECT", value_name = "ADDRESS")]
     connect: Option<Bus>,
-    /// Who you are; without it: anonymous. A bus of BIND 10 does not ask, a Clacks server always does
+    /// Who you are; without it: anonymous, which a node without users takes. A bus of BIND 10 does not ask, a
+    /// server of Net::Clacks takes nobody without a user
     #[arg(long, global = true, env = "CHAPPE_USER", value_name = "NAME")]
     user: Option<String>,
     /// Your secret, a token or a password. Others see it in the list of processes: prefer --token-file or the variable.
@@ -38,15 +51,15 @@ pub(crate) struct Global {
     /// A file with your secret, instead of --token; one newline at its end is not part of it
     #[arg(long, visible_alias = "password-file", global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// At tls:// and clackss:// addresses: believe the certificates in this PEM file (the node's own may be one)
+    /// At tls://, clackss:// and cds:// addresses: believe the certificates in this PEM file (the node's own may be one)
     /// and nobody else. Without it: those whom this machine believes
     #[arg(long, global = true, env = "CHAPPE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// At tls:// and clackss:// addresses: believe anybody. Who stands between then reads and
-    /// changes all, your secret too
+    /// At tls://, clackss:// and cds:// addresses: believe anybody. Who stands between then reads and
+    /// changes all, your secret too. With cdb:// give your secret to whoever answers, even without TLS
     #[arg(long, global = true, conflicts_with = "ca")]
     insecure: bool,
-    /// At tls:// and clackss:// addresses: the name that the node's certificate is for, if that is not the HOST
+    /// At tls://, clackss:// and cds:// addresses: the name that the node's certificate is for, if that is not the HOST
     #[arg(long, global = true, value_name = "NAME")]
     server_name: Option<String>,
     /// At tls:// addresses: a PEM file with your certificate, for nodes that ask for one
@@ -82,6 +95,8 @@ pub(crate) enum Foreign {
     Msgq(PathBuf),
     /// A Clacks server.
     Clacks(ClacksAddress),
+    /// A Communicator daemon.
+    Communicator(Uri),
 }
 
 impl Global {
@@ -94,12 +109,61 @@ impl Global {
         self.connect.clone().unwrap_or_else(|| Bus::Native(Address::of_this_machine()))
     }
 
+    /// Whether it is said anywhere which bus it is.
+    pub(crate) fn is_told(&self) -> bool {
+        self.connect.is_some()
+    }
+
+    /// Who it says it is, or nobody.
+    pub(crate) fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+
     /// Which bus it is, if it is one that others made.
     pub(crate) fn foreign(&self) -> Option<Foreign> {
         match self.bus() {
             Bus::Msgq(path) => Some(Foreign::Msgq(path.unwrap_or_else(usual_path))),
             Bus::Clacks(address) => Some(Foreign::Clacks(address)),
-            Bus::Native(_) => None,
+            Bus::Communicator(uri) => Some(Foreign::Communicator(uri)),
+            Bus::Native(_) | Bus::Search(_) => None,
+        }
+    }
+
+    /// If the bus has to be searched for: does that, says what was found, and goes on as if that
+    /// had been written.
+    pub(crate) fn search(&mut self) -> Result<(), Failure> {
+        const SECRET: &str = "your secret is not given to whoever answers, in clear";
+        let Some(Bus::Search(wanted)) = &self.connect else { return Ok(()) };
+        self.check_timeout()?;
+        // Who brings something to prove or to be proven means it.
+        let has_secret = self.token_file.is_some() || self.token.as_ref().is_some_and(|token| !token.is_empty());
+        let has_trust = self.ca.is_some() || self.server_name.is_some() || self.certificate.is_some();
+        let must_be_tls = has_trust || (has_secret && !self.insecure);
+        let wants = if must_be_tls { Schemes::of(&[Scheme::Tls]) } else { Schemes::of(&[Scheme::Tcp, Scheme::Tls]) };
+        let found = discovery::find(wanted, wants, self.timeout).map_err(|e| match Failure::from(e) {
+            Failure::Because(status @ Status::Connect, text) if must_be_tls => {
+                let why = if has_trust { "--ca, --server-name and --certificate are for TLS" } else { SECRET };
+                let text = format!("{text}\n  only nodes with TLS were asked, because {why}");
+                Failure::Because(status, text)
+            }
+            failure => failure,
+        })?;
+        let address = if must_be_tls { None } else { found.native(false) }.or_else(|| found.native(true));
+        let Some(address) = address else {
+            return Err(Failure::Because(Status::Connect, format!("{} offers nothing that was wanted", found.ip)));
+        };
+        if !self.quiet {
+            eprintln!("chappe: found {} at {address}", shown(&found.node));
+        }
+        self.connect = Some(Bus::Native(address));
+        Ok(())
+    }
+
+    /// What is to be searched for, if `--connect` says so.
+    pub(crate) fn wanted(&self) -> Option<&Wanted> {
+        match &self.connect {
+            Some(Bus::Search(wanted)) => Some(wanted),
+            _ => None,
         }
     }
 
@@ -112,16 +176,26 @@ impl Global {
     pub(crate) fn address(&self) -> Result<Address, Failure> {
         match self.bus() {
             Bus::Native(address) => Ok(address),
+            bus @ Bus::Search(_) => {
+                Err(Failure::usage(format_args!("{bus} is to be searched for, which this does not do")))
+            }
             bus @ Bus::Msgq(_) => Err(Failure::usage(format_args!("{bus} is a bus of BIND 10, which cannot do this"))),
             bus @ Bus::Clacks(_) => Err(Failure::usage(format_args!("{bus} is a Clacks server, which cannot do this"))),
+            bus @ Bus::Communicator(_) => {
+                Err(Failure::usage(format_args!("{bus} is a Communicator daemon, which cannot do this")))
+            }
         }
     }
 
     /// The secret, if there is one.
     fn secret(&self) -> Result<Option<Vec<u8>>, Failure> {
         let Some(file) = &self.token_file else { return Ok(self.token.clone().map(String::into_bytes)) };
-        let mut secret = std::fs::read(file)
-            .map_err(|e| Failure::io(format_args!("cannot read the token from {}", file.display()), &e))?;
+        let mut secret = std::fs::read(file).map_err(|e| {
+            Failure::io(
+                format_args!("cannot read {}, the file of --token-file (or --password-file)", file.display()),
+                &e,
+            )
+        })?;
         if secret.last() == Some(&b'\n') {
             secret.pop();
         }
@@ -142,11 +216,13 @@ impl Global {
             return Err(Failure::usage("Clacks has no certificates of clients: --certificate is not for it"));
         }
         let user = self.user.clone().filter(|user| !user.is_empty());
-        let user =
-            user.ok_or_else(|| Failure::usage(format_args!("a Clacks server takes nobody without a name: {HOW}")))?;
-        let password = self.secret()?;
-        let password =
-            password.ok_or_else(|| Failure::usage(format_args!("a Clacks server wants a password: {HOW}")))?;
+        let (user, password) = match (user, self.secret()?) {
+            (Some(user), Some(password)) => (user, password),
+            (Some(_), None) => return Err(Failure::usage(format_args!("a Clacks server wants a password: {HOW}"))),
+            (None, Some(_)) => return Err(Failure::usage(format_args!("of whom is this password? {HOW}"))),
+            // a login there must be; a node without users takes everybody
+            (None, None) => (NOBODY.to_owned(), NOBODY.into()),
+        };
         Ok(clacks::Options {
             name: self.station_name.clone(),
             user,
@@ -156,6 +232,31 @@ impl Global {
             connecting: self.timeout,
             patient: self.wait,
             ..clacks::Options::default()
+        })
+    }
+
+    /// For a Communicator daemon: as this service, or as nobody if the name is empty.
+    pub(crate) fn communicator_options(&self, uri: &Uri, name: &str) -> Result<communicator::Options, Failure> {
+        self.check_timeout()?;
+        if self.token_is_typed {
+            return Err(Failure::usage(
+                "--token is not for a Communicator daemon: it is a password, and everybody on this machine sees what \
+                 is typed here; write --password-file FILE, or set CHAPPE_TOKEN",
+            ));
+        }
+        if self.certificate.is_some() && uri.is_tls() {
+            return Err(Failure::usage(
+                "a Communicator daemon wants no certificate of yours: --certificate is not for it",
+            ));
+        }
+        Ok(communicator::Options {
+            name: name.to_owned(),
+            password: if name.is_empty() { Vec::new() } else { self.secret()?.unwrap_or_default() },
+            trust: if uri.is_tls() { self.trust()? } else { Trust::default() },
+            timeout: self.timeout,
+            connecting: self.timeout,
+            patient: self.wait,
+            ..communicator::Options::default()
         })
     }
 

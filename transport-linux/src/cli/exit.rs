@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use chappe_linux::address::Address;
 use chappe_linux::client::{Code, Error, Outcome, Problem, ProblemKind, Why};
-use chappe_linux::{clacks, msgq};
+use chappe_linux::{clacks, communicator, discovery, msgq};
 
 /// For `--help`: what each status means.
 pub(crate) const HELP: &str = "\
@@ -18,6 +18,7 @@ Exit statuses:
   5  refused: wrong user or token, or no permission
   6  cannot connect, or the connection was lost
   7  a file or the output could not be read or written
+`flag count`, `flag raised`: 0 if no flag is raised, 1 if any is
 `call --all`: 0 if there are members and all answered well, else the highest of theirs
 Of `serve` and `check-config`:
   1  an address or a file cannot be opened, the loop failed, or values could not be written
@@ -56,6 +57,8 @@ const NO_WAY_IN: &str = "\n  the socket is there, but its mode, owner or group (
 pub(crate) enum Failure {
     /// With what to tell the person.
     Because(Status, String),
+    /// The status says it all.
+    Silent(Status),
     /// Whoever read the output has seen enough.
     OutputClosed,
 }
@@ -78,6 +81,20 @@ impl Failure {
             Failure::Because(status, text) => Failure::Because(status, format!("{what}: {text}")),
             other => other,
         }
+    }
+}
+
+impl From<discovery::Error> for Failure {
+    fn from(error: discovery::Error) -> Self {
+        use discovery::Error;
+        let hint = match &error {
+            Error::Nobody { .. } => {
+                "\n  a node answers on the interfaces that [discovery] in its chappe.toml names, if it has a listener that \
+                 can be reached there; `chappe discover` lists all that do"
+            }
+            _ => "",
+        };
+        Failure::Because(Status::Connect, format!("{error}{hint}"))
     }
 }
 
@@ -135,9 +152,13 @@ impl From<clacks::Error> for Failure {
             Error::Connect { address, problem } => (Status::Connect, clacks_hint(address.is_tls(), problem)),
             Error::NotClacks { address, .. } => (
                 Status::Connect,
-                match address.is_tls() {
-                    true => "\n  is it the right port?",
-                    false => {
+                match (address.is_tls(), address.is_unix()) {
+                    (true, _) => "\n  is it the right port?",
+                    (false, true) => {
+                        "\n  a node of Chappe has a socket of its own for each protocol: clacks://auto finds the usual one of \
+                                      Clacks; for the native one write unix:///PATH"
+                    }
+                    (false, false) => {
                         "\n  over TCP servers of Net::Clacks speak TLS: write clackss://HOST:PORT; a node of Chappe \
                               has a socket of its own for each protocol"
                     }
@@ -147,6 +168,7 @@ impl From<clacks::Error> for Failure {
                 Status::Refused,
                 "\n  say who you are with --user and --password-file, or CHAPPE_USER and CHAPPE_TOKEN",
             ),
+            Error::TurnedAway { .. } => (Status::Connect, ""),
             Error::Denied => (Status::Refused, ""),
             Error::Unknown(_) | Error::Told(_) | Error::TooMuch | Error::TooMany(_) => (Status::Answered, ""),
             Error::TimedOut(_) => (Status::TimedOut, ""),
@@ -159,6 +181,74 @@ impl From<clacks::Error> for Failure {
             Error::Poll(_) => (Status::Io, ""),
         };
         Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+impl From<communicator::Error> for Failure {
+    fn from(error: communicator::Error) -> Self {
+        use communicator::Error;
+        let (status, hint) = match &error {
+            Error::Connect { uri, problem } => (Status::Connect, communicator_hint(uri, problem)),
+            Error::NotCommunicator { .. } => (
+                Status::Connect,
+                "\n  a node of Chappe has a socket of its own for each protocol: is it the right one? Is this service \
+                 registered already, at a daemon that does not say so?",
+            ),
+            // as this daemon says it; the original takes a second service of a name
+            Error::Refused { text, .. } if text.contains("has that name") => {
+                (Status::Answered, "\n  a service is one connection: end the other one, or take another name")
+            }
+            Error::Refused { .. } => (
+                Status::Refused,
+                "\n  if the daemon wants a password, say who you are with --user and --password-file, or CHAPPE_USER and \
+                 CHAPPE_TOKEN",
+            ),
+            Error::Carrier { .. } | Error::Name { .. } | Error::NotSent(_) => (Status::Usage, ""),
+            Error::TimedOut(_) | Error::Missing { .. } => (Status::TimedOut, ""),
+            Error::Lost(communicator::Why::Refused(_)) => (Status::Refused, ""),
+            Error::Lost(communicator::Why::Lost(text)) if text.contains("within a line") => {
+                (Status::Connect, OTHER_PROTOCOL)
+            }
+            Error::Lost(_) | Error::Over(_) | Error::Full(_) => (Status::Connect, ""),
+            Error::TooMany(_) => (Status::Usage, ""),
+            Error::Datagram(_) | Error::Poll(_) => (Status::Io, ""),
+        };
+        Failure::Because(status, format!("{error}{hint}"))
+    }
+}
+
+/// What to say if a line does not end, as no daemon of the Communicator leaves it.
+const OTHER_PROTOCOL: &str = "\n  what listens there speaks another protocol, it seems; a node of Chappe has a socket of its own for \
+    each: cd://auto finds the usual one, and for the native one write unix:///PATH or tcp://HOST:PORT";
+
+/// What to do if a Communicator daemon cannot be reached.
+fn communicator_hint(uri: &communicator::Uri, problem: &std::io::Error) -> &'static str {
+    match Problem::of(problem).map(Problem::kind) {
+        // the error says which name it is for
+        Some(ProblemKind::WrongName) => {
+            "\n  connect by that name, or say --server-name NAME if you know that this is the right daemon"
+        }
+        Some(ProblemKind::UnknownIssuer) => {
+            "\n  get the file with the certificate from who runs the daemon, and say --ca FILE (the original's daemons have self-signed \
+             ones for `snap.website`: add --server-name snap.website); or believe anybody with --insecure"
+        }
+        Some(ProblemKind::NotTls | ProblemKind::Ended) => {
+            "\n  if the daemon listens there without TLS, write cd:// instead of cds://"
+        }
+        Some(kind) => tls_hint(kind),
+        None if problem.kind() == ErrorKind::PermissionDenied && uri.is_unix() => NO_WAY_IN,
+        None if problem.kind() == ErrorKind::Unsupported => "",
+        None if uri.is_datagrams() => {
+            "\n  nothing listens on that UDP port; a node of Chappe does only if its configuration says so: \
+             [[listeners]] address = \"cdu://127.0.0.1\" (or for a try: `chappe serve --listen cdu://127.0.0.1 --listen cd://auto`)"
+        }
+        None if uri.is_unix() => {
+            "\n  is a Communicator daemon running that listens there, or a node of Chappe? `chappe serve` says where it does"
+        }
+        None => {
+            "\n  is a Communicator daemon running that listens there? a node of Chappe listens on TCP for its programs only if its \
+             configuration says so; without a configuration it is found at cd://auto"
+        }
     }
 }
 
@@ -234,7 +324,8 @@ impl From<Error> for Failure {
                 why: Why::NoWelcome | Why::Lost | Why::Malformed(_), address: Address::Unix(_), ..
             } => {
                 "\n  something listens there, but does not speak this protocol: for a bus of BIND 10, also that of \
-                 a node of Chappe (…/msgq.sock), write msgq:PATH"
+                 a node of Chappe (…/msgq.sock), write msgq:///PATH; for a Clacks socket (…/clacks.sock) clacks:///PATH; for \
+                 one of the Communicator (…/communicator.sock) cd:///PATH"
             }
             Error::Connect { why: Why::NoWelcome | Why::Lost | Why::Malformed(_), .. } => {
                 "\n  something listens there, but does not speak this protocol: is it the right port?"
@@ -245,7 +336,8 @@ impl From<Error> for Failure {
                 "\n  is the daemon running? start it with `chappe serve`, or say where it is with --connect or CHAPPE_CONNECT"
             }
             Error::Refused { outcome, .. } if outcome.code == Code::BadCredentials => {
-                "\n  say who you are with --user and --token-file, or CHAPPE_USER and CHAPPE_TOKEN"
+                "\n  say who you are with --user and --token-file, or CHAPPE_USER and CHAPPE_TOKEN; a node without users wants \
+                 neither: leave out --user, and unset CHAPPE_USER and CHAPPE_TOKEN"
             }
             _ => "",
         };

@@ -1,4 +1,5 @@
-//! `chappe import-clacks` and `chappe import-clacks-config`: moving from Net::Clacks.
+//! `chappe import-clacks` and `chappe import-clacks-config`: moving from Net::Clacks;
+//! `chappe import-communicator-config`: moving from the Snap! Communicator.
 //!
 //! Owns: what can be typed, and what a person is told. Does not own what the files say: that is
 //! `chappe_linux::import`.
@@ -9,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chappe_core::dialect::clacks::BESIDE_VALUE;
 use chappe_core::router::store::Stamp;
 use chappe_linux::config::{Config, DEFAULT_FILE};
-use chappe_linux::import::{self, Around, Error, Outcome, Places, Plan, STORE_FILE, Target};
+use chappe_linux::import::{self, Around, CommunicatorPlan, Error, Outcome, Places, Plan, STORE_FILE, Target};
 use chappe_linux::password::Cost;
 use clap::Args;
 use serde_json::json;
@@ -53,6 +54,36 @@ pub(crate) struct ImportClacksConfig {
     /// The name of the host, for what is said below `hosts`. Without it: that of this one
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
+}
+
+/// `chappe import-communicator-config`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportCommunicatorConfig {
+    /// The original's main configuration; files in `communicator.d` beside it count, too
+    #[arg(default_value = import::COMMUNICATOR_FILE)]
+    file: PathBuf,
+}
+
+pub(crate) fn communicator(args: &ImportCommunicatorConfig, global: &Global) -> Result<(), Failure> {
+    let mut plan = CommunicatorPlan::read(&args.file).map_err(|(file, e)| {
+        Failure::io(format_args!("cannot read {}", plain(&file.display().to_string(), false)), &e)
+    })?;
+    plan.warnings
+        .extend(plan.trouble().map(|why| format!("a daemon will not start with this before it is changed: {why}")));
+    let mut out = global.out();
+    if out.json {
+        out.json(&json!({"config": plan.print(), "warnings": plan.warnings}))?;
+    } else {
+        out.bytes(plan.print().as_bytes())?;
+    }
+    out.flush()?;
+    for warning in &plan.warnings {
+        eprintln!("chappe: {}", plain(warning, false));
+    }
+    if plan.needs_secret_file() {
+        eprintln!("chappe: the secret of datagrams is not printed: put it into {}", import::SIGNAL_SECRET_FILE);
+    }
+    Ok(())
 }
 
 pub(crate) fn config(args: &ImportClacksConfig, global: &Global) -> Result<(), Failure> {

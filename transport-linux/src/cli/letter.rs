@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chappe_linux::client::{Answer, Code, Connection, Encoding, Letter, Params, What as Listed};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::connect::Global;
@@ -21,15 +21,17 @@ use super::show::{Out, body_json, code_name, object, params, params_json, parse_
 pub(crate) struct What {
     /// To whom, and what: NAME, or NAME/VERB (split at the last slash; `a/b/` is the name `a/b`).
     /// Without a verb it is SET if there is a body, NOTIFY if there is none, and just the body
-    /// if that is JSON
+    /// if that is JSON. `./COMMAND` is for all who have announced that command of the Communicator.
+    /// At a Communicator daemon: COMMAND, SERVICE/COMMAND or SERVER:SERVICE/COMMAND; without
+    /// SERVICE it is for the daemon, and `.`, `?`, `*` are all services that have announced the command
     #[arg(value_name = "NAME[/VERB]")]
-    to: Option<String>,
+    pub(super) to: Option<String>,
     /// Parameters
     #[arg(value_name = "KEY=VALUE")]
-    params: Vec<String>,
+    pub(super) params: Vec<String>,
     /// The verb; the whole of NAME is then the name
     #[arg(long)]
-    verb: Option<String>,
+    pub(super) verb: Option<String>,
     /// The body, as text
     #[arg(long, short, group = "content", value_name = "TEXT", allow_hyphen_values = true)]
     body: Option<String>,
@@ -49,8 +51,16 @@ pub(crate) struct What {
     pub(super) station: Option<String>,
 }
 
+/// For `chappe send --help`.
+const SEND_HELP: &str = "\
+At a Communicator daemon, for example in a script of logrotate (a whole one: transport-linux/logrotate/chappe):
+  chappe send --quiet --type udp ./LOG_ROTATE
+  chappe send --type tcp --reply communicatord/LIST_SERVICES
+  chappe send --connect cd:///run/communicator/communicatord.sock bar/REFRESH depth=2 cache=ttl=5m";
+
 /// `chappe send`.
 #[derive(Debug, Args)]
+#[command(after_help = SEND_HELP)]
 pub(crate) struct Send {
     #[command(flatten)]
     pub(super) what: What,
@@ -63,10 +73,63 @@ pub(crate) struct Send {
     /// How long to keep it; default: the node's
     #[arg(long, value_name = "TIME", value_parser = parse_span, requires = "keep")]
     ttl: Option<Duration>,
-    /// Do not wait for the node's word on how many got it (a bus of BIND 10 and a Clacks server say
-    /// only that it was taken)
+    /// Do not wait for the node's word on how many got it (a bus of BIND 10, a Clacks server and a
+    /// Communicator daemon say only that it was taken)
     #[arg(long)]
     pub(super) blindly: bool,
+    #[command(flatten)]
+    pub(super) communicator: ForCommunicator,
+}
+
+/// What only a Communicator daemon has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "For a Communicator daemon")]
+pub(crate) struct ForCommunicator {
+    /// How to send: `udp` is a datagram without an answer, to cdu://127.0.0.1:4041 if --connect does not
+    /// say where; `tcp` goes to cd://auto: this machine's daemon, or cd://127.0.0.1:4040
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    pub(super) kind: Option<Carrier>,
+    /// The secret code of datagrams. Others see it in the list of processes: prefer the file or the variable
+    #[arg(long, env = "CHAPPE_SECRET_CODE", hide_env_values = true, value_name = "CODE")]
+    pub(super) secret_code: Option<String>,
+    /// A file with the secret code; one newline at its end is not part of it
+    #[arg(long, value_name = "FILE")]
+    pub(super) secret_code_file: Option<PathBuf>,
+    /// Wait for an answer and print it: status 0 for any but UNKNOWN and INVALID (1), and those that say that nobody
+    /// got it (3)
+    #[arg(long, short, conflicts_with = "blindly")]
+    pub(super) reply: bool,
+}
+
+/// How a message gets to a Communicator daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Carrier {
+    /// A datagram
+    Udp,
+    /// A connection
+    Tcp,
+}
+
+impl ForCommunicator {
+    /// What was typed of it. A secret in a variable is for whom it concerns.
+    fn typed(&self) -> Option<&'static str> {
+        match self {
+            ForCommunicator { kind: Some(_), .. } => Some("--type"),
+            ForCommunicator { reply: true, .. } => Some("--reply"),
+            ForCommunicator { secret_code_file: Some(_), .. } => Some("--secret-code-file"),
+            _ => None,
+        }
+    }
+
+    /// For all other buses.
+    pub(super) fn none(&self) -> Result<(), Failure> {
+        match self.typed() {
+            Some(option) => Err(Failure::usage(format_args!(
+                "{option} is only for a Communicator daemon: --connect cd://HOST, cds://HOST, cdu://HOST or cd:///PATH"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `chappe call`.
@@ -109,6 +172,8 @@ impl What {
         let (name, verb) = match &self.verb {
             Some(verb) => (to, verb.clone()),
             None => match to.rsplit_once('/') {
+                // whoever has announced a command of the Communicator is a member of `./COMMAND`
+                Some((".", verb)) if !verb.is_empty() => (format!("./{verb}"), verb.to_owned()),
                 Some((name, verb)) => (name.to_owned(), verb.to_owned()),
                 None => (to, String::new()),
             },
@@ -129,7 +194,9 @@ impl What {
             .iter()
             .map(|p| match p.split_once('=') {
                 Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), v.to_owned())),
-                _ => Err(Failure::usage(format_args!("{p:?} is no parameter: write KEY=VALUE"))),
+                _ => Err(Failure::usage(format_args!(
+                    "{p:?} is no parameter: write KEY=VALUE, or --body TEXT for a text"
+                ))),
             })
             .collect::<Result<_, _>>()?;
         Ok(Parts { name, verb, body, encoding, params })
@@ -195,6 +262,7 @@ impl Parts {
 }
 
 pub(crate) fn send(args: &Send, global: &Global) -> Result<(), Failure> {
+    args.communicator.none()?;
     let parts = args.what.parts(args.everyone)?;
     let params = borrow(&parts.params);
     let letter = Letter {

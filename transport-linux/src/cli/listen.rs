@@ -33,7 +33,8 @@ pub(super) struct Until {
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
     /// Names to join; `a::*`, `a/*` and `*` hear all signals to names below (but not on a bus of
-    /// BIND 10 and a Clacks server, where they are names like any other)
+    /// BIND 10 and a Clacks server, where they are names like any other). At a Communicator daemon: the one service
+    /// to register as
     #[arg(required = true, value_name = "NAME")]
     pub(super) names: Vec<String>,
     #[command(flatten)]
@@ -51,6 +52,19 @@ pub(crate) struct Listen {
     /// Print only the bodies, each as it is with a newline behind it
     #[arg(long, conflicts_with = "json")]
     pub(super) bodies: bool,
+    /// At a Communicator daemon: which commands to announce, separated by commas; broadcasts of these are heard
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub(super) commands: Vec<String>,
+}
+
+impl Listen {
+    /// For all buses but a Communicator's.
+    pub(super) fn no_commands(&self) -> Result<(), Failure> {
+        if self.commands.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::usage("--commands is only for a Communicator daemon (--connect cd://HOST or cd:///PATH)"))
+    }
 }
 
 /// `chappe watch`.
@@ -72,6 +86,7 @@ pub(crate) struct WatchArgs {
 }
 
 pub(crate) fn listen(args: &Listen, global: &Global) -> Result<(), Failure> {
+    args.no_commands()?;
     let mut bus = global.connection()?;
     for name in &args.names {
         let instance = args.instance.as_deref().unwrap_or_default();
@@ -131,9 +146,18 @@ fn follow(
     bus: &mut Connection,
     global: &Global,
     until: &Until,
+    show: impl FnMut(&mut Connection, &mut Out, Event) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    follow_into(bus, global.out(), until, show)
+}
+
+/// As [`follow`], with an output of its own.
+pub(super) fn follow_into(
+    bus: &mut Connection,
+    mut out: Out,
+    until: &Until,
     mut show: impl FnMut(&mut Connection, &mut Out, Event) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut out = global.out();
     let end = until.time.map(|t| Instant::now() + t);
     let mut left = until.count;
     let mut missed = bus.missed();
@@ -168,7 +192,7 @@ fn follow(
                 let text = format!("cannot join {} again: {outcome}", plain(name, false));
                 return Err(Failure::Because(Status::Answered, text));
             }
-            Event::Message(_) | Event::Presence(_) | Event::FlagChange(_) => {
+            Event::Message(_) | Event::Presence(_) | Event::FlagChange(_) | Event::Seen(_) => {
                 if show(bus, &mut out, event)?
                     && let Some(left) = &mut left
                 {

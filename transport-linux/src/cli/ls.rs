@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::connect::Global;
 use super::exit::Failure;
+use super::flag_list;
 use super::show::{Out, object, plain, span, table, text_or_null};
 use super::values::{self, done};
 
@@ -61,7 +62,7 @@ pub(crate) fn ls(args: &Ls, global: &Global) -> Result<(), Failure> {
         Kind::Stations => stations(&mut bus, &mut out, name)?,
         Kind::Names => names(&mut bus, &mut out, name)?,
         Kind::Members => members(&mut bus, &mut out, name)?,
-        Kind::Flags => flags(&mut bus, &mut out, name)?,
+        Kind::Flags => flag_list::on_bus(&mut bus, &mut out, name)?,
         Kind::Values => values::list(&mut bus, &mut out, name)?,
         Kind::Counters => counters(&mut bus, &mut out, name, true)?,
     }
@@ -140,41 +141,6 @@ fn members(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failur
                 ("station", i.station.into()),
                 ("instance", text_or_null(&i.instance)),
                 ("exclusive", i.exclusive.into()),
-            ])
-            .into()
-        },
-    )
-}
-
-/// A table of raised flags.
-pub(crate) fn flags(bus: &mut Connection, out: &mut Out, name: &str) -> Result<(), Failure> {
-    let mut items = bus.list(What::Flags, name)?;
-    items.sort_by_key(|i| std::cmp::Reverse(i.count));
-    if items.is_empty() && !out.json && !out.quiet {
-        return out.line("no flag is raised");
-    }
-    show(
-        out,
-        &items,
-        &["FLAG", "PRIORITY", "RAISED", "LOWERED BY", "TAGS", "DESCRIPTION"],
-        |i| {
-            vec![
-                plain(&i.name, false),
-                i.count.to_string(),
-                span(i.age),
-                if i.manual { "a person".into() } else { "anyone".into() },
-                plain(&i.tags, false),
-                plain(&i.text, false),
-            ]
-        },
-        |i| {
-            object([
-                ("name", i.name.as_str().into()),
-                ("priority", i.count.into()),
-                ("raised_ms", json!(i.age.as_millis() as u64)),
-                ("manual_down", i.manual.into()),
-                ("tags", text_or_null(&i.tags)),
-                ("description", text_or_null(&i.text)),
             ])
             .into()
         },

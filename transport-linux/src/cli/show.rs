@@ -6,27 +6,32 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chappe_linux::calendar::rfc3339;
 use chappe_linux::client::{Code, Encoding, ParamList};
 use serde_json::{Map, Value, json};
 
 use super::exit::Failure;
 
 /// Where output goes. Written when asked to, or when it is full.
-#[derive(Debug)]
 pub(crate) struct Out {
-    to: std::io::BufWriter<std::io::Stdout>,
+    to: std::io::BufWriter<Box<dyn Write + Send>>,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
 
 impl Out {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Out { to: std::io::BufWriter::with_capacity(64 << 10, std::io::stdout()), json, quiet }
+        Out::to(Box::new(std::io::stdout()), json, quiet)
+    }
+
+    /// Somewhere else than the standard output.
+    pub(crate) fn to(to: Box<dyn Write + Send>, json: bool, quiet: bool) -> Self {
+        Out { to: std::io::BufWriter::with_capacity(64 << 10, to), json, quiet }
     }
 
     pub(crate) fn line(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
-        self.bytes(text.as_ref().as_bytes())?;
-        self.bytes(b"\n")
+        // at once, so that whoever reads a file meets no half line
+        self.bytes(format!("{}\n", text.as_ref()).as_bytes())
     }
 
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
@@ -118,7 +123,7 @@ pub(crate) fn body_json(into: &mut Map<String, Value>, key: &str, body: &[u8], e
 }
 
 /// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -235,27 +240,6 @@ pub(crate) fn now() -> String {
 /// When something happened that is as old as that.
 pub(crate) fn ago(age: Duration) -> String {
     rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(age))
-}
-
-/// A time since 1970-01-01T00:00:00Z.
-fn rfc3339(since: Duration) -> String {
-    let (days, s) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years that begin in March, counted from 0000-03-01: the leap day is the last of its year.
-    let day = days + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * march + 2) / 5 + 1;
-    let month = if march < 10 { march + 3 } else { march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{:03}Z",
-        s / 3600,
-        s / 60 % 60,
-        s % 60,
-        since.subsec_millis()
-    )
 }
 
 /// `250ms`, `5s`, `2m`, `1h`, `1d`; a bare number is seconds.

@@ -40,11 +40,36 @@ pub(crate) struct Set {
 pub(crate) struct Add {
     pub(super) name: String,
     /// How much
-    #[arg(default_value_t = 1, allow_negative_numbers = true)]
-    pub(super) amount: i64,
+    #[arg(default_value = "1", allow_negative_numbers = true)]
+    pub(super) amount: Amount,
     /// Send the new value to the members of the name too, verb SET
     #[arg(long)]
     pub(super) announce: bool,
+}
+
+/// How much to count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Amount {
+    Whole(i64),
+    /// Only for Clacks servers.
+    Fraction(f64),
+}
+
+impl std::str::FromStr for Amount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(whole) = text.parse() {
+            return Ok(Amount::Whole(whole));
+        }
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let is_plain = |c: char| c.is_ascii_digit() || c == '.';
+        match text.parse() {
+            Ok(fraction) if digits.contains('.') && digits.chars().all(is_plain) => Ok(Amount::Fraction(fraction)),
+            Ok(_) if digits.chars().all(is_plain) => Err("it does not fit into 64 bits".into()),
+            _ => Err("it is no number: write one like 5 or -2 (on a Clacks server also 0.5)".into()),
+        }
+    }
 }
 
 /// `chappe del`.
@@ -120,7 +145,10 @@ pub(crate) fn set(args: &Set, global: &Global) -> Result<(), Failure> {
 
 /// `sign` is -1 for `decr`.
 pub(crate) fn add(args: &Add, sign: i64, global: &Global) -> Result<(), Failure> {
-    let amount = args.amount.checked_mul(sign).ok_or_else(|| Failure::usage("the amount is too large"))?;
+    let Amount::Whole(amount) = args.amount else {
+        return Err(Failure::usage("a node counts in whole numbers here; only on a Clacks server there are others"));
+    };
+    let amount = amount.checked_mul(sign).ok_or_else(|| Failure::usage("the amount is too large"))?;
     let store = Store { op: StoreOp::Add, name: &args.name, amount, announce: args.announce, ..Store::default() };
     let mut bus = global.connection()?;
     let mut out = global.out();
@@ -208,4 +236,34 @@ pub(super) fn none_missing(names: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Because(Status::Answered, format!("no such value: {}", names.join(", "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_whole_or_plain_fractions() {
+        for (text, amount) in [
+            ("5", Amount::Whole(5)),
+            ("-2", Amount::Whole(-2)),
+            ("0.5", Amount::Fraction(0.5)),
+            ("-.25", Amount::Fraction(-0.25)),
+        ] {
+            assert_eq!(text.parse(), Ok(amount));
+        }
+        for (text, why) in [
+            ("abc", "no number"),
+            ("", "no number"),
+            (".", "no number"),
+            ("1.2.3", "no number"),
+            ("1e3", "no number"),
+            ("inf", "no number"),
+            ("NaN", "no number"),
+            ("99999999999999999999", "64 bits"),
+        ] {
+            let error = text.parse::<Amount>().expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use chappe_core::client::{self as core, Client, FIRST_SEQ, LostWhy, SendError};
 use chappe_core::dialect::messi::repr::{
-    Answer as AnswerToSend, ClientToServer, Code, Declare, Encoding, Flag, Join, Leave, Letter, List, Store, StoreOp,
-    Watch, What,
+    Answer as AnswerToSend, ClientToServer, Code, Declare, Encoding, Flag, Join, Leave, Letter, List, Monitor, Store,
+    StoreOp, Watch, What,
 };
 use mio::{Events, Poll, Token};
 
@@ -261,6 +261,27 @@ impl Connection {
         let seq = self.seq_for(watch.name);
         self.place(|client, _| client.watch(&Watch { seq, ..*watch }))?;
         self.done(seq)
+    }
+
+    /// Is shown what all stations say that matches, whatever their dialect, now and after every
+    /// reconnect: [`Event::Seen`]. `seq` is filled in. Said again, the newer one counts.
+    ///
+    /// # Errors
+    /// [`Error::Answered`] with [`Code::Refused`] without the rights to read and to manage
+    /// everything, with [`Code::Full`] if 16 stations monitor already. It is not tried again.
+    pub fn monitor(&mut self, monitor: &Monitor<'_>) -> Result<(), Error> {
+        let seq = self.seq_for("");
+        self.place(|client, _| client.monitor(&Monitor { seq, off: false, ..*monitor }))?;
+        let result = self.done(seq);
+        if matches!(result, Err(Error::Answered(_))) {
+            self.place(|client, _| client.monitor(&Monitor { off: true, ..Monitor::default() }))?;
+        }
+        result
+    }
+
+    /// Is shown no more of it.
+    pub fn stop_monitoring(&mut self) -> Result<(), Error> {
+        self.place(|client, _| client.monitor(&Monitor { off: true, ..Monitor::default() }))
     }
 
     /// Declares a name for which mail may wait.

@@ -47,6 +47,7 @@ mod link;
 mod memory;
 mod owned;
 mod secure;
+mod seen;
 pub(crate) mod socket;
 
 use std::time::Duration;
@@ -54,12 +55,14 @@ use std::time::Duration;
 pub use crate::tls::{BadFile, Files, Problem, ProblemKind, Trust};
 pub use chappe_core::client::{Client, Counts, LostWhy, SendError, Why};
 pub use chappe_core::dialect::messi::repr::{
-    Answer as AnswerToSend, Change, Code, Encoding, Flag, Join, Letter, Params, Watch, What,
+    Answer as AnswerToSend, Change, Code, Encoding, Flag, Join, Letter, Monitor, Params, Sight, Store, StoreOp, Watch,
+    What,
 };
 pub use connection::{Connection, Missed};
 pub use error::Error;
 pub use link::Link;
 pub use owned::{Answer, Event, FlagChange, Item, Message, Outcome, ParamList, Presence, Value, Welcome};
+pub use seen::Seen;
 
 /// Who a station is, its patience and its sizes.
 #[derive(Clone)]

@@ -7,10 +7,12 @@ use chappe_core::client::{self as core, LostWhy, Why};
 use chappe_core::dialect::messi::repr::{self, Change, Code, Encoding, Params, What};
 use std::time::Duration;
 
+use super::seen::Seen;
+
 /// Named text parameters, in order.
 pub type ParamList = Vec<(String, String)>;
 
-fn params(of: &Params<'_>) -> ParamList {
+pub(super) fn params(of: &Params<'_>) -> ParamList {
     of.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
@@ -156,6 +158,16 @@ pub struct Item {
     pub tags: String,
     /// Flags: lowered by a person only. Names: declared.
     pub manual: bool,
+    /// Flags: since raised last. This and what follows is empty if the node does not say it.
+    pub last: Duration,
+    /// Flags: how often raised.
+    pub times: u64,
+    /// Flags: where they are raised.
+    pub source_file: String,
+    /// Flags: where they are raised.
+    pub function: String,
+    /// Flags: where they are raised; 0: not said.
+    pub line: u32,
 }
 
 impl From<&repr::Item<'_>> for Item {
@@ -172,6 +184,11 @@ impl From<&repr::Item<'_>> for Item {
             exclusive: i.exclusive,
             tags: i.tags.to_owned(),
             manual: i.manual,
+            last: ms(i.last_ms),
+            times: i.times,
+            source_file: i.source_file.to_owned(),
+            function: i.function.to_owned(),
+            line: i.line,
         }
     }
 }
@@ -294,6 +311,8 @@ pub enum Event {
     Presence(Presence),
     /// A flag was raised or lowered.
     FlagChange(FlagChange),
+    /// What a station said, for who monitors.
+    Seen(Box<Seen>),
     /// Something that was sent without waiting for its outcome failed.
     Failed(Outcome),
     /// The node took a join back that it had to be asked for again after a reconnect.
@@ -320,6 +339,7 @@ impl Event {
             core::Event::Message(l) => Event::Message(l.into()),
             core::Event::Presence(p) => Event::Presence(p.into()),
             core::Event::FlagChange(f) => Event::FlagChange(f.into()),
+            core::Event::Seen(s) => Event::Seen(Box::new(s.into())),
             core::Event::Closing(c) => Event::Closing { code: c.code, text: c.text.to_owned() },
             core::Event::Outcome(o) if o.code != Code::Ok => match joined(o.seq) {
                 Some(name) => Event::JoinFailed { name, outcome: o.into() },

@@ -10,11 +10,11 @@ use chappe_core::name;
 use chappe_core::router::FRAME_MARGIN;
 
 use super::Step::{Index, Key};
-use super::{Config, ConfigError, Limits, MAX_SOCKET_PATH, Msgq, Right, Step, Store, Tls};
+use super::{Config, ConfigError, Endpoint, Limits, Listener, MAX_SOCKET_PATH, Msgq, Right, Step, Store, Tls};
 use crate::password::Hashed;
 
 /// Shortest secret: what is shorter can be tried out.
-const MIN_TOKEN: usize = 8;
+pub(super) const MIN_TOKEN: usize = 8;
 
 /// Makes an error of a key's path and a text.
 pub(super) type At<'a> = &'a dyn Fn(&[Step<'_>], String) -> ConfigError;
@@ -27,7 +27,9 @@ impl Config {
         self.limits.check(at)?;
         self.msgq.check(at)?;
         self.check_clacks(at)?;
+        self.check_communicator(at)?;
         self.store.check(at)?;
+        self.check_flags(at)?;
         if self.limits.buffers < u64::from(self.msgq.outbox) {
             let text =
                 format!("{} must not be less than msgq.outbox, which is {}", self.limits.buffers, self.msgq.outbox);
@@ -40,6 +42,7 @@ impl Config {
             return Err(at(&[Key("metrics"), Key("listen")], text));
         }
         self.check_users(at)?;
+        self.check_discovery(at)?;
         self.check_listeners(at)
     }
 
@@ -80,7 +83,7 @@ impl Config {
             let Some(place) = listener.address.place() else { continue };
             let addresses =
                 place.resolve().map_err(|e| at(&key("address"), format!("`{}` has no address: {e}", place.host)))?;
-            let closed = listener.tls.as_ref().is_some_and(Tls::is_closed);
+            let closed = listener.tls.as_ref().is_some_and(Tls::is_closed) || self.wants_secret(&listener.address);
             if self.allow_open || closed || addresses.iter().all(|a| a.ip().is_loopback()) {
                 continue;
             }
@@ -88,6 +91,12 @@ impl Config {
                 let text = "anyone who reaches this address could use it without credentials; \
                             take this key away, or set allow_open = true if you mean it";
                 return Err(at(&key("anonymous"), text.into()));
+            }
+            if matches!(listener.address, Endpoint::CommunicatorUdp(_)) {
+                let text = "other machines reach this address, and nobody can say in datagrams who they are: add a \
+                            signal_secret to [communicator], listen on a loopback address, or set allow_open = true if \
+                            anyone may use it";
+                return Err(at(&key("address"), text.into()));
             }
             if self.users.is_empty() {
                 let text = "other machines reach this address and no users are configured: add [[users]] or tls with client_ca, \
@@ -168,8 +177,9 @@ impl Config {
     /// nothing: read and write where only this machine reaches the listener or strangers
     /// are welcome (`allow_open`), and nothing elsewhere.
     pub fn anonymous_rights(&self, i: usize, is_local: bool) -> Vec<Right> {
-        match &self.listeners[i].anonymous {
-            Some(rights) => rights.clone(),
+        let Listener { anonymous, address, .. } = &self.listeners[i];
+        match anonymous.clone().or_else(|| self.communicator_rights(address)) {
+            Some(rights) => rights,
             None if is_local || self.allow_open => Self::strangers_rights(),
             None => Vec::new(),
         }
@@ -179,6 +189,17 @@ impl Config {
     pub fn strangers_rights() -> Vec<Right> {
         vec![Right::Read, Right::Write]
     }
+}
+
+/// Checks a number against the least and the most that it may be.
+pub(super) fn bounds(at: At<'_>, path: &[Step<'_>], value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
+    if value < least {
+        return Err(at(path, format!("{value} is too small: at least {least}")));
+    }
+    if value > most {
+        return Err(at(path, format!("{value} is too large: at most {most}")));
+    }
+    Ok(())
 }
 
 /// The secret in a file's text.

@@ -15,7 +15,7 @@ use chappe_core::router::FRAME_MARGIN;
 use serde::{Deserialize, Serialize};
 
 use super::Step::Key;
-use super::check::{At, trim_token};
+use super::check::{At, bounds, trim_token};
 use super::endpoint::HostPort;
 use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, User, blank};
 use crate::tls::{Files, Trust};
@@ -373,16 +373,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn bounds(at: At<'_>, path: &[super::Step<'_>], value: u32, least: u32, most: u32) -> Result<(), ConfigError> {
-    if value < least {
-        return Err(at(path, format!("{value} is too small: at least {least}")));
-    }
-    if value > most {
-        return Err(at(path, format!("{value} is too large: at most {most}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

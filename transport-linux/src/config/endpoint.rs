@@ -1,7 +1,7 @@
 //! Where the daemon listens, as a person writes it.
 //!
-//! Owns: the syntax of listener addresses, and which sockets `unix://auto`, `msgq://auto` and
-//! `clacks://auto` mean. Does not own: opening them, which is `daemon::listener`.
+//! Owns: the syntax of listener addresses, and which sockets `unix://auto`, `msgq://auto`,
+//! `clacks://auto` and `cd://auto` mean. Does not own: opening them, which is `daemon::listener`.
 
 use std::fmt;
 use std::io;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chappe_core::dialect::clacks::PORT as CLACKS_PORT;
+use chappe_core::dialect::communicator::{LOCAL_PORT, SECURE_PORT, SIGNAL_PORT, SOCKET as COMMUNICATOR_SOCKET};
 
 /// The port of a `tcp://` or `udp://` address that names none: Messi's own default.
 pub const DEFAULT_PORT: u16 = 7840;
@@ -61,6 +62,17 @@ pub enum Endpoint {
         /// Bits per second; a pseudo terminal does not care.
         speed: u32,
     },
+    /// A Unix stream socket for programs of the Snap! Communicator, at this path.
+    Communicator(PathBuf),
+    /// The same at the place where they look, or else a usual one, see
+    /// [`usual_communicator_sockets`].
+    CommunicatorAuto,
+    /// A TCP listener without TLS for such programs.
+    CommunicatorTcp(HostPort),
+    /// The same with TLS from the first byte on.
+    CommunicatorTls(HostPort),
+    /// A UDP socket for their signals: a datagram is a message, whoever it is from.
+    CommunicatorUdp(HostPort),
     /// A serial line or any other terminal device: one station speaks over it.
     Serial {
         /// The device.
@@ -82,7 +94,21 @@ pub struct HostPort {
 impl Endpoint {
     /// Whether it is a Unix socket, and so a file with an owner and permissions.
     pub fn is_file(&self) -> bool {
-        matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto) || self.path().is_some()
+        let is_auto =
+            matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto | Endpoint::CommunicatorAuto);
+        is_auto || self.path().is_some()
+    }
+
+    /// Whether the Communicator's dialect is spoken there.
+    pub fn is_communicator(&self) -> bool {
+        matches!(
+            self,
+            Endpoint::Communicator(_)
+                | Endpoint::CommunicatorAuto
+                | Endpoint::CommunicatorTcp(_)
+                | Endpoint::CommunicatorTls(_)
+                | Endpoint::CommunicatorUdp(_)
+        )
     }
 
     /// Whether the dialect of Net::Clacks is spoken there.
@@ -104,7 +130,10 @@ impl Endpoint {
             | Endpoint::Tls(place)
             | Endpoint::Udp(place)
             | Endpoint::ClacksTcp(place)
-            | Endpoint::ClacksTls(place) => Some(place),
+            | Endpoint::ClacksTls(place)
+            | Endpoint::CommunicatorTcp(place)
+            | Endpoint::CommunicatorTls(place)
+            | Endpoint::CommunicatorUdp(place) => Some(place),
             _ => None,
         }
     }
@@ -112,7 +141,9 @@ impl Endpoint {
     /// The path of a Unix socket, if it is given.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => Some(path),
+            Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -154,6 +185,11 @@ impl fmt::Display for Endpoint {
             Endpoint::ClacksTcp(at) => write!(f, "clacks://{at}"),
             Endpoint::ClacksTls(at) => write!(f, "clackss://{at}"),
             Endpoint::ClacksSerial { path, speed } => write!(f, "clacks+serial://{}?speed={speed}", path.display()),
+            Endpoint::Communicator(path) => write!(f, "cd://{}", path.display()),
+            Endpoint::CommunicatorAuto => f.write_str("cd://auto"),
+            Endpoint::CommunicatorTcp(at) => write!(f, "cd://{at}"),
+            Endpoint::CommunicatorTls(at) => write!(f, "cds://{at}"),
+            Endpoint::CommunicatorUdp(at) => write!(f, "cdu://{at}"),
             Endpoint::Serial { path, speed } => write!(f, "serial://{}?speed={speed}", path.display()),
         }
     }
@@ -169,7 +205,8 @@ impl FromStr for Endpoint {
             format!(
                 "`{text}` is no address: write tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:///PATH, \
                  unix://auto, msgq:///PATH, msgq://auto, clacks:///PATH, clacks://auto, clacks://HOST:PORT, \
-                 clackss://HOST:PORT, serial:///DEVICE or clacks+serial:///DEVICE"
+                 clackss://HOST:PORT, cd:///PATH, cd://auto, cd://HOST:PORT, cds://HOST:PORT, cdu://HOST:PORT, \
+                 serial:///DEVICE or clacks+serial:///DEVICE"
             )
         })?;
         match scheme {
@@ -203,12 +240,24 @@ impl FromStr for Endpoint {
                 let (path, speed) = serial_line(rest, "clacks+serial:///dev/ttyACM0")?;
                 Ok(Endpoint::ClacksSerial { path, speed })
             }
+            "cd" if rest == "auto" => Ok(Endpoint::CommunicatorAuto),
+            "cd" if rest.starts_with('/') => {
+                Ok(Endpoint::Communicator(absolute(rest, "cd:///run/communicator/communicatord.sock, or cd://auto")?))
+            }
+            "cd" => Ok(Endpoint::CommunicatorTcp(host_port(rest, LOCAL_PORT)?)),
+            "cds" | "cdu" if rest.starts_with('/') => {
+                Err(format!("`{rest}`: the host is missing; a Unix socket is written cd:///PATH"))
+            }
+            "cds" => Ok(Endpoint::CommunicatorTls(host_port(rest, SECURE_PORT)?)),
+            "cdu" => Ok(Endpoint::CommunicatorUdp(host_port(rest, SIGNAL_PORT)?)),
+            "cdb" => Err("`cdb://`: nobody has ever built it; datagrams come in at cdu://HOST:PORT".into()),
             "serial" => {
                 let (path, speed) = serial_line(rest, "serial:///dev/ttyACM0")?;
                 Ok(Endpoint::Serial { path, speed })
             }
             _ => Err(format!(
-                "`{scheme}://` is not known: write tcp, tls, udp, unix, msgq, clacks, clackss, serial or clacks+serial"
+                "`{scheme}://` is not known: write tcp, tls, udp, unix, msgq, clacks, clackss, cd, cds, cdu, serial or \
+                 clacks+serial"
             )),
         }
     }
@@ -307,6 +356,17 @@ pub fn usual_clacks_sockets() -> Vec<PathBuf> {
     house("clacks.sock", "chappe-clacks.sock")
 }
 
+/// Where `cd://auto` looks, best first: `/run/communicator/communicatord.sock`, where programs of
+/// the Communicator look without being told, if that folder is there and may be written to;
+/// `/run/chappe/communicator.sock`, `$XDG_RUNTIME_DIR/chappe-communicator.sock`,
+/// `/tmp/chappe-UID/communicator.sock`, of which they must be told. The daemon takes the first
+/// whose folder it may write to.
+pub fn usual_communicator_sockets() -> Vec<PathBuf> {
+    let mut all = vec![PathBuf::from(COMMUNICATOR_SOCKET)];
+    all.extend(house("communicator.sock", "chappe-communicator.sock"));
+    all
+}
+
 /// The path in `BIND10_MSGQ_SOCKET_FILE`. A relative one means the same as to a client that
 /// was started in the same folder.
 pub fn named_by_bind10() -> Option<PathBuf> {
@@ -349,6 +409,13 @@ mod tests {
             ("clackss://h", "clackss://h:49888"),
             ("clackss://h:5", "clackss://h:5"),
             ("clacks+serial:///dev/ttyS0", "clacks+serial:///dev/ttyS0?speed=115200"),
+            ("cd:///run/x.sock", "cd:///run/x.sock"),
+            ("cd://auto", "cd://auto"),
+            ("cd://127.0.0.1", "cd://127.0.0.1:4040"),
+            ("cd://[::1]:0", "cd://[::1]:0"),
+            ("cds://h", "cds://h:4043"),
+            ("cds://h:5", "cds://h:5"),
+            ("cdu://127.0.0.1", "cdu://127.0.0.1:4041"),
             ("serial:///dev/ttyS0", "serial:///dev/ttyS0?speed=115200"),
             ("serial:///dev/ttyS0?speed=9600", "serial:///dev/ttyS0?speed=9600"),
         ] {
@@ -383,6 +450,13 @@ mod tests {
             ("clackss:///run/x", "host is missing"),
             ("clacks+serial://dev/ttyS0", "absolute"),
             ("clacks+serial:///dev/ttyS0?speed=17", "no speed"),
+            ("cd://", "host is missing"),
+            ("cd:///", "absolute"),
+            ("cd:/run/x", "no address"),
+            ("cds:///run/x", "cd:///PATH"),
+            ("cdu:///run/x", "cd:///PATH"),
+            ("cdu://:4041", "host is missing"),
+            ("cdb://127.0.0.1", "nobody has ever built it"),
             ("serial:///dev/ttyS0?speed=17", "no speed"),
             ("serial:///dev/ttyS0?parity=odd", "?speed="),
         ] {

@@ -6,7 +6,10 @@
 
 mod check;
 mod clacks;
+mod communicator;
+mod discovery;
 mod endpoint;
+mod flags;
 mod peer;
 mod place;
 mod tls;
@@ -22,10 +25,15 @@ use zeroize::Zeroizing;
 pub(crate) use check::trim_token;
 pub(crate) use clacks::MAX_VALUE as MAX_CLACKS_VALUE;
 pub use clacks::{Clacks, Master, MasterAddress};
+pub(crate) use communicator::BESIDE_LINE;
+pub use communicator::{Address, Communicator, Form};
+pub use discovery::Discovery;
+pub(crate) use discovery::is_interface;
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
-    named_by_bind10, usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
+    named_by_bind10, usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
 };
+pub use flags::{Flags, FlagsDir};
 pub use peer::{Peers, SystemId};
 pub use place::{ConfigError, Step};
 pub use tls::{ClientCertificate, Tls};
@@ -54,12 +62,18 @@ pub struct Config {
     pub msgq: Msgq,
     /// What is particular to programs of Net::Clacks.
     pub clacks: Clacks,
+    /// What is particular to programs of the Snap! Communicator.
+    pub communicator: Communicator,
     /// What is logged, where and how.
     pub log: Log,
     /// The counters' page.
     pub metrics: Metrics,
+    /// Where this node is found by those who do not know its address.
+    pub discovery: Discovery,
     /// Values on disk.
     pub store: Store,
+    /// Flags in files.
+    pub flags: Flags,
     /// Where stations connect.
     pub listeners: Vec<Listener>,
     /// Who may do what.
@@ -74,9 +88,12 @@ impl Default for Config {
             limits: Limits::default(),
             msgq: Msgq::default(),
             clacks: Clacks::default(),
+            communicator: Communicator::default(),
             log: Log::default(),
             metrics: Metrics::default(),
+            discovery: Discovery::default(),
             store: Store::default(),
+            flags: Flags::default(),
             listeners: vec![
                 Listener {
                     anonymous: Some(vec![Right::Read, Right::Write]),
@@ -96,6 +113,11 @@ impl Default for Config {
                     anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
                     mode: Some(Mode(0o660)),
                     ..Listener::at(Endpoint::ClacksAuto)
+                },
+                Listener {
+                    anonymous: Some(vec![Right::Read, Right::Write, Right::Manage]),
+                    mode: Some(Mode(0o660)),
+                    ..Listener::at(Endpoint::CommunicatorAuto)
                 },
             ],
             users: Vec::new(),
@@ -512,6 +534,7 @@ impl Config {
             listener.read_tls(i, &at)?;
         }
         config.clacks.read_files(&at)?;
+        config.read_communicator_files(&at)?;
         Ok(config)
     }
 
@@ -640,7 +663,7 @@ mod tests {
 
     #[test]
     fn a_path_that_no_socket_can_have_is_named() {
-        for scheme in ["unix", "msgq", "clacks"] {
+        for scheme in ["unix", "msgq", "clacks", "cd"] {
             let text = |n| format!("[[listeners]]\naddress = \"{scheme}:///{}\"\n", "x".repeat(n - 1));
             assert!(parse(None, &text(MAX_SOCKET_PATH)).is_ok());
             let error = parse(None, &text(MAX_SOCKET_PATH + 1)).unwrap_err();
@@ -662,6 +685,9 @@ mod tests {
             ("[store]\nqueue = 5", (2, 9), "store.queue", "at least"),
             ("[store]\nremovals_kept_s = 0", (2, 19), "store.removals_kept_s", "at least 1"),
             ("[store]\nremovals_kept_s = 31536001", (2, 19), "store.removals_kept_s", "at most 31536000"),
+            ("[discovery]\ninterfaces = [\"eth0\", \"a/b\"]", (2, 23), "discovery.interfaces[1]", "ip link"),
+            ("[discovery]\ninterfaces = [\"lo\", \"lo\"]", (2, 21), "discovery.interfaces[1]", "twice"),
+            ("[discovery]\nport = 65536", (2, 8), "discovery.port", "65536"),
             ("[limits]\nvalue_rows = 0", (2, 14), "limits.value_rows", "at least"),
             ("[metrics]\nlisten = \"0.0.0.0:9\"", (2, 10), "metrics.listen", "loopback"),
             ("[[listeners]]\naddress = \"tcp://\"", (2, 11), "listeners[0].address", "host"),

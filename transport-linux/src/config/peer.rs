@@ -95,6 +95,16 @@ impl Config {
                 }
             }
         }
+        for (key, kind, what) in [("user", sys::Names::Users, "user"), ("group", sys::Names::Groups, "group")] {
+            let (text, id) = match key {
+                "user" => (&self.flags.user, &mut self.flags.owner_id),
+                _ => (&self.flags.group, &mut self.flags.group_id),
+            };
+            if !text.is_empty() {
+                let wanted = text.parse().map_or_else(|_| SystemId::Name(text.clone()), SystemId::Number);
+                *id = Some(number(kind, what, &wanted).map_err(|e| at(&[Key("flags"), Key(key)], e))?);
+            }
+        }
         for (i, user) in self.users.iter_mut().enumerate() {
             let number = |key, kind, what, ids: &[SystemId]| -> Result<Vec<u32>, ConfigError> {
                 let look_up = |(n, id): (usize, &SystemId)| {

@@ -76,7 +76,9 @@ impl Config {
     /// What is worth a warning, about whatever it is: the event that it is logged as, and what.
     pub(crate) fn notes(&self) -> impl Iterator<Item = (&'static str, String)> {
         let tls = self.tls_notes().map(|note| ("tls.note", note.to_owned()));
-        tls.chain(self.clacks_notes().map(|note| ("clacks.note", note)))
+        let clacks = self.clacks_notes().map(|note| ("clacks.note", note));
+        let communicator = self.communicator_notes().map(|note| ("communicator.note", note));
+        tls.chain(clacks).chain(communicator).chain(self.discovery_notes().map(|note| ("discovery.note", note)))
     }
 }
 
@@ -85,7 +87,7 @@ impl Listener {
     pub(super) fn check_tls(&self, i: usize, at: At<'_>) -> Result<(), ConfigError> {
         let key = |k| [Step::Key("listeners"), Step::Index(i), Step::Key(k)];
         match (&self.address, &self.tls) {
-            (Endpoint::Udp(_), Some(_)) => {
+            (Endpoint::Udp(_) | Endpoint::CommunicatorUdp(_), Some(_)) => {
                 Err(at(&key("tls"), "datagrams cannot be encrypted here: take it away, or listen at tls://".into()))
             }
             (Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. }, Some(_)) => {
@@ -95,7 +97,11 @@ impl Listener {
                 let text = "no program of Net::Clacks speaks TLS over a Unix socket: take it away";
                 Err(at(&key("tls"), text.into()))
             }
-            (Endpoint::Tls(_) | Endpoint::ClacksTls(_), None) => {
+            (Endpoint::Communicator(_) | Endpoint::CommunicatorAuto, Some(_)) => {
+                let text = "no program of the Communicator speaks TLS over a Unix socket: take it away";
+                Err(at(&key("tls"), text.into()))
+            }
+            (Endpoint::Tls(_) | Endpoint::ClacksTls(_) | Endpoint::CommunicatorTls(_), None) => {
                 let text = "a certificate is missing: add tls = { certificate = \"/PATH.pem\", key = \"/PATH.pem\" }";
                 Err(at(&key("address"), text.into()))
             }

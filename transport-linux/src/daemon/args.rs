@@ -37,7 +37,9 @@ pub struct CheckArgs {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Overrides {
     /// Listen here instead of where the configuration says; may be repeated.
-    /// tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, msgq:///PATH, msgq://auto, serial:///dev/ttyS0?speed=115200
+    /// tcp://HOST:PORT, udp://HOST:PORT, unix:///PATH, unix://auto, msgq:///PATH, msgq://auto, clacks:///PATH, clacks://auto,
+    /// clacks://HOST:PORT, cd:///PATH, cd://auto, cd://HOST:PORT, cdu://HOST:PORT, serial:///dev/ttyS0?speed=115200, clacks+serial:///dev/ttyS0?speed=115200; and tls://HOST:PORT,
+    /// clackss://HOST:PORT, cds://HOST:PORT if the file has a listener of that address, with its certificate
     #[arg(long, short, value_name = "ADDRESS")]
     pub listen: Vec<Endpoint>,
     /// The node's name, as stations see it

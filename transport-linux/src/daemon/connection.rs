@@ -113,6 +113,8 @@ pub(super) struct Connection {
     pub(super) is_new: bool,
     /// It takes nothing any more, but what it has said is still heard.
     pub(super) cut: bool,
+    /// It has ended its side, and is to get what waits for it before it is let go of.
+    pub(super) half_gone: bool,
     /// Its station has been let in.
     pub(super) is_in: bool,
     /// Not to be read for now: see `event_loop/held.rs`.
@@ -133,6 +135,7 @@ impl Connection {
             queued: false,
             is_new: true,
             cut: false,
+            half_gone: false,
             is_in: false,
             waits: false,
             kind,

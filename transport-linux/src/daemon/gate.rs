@@ -7,6 +7,7 @@
 //! is kept in [`Users::take_asked`] for the loop (`event_loop/sign_ins.rs`).
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(super) struct Users {
     /// called it looks here.
     asked: RefCell<Option<Asked>>,
     is_asked: Cell<bool>,
+    /// Stations that have come in by a secret, and the users they are: for the log.
+    seats: RefCell<HashMap<StationId, u16>>,
     hasher: RandomState,
 }
 
@@ -40,6 +43,7 @@ pub(super) struct Users {
 pub(super) struct Asked {
     pub(super) station: StationId,
     pub(super) name: String,
+    /// Empty: it was wrong already, as nobody has a password.
     pub(super) secret: Zeroizing<Vec<u8>>,
 }
 
@@ -159,7 +163,27 @@ impl Users {
         self.known.borrow().get(usize::from(number)).map(|one| one.name.clone())
     }
 
-    /// Who has just said a password, if the router was told [`Verdict::Later`].
+    /// Whether a user of this name is configured.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.known.borrow().iter().any(|one| one.now.is_some() && one.name == name)
+    }
+
+    /// A station has come in as user `number`.
+    pub(super) fn seat(&self, station: StationId, number: u16) {
+        self.seats.borrow_mut().insert(station, number);
+    }
+
+    /// The user that a station has come in as, by a secret.
+    pub(super) fn seated(&self, station: StationId) -> Option<u16> {
+        self.seats.borrow().get(&station).copied()
+    }
+
+    /// A station is gone.
+    pub(super) fn unseat(&self, station: StationId) {
+        self.seats.borrow_mut().remove(&station);
+    }
+
+    /// Who has just said a password, if the router was told [`Verdict::Later`], or a wrong token.
     #[inline]
     pub(super) fn take_asked(&self) -> Option<Asked> {
         if self.is_asked.take() { self.asked.borrow_mut().take() } else { None }
@@ -253,15 +277,15 @@ impl Gate for Users {
     /// everything that is wrong takes as long as a wrong password of somebody.
     fn decide(&self, station: StationId, user: &str, given: &[u8]) -> Verdict {
         if let Some(grant) = self.check(user, given) {
+            self.seat(station, grant.number);
             return Verdict::Granted(grant);
         }
-        if !self.have_passwords() {
-            return Verdict::Denied;
-        }
-        let asked = Asked { station, name: user.to_owned(), secret: Zeroizing::new(given.to_vec()) };
-        *self.asked.borrow_mut() = Some(asked);
+        let have_passwords = self.have_passwords();
+        // What is wrong in any case is only logged.
+        let secret = Zeroizing::new(if have_passwords { given.to_vec() } else { Vec::new() });
+        *self.asked.borrow_mut() = Some(Asked { station, name: user.to_owned(), secret });
         self.is_asked.set(true);
-        Verdict::Later
+        if have_passwords { Verdict::Later } else { Verdict::Denied }
     }
 
     fn is_open(&self) -> bool {
@@ -356,6 +380,9 @@ mod tests {
         let station = StationId::new(7).unwrap();
         let tokens = users("[[users]]\nname='a'\ntoken='token-of-a'");
         assert_eq!(tokens.decide(station, "a", b"wrong"), Verdict::Denied);
+        let asked = tokens.take_asked().unwrap();
+        assert!(asked.name == "a" && asked.secret.is_empty(), "it is only logged");
+        assert_eq!(tokens.seated(station), None);
         let hash = |of: &str| crate::password::hash(of.as_bytes(), crate::password::Cost { memory: 8, passes: 1 });
         let (b, c) = (hash("word-of-b").unwrap(), hash("word-of-c").unwrap());
         let text = format!(
@@ -365,6 +392,9 @@ mod tests {
         let users = users(&text);
         assert!(matches!(users.decide(station, "a", b"token-of-a"), Verdict::Granted(_)));
         assert!(users.take_asked().is_none());
+        assert_eq!(users.seated(station), Some(0));
+        users.unseat(station);
+        assert_eq!(users.seated(station), None);
         for name in ["a", "b", "nobody", ""] {
             assert_eq!(users.decide(station, name, b"word-of-b"), Verdict::Later);
             let asked = users.take_asked().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chappe_core::dialect::Dialect;
+use chappe_core::dialect::{Dialect, communicator};
 
 use super::listener::{Door, Listener};
 use crate::config::{BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_FILE, DEFAULT_PORT, named_by_bind10, usual_sockets};
@@ -21,8 +21,7 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
     // Programs of BIND 10 know no patterns.
     let is_native = listeners.iter().any(|l| l.dialect == Dialect::Messi);
     let (heard, said) = if is_native { ("'hello::*'", "hello::world") } else { ("hello", "hello") };
-    // Commands speak the other dialects.
-    if listeners.iter().any(|l| l.dialect != Dialect::Clacks) {
+    if listeners.iter().any(is_for_commands) {
         let _ = write!(
             out,
             "Try, each in another terminal:\n\
@@ -36,6 +35,9 @@ pub(super) fn text(program: &str, listeners: &[Listener]) -> String {
     }
     for path in listeners.iter().filter_map(|l| l.address.strip_prefix("clacks:///")) {
         out.push_str(&clacks(path));
+    }
+    for path in listeners.iter().filter_map(|l| l.address.strip_prefix("cd:///")) {
+        out.push_str(&of_communicator(&format!("/{path}")));
     }
     let _ = write!(
         out,
@@ -65,6 +67,29 @@ fn clacks(path: &str) -> String {
     )
 }
 
+/// How programs of the Communicator get to their socket.
+fn of_communicator(path: &str) -> String {
+    let how = if [communicator::SOCKET, communicator::OLD_SOCKET].contains(&path) {
+        format!("Programs of the Communicator find {path} by themselves.")
+    } else {
+        format!("Programs of the Communicator are told --communicator-listen cd://{path}")
+    };
+    format!(
+        "{how}\nBy hand:\n\
+         \x20   {{ printf '{}'; sleep 1; }} | nc -U {path}\n",
+        BY_HAND.replace('\n', "\\n")
+    )
+}
+
+/// A service that asks two questions and is gone.
+const BY_HAND: &str =
+    "REGISTER service=hello;version=1\ncommunicatord/CLOCK_STATUS\nLIST_SERVICES\nUNREGISTER service=hello\n";
+
+/// Whether `send`, `listen` and `ls` speak what is spoken there.
+fn is_for_commands(listener: &Listener) -> bool {
+    !matches!(listener.dialect, Dialect::Clacks | Dialect::Communicator)
+}
+
 /// What a command must be told to find the daemon, if it is not where commands look.
 fn connect(listeners: &[Listener]) -> String {
     let usual = |address: &str| {
@@ -74,9 +99,8 @@ fn connect(listeners: &[Listener]) -> String {
     if listeners.iter().any(|l| usual(&l.address)) {
         return String::new();
     }
-    let is_for_us = |l: &&Listener| {
-        l.dialect != Dialect::Clacks && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_))
-    };
+    let is_for_us =
+        |l: &&Listener| is_for_commands(l) && matches!(l.source, Door::Tcp(_) | Door::Unix(..) | Door::Udp(_));
     let mut open = listeners.iter().filter(is_for_us);
     // The native dialect can say everything.
     let first = open.clone().find(|l| l.dialect == Dialect::Messi).or_else(|| open.next());
@@ -92,6 +116,17 @@ mod tests {
         assert!(clacks("run/x").contains("| nc -U /run/x\n"));
         let token = chappe_core::dialect::clacks::token::Credentials::read(b"YQ==:Yg==");
         assert!(token.is_some_and(|t| t.user().is_some()));
+    }
+
+    #[test]
+    fn programs_of_the_communicator_are_told_only_what_they_do_not_know() {
+        assert!(of_communicator(communicator::SOCKET).contains("by themselves"));
+        assert!(of_communicator("/run/x").contains("--communicator-listen cd:///run/x\n"));
+        assert!(of_communicator("/run/x").contains("version=1\\ncommunicatord/"));
+        for line in BY_HAND.lines() {
+            let said = communicator::parse::message(line.as_bytes(), &mut []).unwrap();
+            communicator::schema::check(&said).unwrap();
+        }
     }
 
     #[test]

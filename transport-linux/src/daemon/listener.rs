@@ -22,7 +22,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::gate::rights;
 use crate::config::{
     BIND10_VARIABLE, Config, Endpoint, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10,
-    usual_clacks_sockets, usual_msgq_sockets, usual_sockets,
+    usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
 };
 use crate::sys;
 
@@ -51,6 +51,22 @@ pub(super) struct Listener {
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// Nobody comes in without a good certificate.
     pub(super) is_closed: bool,
+}
+
+impl Listener {
+    /// The address of its socket, if it has one of the network.
+    pub(super) fn socket(&self) -> Option<SocketAddr> {
+        match &self.source {
+            Door::Tcp(socket) => socket.local_addr().ok(),
+            Door::Udp(socket) => socket.local_addr().ok(),
+            Door::Unix(..) | Door::Serial { .. } | Door::Closed => None,
+        }
+    }
+
+    /// Whether it takes messages in datagrams, each from whoever has sent it: it is one station.
+    pub(super) fn is_signals(&self) -> bool {
+        self.dialect == Dialect::Communicator && matches!(self.source, Door::Udp(_))
+    }
 }
 
 /// What is behind it.
@@ -170,6 +186,11 @@ fn dialect(address: &Endpoint) -> Dialect {
         | Endpoint::ClacksTcp(_)
         | Endpoint::ClacksTls(_)
         | Endpoint::ClacksSerial { .. } => Dialect::Clacks,
+        Endpoint::Communicator(_)
+        | Endpoint::CommunicatorAuto
+        | Endpoint::CommunicatorTcp(_)
+        | Endpoint::CommunicatorTls(_)
+        | Endpoint::CommunicatorUdp(_) => Dialect::Communicator,
         Endpoint::Tcp(_)
         | Endpoint::Tls(_)
         | Endpoint::Udp(_)
@@ -190,6 +211,7 @@ fn with_tls(address: String) -> String {
     match address.split_once("://") {
         Some(("tcp" | "unix", rest)) => format!("tls://{rest}"),
         Some(("clacks", rest)) => format!("clackss://{rest}"),
+        Some(("cd", rest)) => format!("cds://{rest}"),
         _ => address,
     }
 }
@@ -201,8 +223,13 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
         _ => e.to_string().into(),
     };
     match &wanted.address {
-        Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::ClacksTcp(place) | Endpoint::ClacksTls(place) => {
-            let scheme = if wanted.address.is_clacks() { "clacks" } else { "tcp" };
+        Endpoint::Tcp(place)
+        | Endpoint::Tls(place)
+        | Endpoint::ClacksTcp(place)
+        | Endpoint::ClacksTls(place)
+        | Endpoint::CommunicatorTcp(place)
+        | Endpoint::CommunicatorTls(place) => {
+            let scheme = schemes(dialect(&wanted.address)).tcp;
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
                 let socket = bind_tcp(address, config.limits.backlog).map_err(say)?;
@@ -212,21 +239,23 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
             }
             Ok(all)
         }
-        Endpoint::Udp(place) => {
+        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => {
+            let scheme = schemes(dialect(&wanted.address)).udp;
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
                 let socket = bind_udp(address).map_err(say)?;
                 let address = socket.local_addr().map_err(say)?;
-                all.push((Door::Udp(socket), format!("udp://{address}"), address.ip().is_loopback()));
+                all.push((Door::Udp(socket), format!("{scheme}://{address}"), address.ip().is_loopback()));
             }
             Ok(all)
         }
-        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => {
+        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
             let (socket, file) = bind_unix(path, wanted, config.limits.backlog)?;
             Ok(vec![(Door::Unix(socket, Some(file)), wanted.address.to_string(), true)])
         }
         Endpoint::UnixAuto => open_first(&usual_sockets(), wanted, config.limits.backlog),
         Endpoint::ClacksAuto => open_first(&usual_clacks_sockets(), wanted, config.limits.backlog),
+        Endpoint::CommunicatorAuto => open_first(&usual_communicator_sockets(), wanted, config.limits.backlog),
         // Who names a place means it: in another one nobody would look.
         Endpoint::MsgqAuto => match named_by_bind10() {
             Some(path) => {
@@ -250,7 +279,7 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
 
 /// The first of the usual places that will do.
 fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<Opened>, Problem> {
-    let scheme = scheme(dialect(&wanted.address));
+    let scheme = schemes(dialect(&wanted.address)).unix;
     let mut reasons = Vec::new();
     for path in places {
         match prepare_folder(path).map_err(Problem::Other).and_then(|()| bind_unix(path, wanted, backlog)) {
@@ -266,12 +295,21 @@ fn open_first(places: &[PathBuf], wanted: &Wanted, backlog: u32) -> Result<Vec<O
     Err(format!("no place will do: {}", reasons.join("; ")).into())
 }
 
-/// Of the address of a Unix socket.
-fn scheme(dialect: Dialect) -> &'static str {
+/// How the addresses of sockets begin.
+struct Schemes {
+    unix: &'static str,
+    tcp: &'static str,
+    udp: &'static str,
+}
+
+/// Those of a dialect; what it does not come by is as with the native one.
+fn schemes(dialect: Dialect) -> Schemes {
+    let native = Schemes { unix: "unix", tcp: "tcp", udp: "udp" };
     match dialect {
-        Dialect::Msgq => "msgq",
-        Dialect::Clacks => "clacks",
-        _ => "unix",
+        Dialect::Msgq => Schemes { unix: "msgq", ..native },
+        Dialect::Clacks => Schemes { unix: "clacks", tcp: "clacks", ..native },
+        Dialect::Communicator => Schemes { unix: "cd", tcp: "cd", udp: "cdu" },
+        _ => native,
     }
 }
 
@@ -415,14 +453,16 @@ fn adopt_all(config: &Config) -> Result<Vec<Listener>, String> {
             Some(i) => dialect(&config.listeners[i].address),
             None if is_same(&Endpoint::MsgqAuto, &address) => Dialect::Msgq,
             None if is_same(&Endpoint::ClacksAuto, &address) => Dialect::Clacks,
+            None if is_same(&Endpoint::CommunicatorAuto, &address) => Dialect::Communicator,
             None => Dialect::Messi,
         };
-        match (dialect, address.split_once("://")) {
-            (Dialect::Msgq | Dialect::Clacks, Some(("unix", rest))) | (Dialect::Clacks, Some(("tcp", rest))) => {
-                address = format!("{}://{rest}", scheme(dialect));
-            }
-            _ => {}
-        }
+        let its = schemes(dialect);
+        address = match address.split_once("://") {
+            Some(("unix", rest)) => format!("{}://{rest}", its.unix),
+            Some(("tcp", rest)) => format!("{}://{rest}", its.tcp),
+            Some(("udp", rest)) => format!("{}://{rest}", its.udp),
+            _ => address,
+        };
         let rights = match entry {
             Some(i) => config.anonymous_rights(i, is_local),
             None if is_local || config.allow_open => Config::strangers_rights(),
@@ -474,11 +514,21 @@ fn is_same(wanted: &Endpoint, address: &str) -> bool {
         Endpoint::UnixAuto => usual_sockets().iter().any(|p| is_at(p)),
         Endpoint::MsgqAuto => usual_msgq_sockets().iter().any(|p| is_at(p)),
         Endpoint::ClacksAuto => usual_clacks_sockets().iter().any(|p| is_at(p)),
-        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) => is_at(path),
-        Endpoint::Tcp(place) | Endpoint::Tls(place) | Endpoint::ClacksTcp(place) | Endpoint::ClacksTls(place) => {
+        Endpoint::CommunicatorAuto => usual_communicator_sockets().iter().any(|p| is_at(p)),
+        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
+            is_at(path)
+        }
+        Endpoint::Tcp(place)
+        | Endpoint::Tls(place)
+        | Endpoint::ClacksTcp(place)
+        | Endpoint::ClacksTls(place)
+        | Endpoint::CommunicatorTcp(place)
+        | Endpoint::CommunicatorTls(place) => {
             place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address))
         }
-        Endpoint::Udp(place) => place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address)),
+        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => {
+            place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address))
+        }
         Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. } => false,
     }
 }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chappe_core::dialect::communicator::name::of_server;
+use chappe_core::limits::MAX_NAME;
+
 use super::args::Overrides;
 use super::memory::{longest_frame, longest_value};
 use crate::config::{Config, ConfigError, DEFAULT_FILE, Endpoint, Listener};
@@ -52,6 +55,11 @@ impl Source {
         if config.node.is_empty() {
             config.node = host_name();
         }
+        if config.communicator.server.is_empty() {
+            let mut spare = [0; MAX_NAME];
+            let name = of_server(b"", host_name().as_bytes(), &mut spare);
+            config.communicator.server = String::from_utf8_lossy(name).into_owned();
+        }
         Ok(config)
     }
 
@@ -80,7 +88,9 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("node", started.node != now.node),
         ("listeners", places(started) != places(now)),
         ("metrics", started.metrics != now.metrics),
+        ("discovery", started.discovery != now.discovery),
         ("store", started.store != now.store),
+        ("flags", started.flags != now.flags),
         ("log.format", started.log.format != now.log.format),
         ("limits.stations", new.stations > old.stations),
         ("limits.descriptors", new.descriptors != old.descriptors),
@@ -93,6 +103,7 @@ pub(super) fn needs_restart(started: &Config, now: &Config) -> String {
         ("clacks.master", now.clacks.master.address.is_some() && !started.speaks_clacks()),
         ("clacks.max_value", now.clacks.longest_value() as usize > longest_value(started)),
         ("clacks.max_line", now.clacks.max_line as usize > longest_frame(started)),
+        ("communicator.max_line", now.communicator.longest_frame() > longest_frame(started)),
     ];
     changed.into_iter().filter_map(|(key, is_new)| is_new.then_some(key)).collect::<Vec<_>>().join(", ")
 }
@@ -118,7 +129,7 @@ impl Overrides {
 }
 
 /// The host's name, as far as it may be a station's.
-pub(super) fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     let name: String = name.chars().filter(|c| !c.is_control()).take(48).filter(char::is_ascii).collect();
@@ -167,8 +178,18 @@ mod tests {
             link_user: "east".into(),
             ..started.clacks.clone()
         };
+        now.communicator = crate::config::Communicator {
+            server: "other".into(),
+            max_line: 4096,
+            echo: true,
+            services: vec!["x".into()],
+            ..started.communicator.clone()
+        };
         now.listeners[0].anonymous = None;
         assert_eq!(needs_restart(&started, &now), "", "these take effect at once");
+        now.discovery.interfaces.push("lo".into());
+        assert_eq!(needs_restart(&started, &now), "discovery");
+        now.discovery = started.discovery.clone();
         now.listeners.pop();
         now.limits.buffers *= 2;
         now.msgq.max_body = started.msgq.max_body + 1;
@@ -177,6 +198,8 @@ mod tests {
         assert_eq!(needs_restart(&started, &now), named, "the longest line makes room for a longer body");
         now.msgq.max_body = started.clacks.max_line;
         assert!(needs_restart(&started, &now).contains("msgq.max_body"));
+        now.communicator.max_line = started.clacks.max_line;
+        assert!(needs_restart(&started, &now).contains("communicator.max_line"));
         now.clacks.max_value = started.clacks.max_value + 1;
         now.limits.max_value = started.clacks.max_value + 1;
         let named = needs_restart(&started, &now);

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -28,8 +28,15 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 enum Order {
     Line(Vec<u8>),
-    Target(Option<File>),
+    Target(Option<Target>),
+    Reopen,
     Flush(SyncSender<()>),
+}
+
+/// A file that lines go to.
+struct Target {
+    path: PathBuf,
+    file: File,
 }
 
 /// The handle on the log of this process.
@@ -97,6 +104,12 @@ impl Log {
         self.queue.orders.try_send(Order::Target(target)).map_err(|_| "the log's queue is full; try again".to_owned())
     }
 
+    /// Opens the file anew, which somebody may have moved away, in the log's own thread. If it
+    /// cannot be opened the old one goes on, and says so.
+    pub(super) fn reopen(&self) -> Result<(), String> {
+        self.queue.orders.try_send(Order::Reopen).map_err(|_| "the log's queue is full; try again".to_owned())
+    }
+
     /// Lines that found the queue full.
     pub(super) fn dropped(&self) -> u64 {
         self.queue.dropped.load(Ordering::Relaxed)
@@ -123,23 +136,38 @@ fn filter(level: Level) -> LevelFilter {
     }
 }
 
-fn open(settings: &Settings) -> Result<Option<File>, String> {
-    let Some(path) = settings.file.as_ref().map(|f| f.as_path()) else { return Ok(None) };
-    let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path);
-    open(path).map(Some).map_err(|e| format!("log.file: {} cannot be written: {e}", path.display()))
+fn open(settings: &Settings) -> Result<Option<Target>, String> {
+    settings.file.as_ref().map(|file| Target::open(file.as_path())).transpose()
 }
 
-fn write_lines(inbox: &Receiver<Order>, mut file: Option<File>) {
+impl Target {
+    fn open(path: &Path) -> Result<Target, String> {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let file = file.map_err(|e| format!("log.file: {} cannot be written: {e}", path.display()))?;
+        Ok(Target { path: path.to_owned(), file })
+    }
+}
+
+fn write_lines(inbox: &Receiver<Order>, mut target: Option<Target>) {
     while let Ok(order) = inbox.recv() {
         match order {
             // There is nobody left to tell that the log cannot be written.
             Order::Line(line) => {
-                let _ = match &mut file {
-                    Some(file) => file.write_all(&line),
+                let _ = match &mut target {
+                    Some(target) => target.file.write_all(&line),
                     None => io::stderr().write_all(&line),
                 };
             }
-            Order::Target(target) => file = target,
+            Order::Target(other) => target = other,
+            // lines about it wait behind those that are here already, as any other
+            Order::Reopen => match target.as_ref().map(|target| Target::open(&target.path)) {
+                Some(Ok(anew)) => {
+                    target = Some(anew);
+                    tracing::info!(event = "log.reopened", "the log goes on in its file, opened anew");
+                }
+                Some(Err(e)) => tracing::error!(event = "log.not_reopened", "the log stays where it was: {e}"),
+                None => {}
+            },
             Order::Flush(done) => {
                 let _ = done.try_send(());
             }

@@ -23,7 +23,8 @@ pub const MAX_FRAME: usize = 1 << 20;
 /// Longest frame, of any dialect, that a daemon started with `config` can ever take: the size
 /// of its frame buffers.
 pub(super) fn longest_frame(config: &Config) -> usize {
-    MAX_FRAME.max(config.msgq.max_frame()).max(config.clacks.max_line as usize)
+    let (msgq, clacks) = (config.msgq.max_frame(), config.clacks.max_line as usize);
+    MAX_FRAME.max(msgq).max(clacks).max(config.communicator.longest_frame())
 }
 
 /// Longest value, of any dialect, that a daemon started with `config` can ever keep.
@@ -31,15 +32,17 @@ pub(super) fn longest_value(config: &Config) -> usize {
     config.limits.max_value.max(config.clacks.longest_value()) as usize
 }
 
+/// Messages that may wait for somebody.
+pub(super) const MAX_MAIL: usize = MAX_STATIONS;
+
 /// Names at once: four for each station.
 const NAMES: usize = 4 * MAX_STATIONS;
 const MEMBERS: usize = 8 * MAX_STATIONS;
 const REQUESTS: usize = 4 * MAX_STATIONS;
 const DEBTS: usize = 8 * MAX_STATIONS;
-const MAIL: usize = MAX_STATIONS;
 const WATCHES: usize = 4096;
-const FLAGS: usize = 4096;
-const TIMERS: usize = MAX_STATIONS + REQUESTS + MAIL;
+pub(super) const FLAGS: usize = 4096;
+const TIMERS: usize = MAX_STATIONS + REQUESTS + MAX_MAIL;
 
 /// A block of the common pool: a few short frames, so that a station with a little waiting
 /// holds little, and a megabyte still goes out in a handful of writes.
@@ -54,7 +57,7 @@ pub(crate) const MAX_VALUES: usize = 1 << 27;
 /// A block of the memory for values: most readings fit one or two with their name.
 const VALUE_BLOCK: usize = 64;
 
-type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAIL, WATCHES, FLAGS, TIMERS>;
+type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAX_MAIL, WATCHES, FLAGS, TIMERS>;
 
 static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
 
@@ -247,6 +250,8 @@ mod tests {
         assert_eq!(longest_frame(&config), 16 << 20);
         config.clacks.max_line = 4096;
         config.msgq.max_body = 65_536;
+        assert_eq!(longest_frame(&config), (1 << 20) + 1344);
+        config.communicator.max_line = 4096;
         assert_eq!(longest_frame(&config), MAX_FRAME);
         config.msgq.max_body = 5_000_000;
         assert_eq!(longest_frame(&config), 6 + 65_535 + 5_000_000);

@@ -2,21 +2,22 @@
 //!
 //! [`serve`] reads the configuration, opens what it names and runs `event_loop` until a
 //! signal ends it. Nothing in that thread blocks but waiting in epoll: log lines, the
-//! counters' page, values on their way to the disk and reading the configuration again have
+//! counters' page, values and flags on their way to the disk and reading the configuration again have
 //! threads of their own behind bounded queues.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `args`, `load` | the command line of `serve` and `check-config`; where the configuration comes from |
 //! | `b10_msgq` | the daemon in the place of BIND 10's own, when it is called by that name |
-//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`); who is called (`master`); drain and reload (`control`) |
+//! | `event_loop` | waiting, turns, timers; what comes in (`doors`, `handshakes`, `lines`, `sign_ins`, `held`, `found`); who is called (`master`); what programs of the Communicator need (`communicator`); drain and reload (`control`) |
 //! | `connection`, `secure`, `serial` | reading and writing a stream; TLS in between; serial lines |
 //! | `master` | the server that this one is a slave of |
 //! | `peers`, `ready` | which connection a station is; who still has work |
 //! | `listener` | opening, adopting and removing what accepts |
+//! | `discovery` | being found by those who know no address |
 //! | `gate` | users, secrets and their rights |
 //! | `sign_in`, `verifier` | whose password is looked at when; the thread that does |
-//! | `memory`, `values` | the router's tables; the store of values, on disk or not |
+//! | `memory`, `values`, `flags` | the router's tables; the store of values, on disk or not; flags in files |
 //! | `words` | what is said to those who are not let in |
 //! | `log`, `metrics`, `greeting`, `counters` | what people and machines see |
 
@@ -24,7 +25,9 @@ mod args;
 mod b10_msgq;
 mod connection;
 mod counters;
+mod discovery;
 mod event_loop;
+mod flags;
 mod gate;
 mod greeting;
 mod listener;
@@ -44,6 +47,7 @@ mod words;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -54,6 +58,7 @@ use tracing::{info, warn};
 
 pub use args::{CheckArgs, Overrides, ServeArgs};
 pub use b10_msgq::called_as_b10_msgq;
+pub(crate) use load::host_name;
 pub(crate) use memory::MAX_VALUES;
 pub use memory::{MAX_FRAME, MAX_STATIONS};
 
@@ -98,7 +103,13 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
                 None => format!("# There is no {}. Built in:", crate::config::DEFAULT_FILE),
             };
             tell(&format!("{first}\n{}", config.print()));
-            config.notes().for_each(|(_, note)| complain(NAME, &format!("warning: {note}")));
+            let warnings = warnings(&config, source.file());
+            warnings.iter().for_each(|warning| complain(NAME, &format!("warning: {warning}")));
+            match warnings.len() {
+                0 => {}
+                1 => complain(NAME, "good, 1 warning"),
+                n => complain(NAME, &format!("good, {n} warnings")),
+            }
             ExitCode::SUCCESS
         }
         Err(e) => {
@@ -106,6 +117,53 @@ pub fn check_config(args: CheckArgs) -> ExitCode {
             ExitCode::from(BAD_CONFIG)
         }
     }
+}
+
+/// What `check-config` warns of: whatever `serve` would warn of that can be known before.
+fn warnings(config: &Config, file: Option<&Path>) -> Vec<String> {
+    let mut all: Vec<String> = exposed(config, file).map(|file| format!("{}: {EXPOSED}", file.display())).collect();
+    for listener in &config.listeners {
+        let addresses = listener.address.place().and_then(|place| place.resolve().ok()).unwrap_or_default();
+        let is_local = addresses.iter().all(|address| address.ip().is_loopback());
+        let has_secrets = config.wants_secret(&listener.address) || !config.users.is_empty();
+        if !is_local && listener.tls.is_none() && has_secrets {
+            all.push(format!("{}: {IN_CLEAR}", listener.address));
+        }
+    }
+    if let Some(folder) = config.store.path.as_ref().and_then(|path| path.as_path().parent())
+        && !folder.is_dir()
+    {
+        all.push(format!(
+            "store.path: there is no folder {} (the systemd unit makes /var/lib/chappe at its first start)",
+            folder.display()
+        ));
+    }
+    if let Some(folder) = config.flags_folder().as_ref().and_then(|path| path.parent())
+        && config.store.path.as_ref().and_then(|path| path.as_path().parent()) != Some(folder)
+        && !folder.is_dir()
+    {
+        all.push(format!(
+            "flags.dir: there is no folder {}, in which that of the flags could be made",
+            folder.display()
+        ));
+    }
+    all.extend(config.notes().map(|(_, note)| note));
+    all
+}
+
+const EXPOSED: &str = "it holds secrets and everybody may read it: chmod o-r, or keep them in a file of their own";
+const IN_CLEAR: &str = "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the way reads users' tokens and passwords and \
+                        all messages; let it speak TLS (tls://, or the key tls)";
+
+/// The files with secrets that everybody may read: the configuration, and those that it names.
+fn exposed<'a>(config: &'a Config, file: Option<&'a Path>) -> impl Iterator<Item = &'a Path> {
+    let holds = config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some())
+        || config.communicator.signal_secret.is_some();
+    let tokens = config.users.iter().filter_map(|user| Some(user.token_file.as_ref()?.as_path()));
+    let link = config.clacks.link_password_file.as_ref().map(|file| file.as_path());
+    let signals = config.communicator.signal_secret_file.as_ref().map(|file| file.as_path());
+    let all = file.filter(|_| holds).into_iter().chain(tokens).chain(link).chain(signals);
+    all.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0))
 }
 
 /// To standard output, if anybody reads it.
@@ -152,6 +210,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     // Before any thread starts, so that none of them is interrupted instead.
     let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
     let listeners = listener::open_all(&config, source.is_built_in())?;
+    let discovery = discovery::Discovery::open(&config)?;
     let log = log::Log::start(&config.log)?;
     let limit = sys::raise_descriptor_limit(config.limits.descriptors.into());
     match &limit {
@@ -166,12 +225,9 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         Err(e) => warn!(event = "descriptors.unknown", detail = %e, "the limit of file descriptors stays as it is"),
     }
 
-    if let Some(file) = source.file()
-        && config.users.iter().any(|user| user.token.is_some() || user.password_hash.is_some())
-        && std::fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
-    {
+    for file in exposed(&config, source.file()) {
         let file = file.display();
-        warn!(event = "config.exposed", %file, "it holds secrets and everybody may read it: chmod o-r, or use token_file");
+        warn!(event = "config.exposed", %file, "{EXPOSED}");
     }
 
     let users = gate::Users::default();
@@ -179,18 +235,22 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     let mut settings = Settings::new(&config.node, VERSION, &users);
     settings.msgq.boot = memory::life();
     settings.clacks.link_id = memory::random().max(1);
-    event_loop::apply(&mut settings, &config, memory::longest_frame(&config));
+    event_loop::apply(&mut settings, &config, &listeners, memory::longest_frame(&config));
     let master = master::Master::new(&config.clacks.master, sys::now());
     let poll = Poll::new().map_err(cannot("epoll cannot be had"))?;
     let waker = Arc::new(Waker::new(poll.registry(), event_loop::WAKER).map_err(cannot("eventfd cannot be had"))?);
     let mut memory = memory::Memory::reserve(&config)?;
     let mut value_memory = memory::ValueMemory::reserve(&config)?;
-    let (mut values, keeper) = values::open(&config, &mut value_memory, waker.clone())?;
-    let mut router = Router::new(memory.parts(&mut *values), settings, sys::now())
+    let calendar = values::calendar();
+    let values::Opened { mut store, keeper, mail } = values::open(&config, &mut value_memory, waker.clone(), calendar)?;
+    let mut router = Router::new(memory.parts(&mut *store), settings, sys::now())
         .map_err(|e| Failure { status: 1, text: format!("the router refuses its settings: {e:?}") })?;
-    if let Ok(since_1970) = std::time::UNIX_EPOCH.elapsed() {
-        let since_boot = sys::now().millis() * 1000;
-        router.set_calendar((since_1970.as_micros() as u64).saturating_sub(since_boot));
+    router.set_calendar(calendar);
+    values::restore(&mut router, &config, mail)?;
+
+    let flags = flags::open(&config, waker.clone())?;
+    if flags.is_some() {
+        router.keep_flags();
     }
 
     let asked = match config.metrics.listen {
@@ -204,15 +264,16 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
 
     for listener in &listeners {
         info!(event = "listener.open", address = %listener.address, tls = listener.tls.is_some(), "listening");
-        if !listener.is_local && listener.tls.is_none() && !config.users.is_empty() {
+        // who has to bring a secret along is no stranger
+        let has_secret = listener.is_signals() && config.communicator.wanted_secret().is_some();
+        if !listener.is_local && listener.tls.is_none() && (has_secret || !config.users.is_empty()) {
             warn!(
                 event = "listener.clear",
                 address = %listener.address,
-                "SECRETS CROSS THE NETWORK IN CLEAR: whoever is on the way reads users' tokens and passwords and all \
-                 messages; let it speak TLS (tls://, or the key tls)"
+                "{IN_CLEAR}"
             );
         }
-        if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() {
+        if !listener.is_local && !listener.is_closed && !listener.rights.is_empty() && !has_secret {
             warn!(
                 event = "listener.unprotected",
                 address = %listener.address,
@@ -220,6 +281,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
             );
         }
     }
+    discovery.log(&listeners);
     event_loop::log_notes(&config);
     if greet {
         tell(&greeting::text(&program(), &listeners));
@@ -237,6 +299,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         config: config.clone(),
         source,
         listeners,
+        discovery,
         master,
         signals,
         log,
@@ -244,14 +307,20 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
         waker,
         asked,
         keeper,
+        flags,
         watchdog: sd_notify::watchdog_enabled(),
     };
     let lost = event_loop::EventLoop::new(parts)
         .and_then(event_loop::EventLoop::run)
         .map_err(cannot("the event loop cannot go on"))?;
-    match lost {
-        0 => Ok(()),
-        n => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+    match (lost.values, lost.flags) {
+        (0, 0) => Ok(()),
+        (0, n) => Err(format!("{n} changes of flags are not in files and are lost: see the log for why").into()),
+        (n, 0) => Err(format!("{n} changes of values are not on disk and are lost: see the log for why").into()),
+        (n, m) => {
+            Err(format!("{n} changes of values and {m} of flags are not on disk and are lost: see the log for why")
+                .into())
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A connection that is refused has said nothing yet, so they are in today's framing of the
 //! native dialect, or lines of Clacks, of which the first has to be the greeting or its clients
-//! would not read on; in MSGQ there are no words for it.
+//! would not read on, or a line of the Communicator that its clients log; in MSGQ there are no
+//! words for it.
 
 use std::sync::OnceLock;
 
@@ -22,6 +23,7 @@ pub(super) fn full(dialect: Dialect) -> &'static [u8] {
         Dialect::Clacks => {
             b"CLACKS PageCamel 36\r\nOVERHEAD E full the node has no place for another station; try again later\r\n\r\nQUIT\r\n"
         }
+        Dialect::Communicator => b"INVALID message=\"the node has no place for another station; try again later\"\n",
         _ => &[],
     }
 }
@@ -35,6 +37,9 @@ pub(super) fn out_of_descriptors(dialect: Dialect) -> &'static [u8] {
         }),
         Dialect::Clacks => {
             b"CLACKS PageCamel 36\r\nOVERHEAD E full the node has no file descriptor for another station; try again later\r\n\r\nQUIT\r\n"
+        }
+        Dialect::Communicator => {
+            b"INVALID message=\"the node has no file descriptor for another station; try again later\"\n"
         }
         _ => &[],
     }
@@ -50,6 +55,7 @@ pub(super) fn wants_tls(dialect: Dialect) -> &'static [u8] {
         Dialect::Clacks => {
             b"CLACKS PageCamel 36\r\nOVERHEAD E bad_request this listener speaks TLS: write clackss:// for it\r\n\r\nQUIT\r\n"
         }
+        Dialect::Communicator => b"INVALID message=this listener speaks TLS: write cds:// for it\n",
         _ => &[],
     }
 }
@@ -75,6 +81,12 @@ mod tests {
             assert!(
                 lines.starts_with(format!("CLACKS {GREETING}\r\n").as_bytes()) && lines.ends_with(b"\r\n\r\nQUIT\r\n")
             );
+        }
+        let it = Dialect::Communicator;
+        for line in [full(it), out_of_descriptors(it), wants_tls(it)] {
+            let message = chappe_core::dialect::communicator::parse::message(line, &mut []).unwrap();
+            assert!(message.command == b"INVALID" && message.get("message").is_some());
+            assert_eq!(line.iter().position(|b| *b == b'\n'), Some(line.len() - 1));
         }
         for frame in [full(Dialect::Messi), out_of_descriptors(Dialect::Messi)] {
             assert_eq!(frame[0], kind::SERVER_TO_CLIENT);

@@ -190,7 +190,12 @@ impl Plan {
                  environment of the original"
             ));
         }
-        let listeners = reading.listeners()?;
+        // Of what cannot be because of a variable, the variable is to blame.
+        let unset = |wrong: Wrong| match tree.unset.iter().find(|(line, _)| wrong.line == Some(*line)) {
+            Some((_, name)) => Wrong { text: format!("the variable {name} is not set: {}", wrong.text), ..wrong },
+            None => wrong,
+        };
+        let listeners = reading.listeners().map_err(unset)?;
         let (main_user, password, users) = reading.users()?;
         let times = reading.times()?;
         let master = reading.master()?;

@@ -1,7 +1,8 @@
-//! Moving from Net::Clacks to Chappe: its values and its configuration.
+//! Moving to Chappe: from Net::Clacks its values and its configuration, from the Snap! Communicator
+//! its configuration.
 //!
-//! Owns: what its files say, and what that is here. Does not own its protocol, which
-//! `chappe_core::dialect::clacks` and the daemon speak, nor where values are kept (`store`).
+//! Owns: what their files say, and what that is here. Does not own their protocols, which
+//! `chappe_core::dialect` and the daemon speak, nor where values are kept (`store`).
 //!
 //! | file | owns |
 //! |---|---|
@@ -11,9 +12,11 @@
 //! | `config.rs` | settings of the original as what Chappe has for them |
 //! | `print.rs` | that as TOML, and the files it is written to |
 //! | `xml.rs` | the original's configuration file |
+//! | `communicator.rs` | the Communicator's configuration files, and what they become |
 //!
 //! Nothing here is needed by a running daemon.
 
+mod communicator;
 mod config;
 mod persistence;
 mod print;
@@ -21,6 +24,7 @@ mod values;
 mod xml;
 mod yaml;
 
+pub use communicator::{COMMUNICATOR_FILE, CommunicatorPlan, SIGNAL_SECRET_FILE};
 pub use config::{Around, ConfigError, Plan};
 pub use persistence::{Damage, Form};
 pub use print::{CONFIG_FILE, PASSWORD_FILE, Places, STORE_FILE};

@@ -319,7 +319,7 @@ mod tests {
         let base64 = |text: &&str| {
             let mut out = vec![0; token::encoded_len(text.len())];
             let mut w = chappe_core::dialect::clacks::emit::Writer::new(&mut out);
-            token::encode(text.as_bytes(), &mut w);
+            w.base64(text.as_bytes());
             String::from_utf8(out).unwrap() + "\n"
         };
         let text: String = documents.iter().map(base64).collect();

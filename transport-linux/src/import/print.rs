@@ -565,6 +565,11 @@ rights = []"#;
             (format!("<c>{base}<ip>::1</ip><port>1</port></c>"), Some(3), "no ssl"),
             (format!("<c>{base}<ip>::1</ip><port>1</port>\n<ssl cert='c'/></c>"), Some(4), "no key in ssl"),
             (format!("<c>{base}<ip>::1</ip>\n<port>70000</port></c>"), Some(4), "`70000` is no port"),
+            (
+                format!("<c>{base}<ip>::1</ip>\n<port>PC_NOBODY</port></c>"),
+                Some(4),
+                "the variable PC_NOBODY is not set",
+            ),
             (format!("<c>{base}<ip>a b</ip><port>1</port><ssl cert='c' key='k'/></c>"), Some(3), "no address"),
             (
                 format!("<c>{base}<socket>/s</socket><pingtimeout>soon</pingtimeout></c>"),

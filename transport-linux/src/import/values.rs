@@ -215,7 +215,7 @@ impl Found {
             (Some(_), Some(time)) => stamp(time),
             (Some(_), None) => now,
         };
-        take(&Stored { name, value: row.value, changed, accessed, origin: 0 })?;
+        take(&store::Row::Value(Stored { name, value: row.value, changed, accessed, origin: 0 }))?;
         self.timeless += u64::from(row.changed.is_none());
         if row.value.is_none() {
             self.marks += 1;
@@ -281,6 +281,7 @@ mod tests {
         fn rows(&self) -> Vec<(String, Option<Vec<u8>>, u64, u64)> {
             let mut rows = Vec::new();
             let found = store::export(&self.store(), &mut |row| {
+                let store::Row::Value(row) = row else { panic!("{row:?}") };
                 let value = row.value.map(<[u8]>::to_vec);
                 rows.push((row.name.to_owned(), value, row.changed.micros(), row.accessed.micros()));
                 Ok(())

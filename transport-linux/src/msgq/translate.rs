@@ -108,7 +108,9 @@ impl Said {
         match (json, text) {
             (Some(json), _) => json,
             (None, Some(text)) => quoted(text),
-            (None, None) => written(self.body.len().div_ceil(3) * 4 + 2, |w| w.base64(&self.body)).unwrap_or_default(),
+            (None, None) => {
+                written(self.body.len().div_ceil(3) * 4 + 2, |w| w.base64_string(&self.body)).unwrap_or_default()
+            }
         }
     }
 }

@@ -8,6 +8,11 @@
 //! much waits for it as may (`DiskBehind`); values are read as ever. What was taken before is
 //! kept in memory and written as soon as that works.
 //!
+//! Messages that wait for somebody (D9) are not this store's, but it sends a copy of each to the
+//! disk while it waits. None is refused for that: one for which there is no room in the queue is
+//! in memory only. That one is gone takes 36 octets of the queue even if that is full: no more
+//! often than there are messages on disk and in the queue.
+//!
 //! When a value was read is kept less exactly, or else every reading would be a writing: the
 //! first reading in each hour goes to the disk, if it can. So after a restart a value may have
 //! been read later than its time says, but not in a later hour, and not after the start. To a
@@ -20,11 +25,12 @@ use std::sync::Arc;
 use chappe_core::buffer::Rows;
 use chappe_core::limits::MAX_NAME;
 use chappe_core::router::store::{
-    Applied, Cursor, Entry, FixedStore, Forget, Found, Kept, Stamp, Step, Store, StoreError, Stored, StoredRow, Swept,
+    Applied, Cursor, Entry, FixedStore, Forget, Found, Kept, Stamp, Step, Store, StoreError, Stored, StoredMail,
+    StoredRow, Swept,
 };
 
 use super::queue::Queue;
-use super::record;
+use super::record::{self, Clock};
 
 /// Microseconds that are one time to the disk, as far as reading is concerned.
 const HOUR: u64 = 3_600_000_000;
@@ -43,6 +49,7 @@ impl Forget for Forgotten {
 pub(crate) struct Durable<'s, R: ?Sized> {
     values: FixedStore<'s, R, Forgotten>,
     queue: Arc<Queue>,
+    clock: Clock,
     /// A value on its way to the disk, when only its time has changed.
     scratch: Vec<u8>,
     /// The first time that was handed in: what has an earlier one may be from before the start.
@@ -53,9 +60,9 @@ pub(crate) struct Durable<'s, R: ?Sized> {
 }
 
 impl<'s, R: Rows<StoredRow> + ?Sized> Durable<'s, R> {
-    pub(super) fn new(values: FixedStore<'s, R, Forgotten>, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(values: FixedStore<'s, R, Forgotten>, queue: Arc<Queue>, clock: Clock) -> Self {
         let scratch = vec![0; values.max_value()];
-        Durable { values, queue, scratch, started: None, sum: String::new(), trouble: String::new() }
+        Durable { values, queue, clock, scratch, started: None, sum: String::new(), trouble: String::new() }
     }
 
     /// When a value was read at the latest, whose time is `accessed`.
@@ -207,6 +214,15 @@ impl<R: Rows<StoredRow> + ?Sized> Store for Durable<'_, R> {
         let gone = self.values.expire_named(now, name);
         room.forget(&mut self.values.heir().0);
         gone
+    }
+
+    fn keep_mail(&mut self, mail: &StoredMail<'_>) -> Result<bool, StoreError> {
+        self.queue.room_for_mail()?.keep_mail(mail, self.clock);
+        Ok(true)
+    }
+
+    fn mail_gone(&mut self, number: u64, delivered: bool) {
+        self.queue.room_as_said().mail_gone(number, delivered);
     }
 
     fn mark(&mut self) -> u64 {

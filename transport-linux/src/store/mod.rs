@@ -1,16 +1,16 @@
-//! Values on disk: what changes in the router's memory is written to a file, and comes back
-//! from it at the next start.
+//! Values on disk, and messages that wait for somebody: what changes in the router's memory is
+//! written to a file, and comes back from it at the next start.
 //!
 //! Owns: that file, and everything between it and the event loop, which never waits for it.
 //! Does not own what a value is, nor which change counts: that is `chappe_core`'s store, of
-//! which this keeps a copy.
+//! which this keeps a copy; nor when a message is delivered or expires: that is the router's.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `durable.rs` | the router's store: memory first, then the queue |
 //! | `queue.rs` | what waits for the disk, and how the disk is |
 //! | `writer.rs` | the thread that writes, and what it does when that fails |
-//! | `table.rs` | the database: one table, one transaction for each batch |
+//! | `table.rs` | the database: two tables, one transaction for each batch |
 //! | `disk.rs` | the file: one daemon each, looking without changing |
 //! | `record.rs` | one row as bytes |
 //! | `salvage.rs` | rows of a file whose database is broken |
@@ -40,11 +40,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_core::buffer::Rows;
-use chappe_core::router::store::{FixedStore, Forget, Kept, Stamp, StoreError, Stored, StoredRow};
+use chappe_core::router::store::{FixedStore, Forget, Kept, Stamp, StoreError, Stored, StoredMail, StoredRow};
 
 pub(crate) use durable::{Durable, Forgotten};
 pub use problem::{FileError, Problem};
 pub use queue::Counts;
+pub(crate) use record::Clock;
+pub use record::{Row, is_mail_number};
 pub use tool::{Found, Summary, Take, check, export, import, rehearse, repair};
 
 use disk::{Disk, Overlay};
@@ -62,16 +64,35 @@ pub(crate) struct Settings {
     pub(crate) queue: usize,
     /// After the disk has failed: how soon it is tried again, at first.
     pub(crate) retry: Duration,
+    /// How the machine's clocks go together now.
+    pub(crate) clock: Clock,
 }
 
 /// How soon a daemon tries a disk again that has failed; ever slower after that, up to 5 s.
 pub(crate) const RETRY: Duration = Duration::from_millis(250);
 
 /// What was found in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Loaded {
     pub(crate) values: u64,
     pub(crate) tombstones: u64,
+    /// In the order of their numbers.
+    pub(crate) mail: Vec<Mail>,
+}
+
+/// A message that has waited in an earlier life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mail {
+    record: Vec<u8>,
+    until: Stamp,
+}
+
+impl Mail {
+    /// When it expires is told by the calendar that holds now.
+    pub(crate) fn stored(&self) -> Option<StoredMail<'_>> {
+        let (mail, _) = record::read_sealed_mail(&self.record)?;
+        Some(StoredMail { until: self.until, ..mail })
+    }
 }
 
 /// The event loop's handle on the thread that writes.
@@ -113,8 +134,8 @@ pub(crate) fn open<'s, R: Rows<StoredRow> + ?Sized>(
 ) -> Result<(Durable<'s, R>, Keeper, Loaded), FileError> {
     let of = |problem: Problem| problem.of(&settings.file);
     let disk = open_or_create(&settings.file).map_err(of)?;
-    let (mut values, mut loaded) = (values, Loaded { values: 0, tombstones: 0 });
-    load(&disk, &mut values, &mut loaded).map_err(of)?;
+    let (mut values, mut loaded) = (values, Loaded::default());
+    load(&disk, &mut values, settings.clock, &mut loaded).map_err(of)?;
     let reopen = {
         let disk = disk.clone();
         move || {
@@ -161,7 +182,7 @@ fn start<'s, R: Rows<StoredRow> + ?Sized>(
         .name("chappe-store".into())
         .spawn(move || writer.run())
         .map_err(|e| Problem::Io(format!("no thread can be started: {e}")))?;
-    Ok((Durable::new(values, queue.clone()), Keeper { queue }))
+    Ok((Durable::new(values, queue.clone(), settings.clock), Keeper { queue }))
 }
 
 fn open_or_create(file: &Path) -> Result<Disk, Problem> {
@@ -179,6 +200,7 @@ fn open_or_create(file: &Path) -> Result<Disk, Problem> {
 fn load<R: Rows<StoredRow> + ?Sized>(
     disk: &Disk,
     values: &mut FixedStore<'_, R, Forgotten>,
+    now: Clock,
     loaded: &mut Loaded,
 ) -> Result<(), Problem> {
     let mut table = Table::open(Overlay::new(disk.clone())?)?;
@@ -203,7 +225,10 @@ fn load<R: Rows<StoredRow> + ?Sized>(
             Err(why) => return Err(too_much(why, &row)),
         }
     }
-    Ok(())
+    table.each_mail(|mail, clock, record| {
+        loaded.mail.push(Mail { record: record.to_vec(), until: clock.told_by(now, mail.until) });
+        Ok(())
+    })
 }
 
 /// Why a row of the file has no place in memory.

@@ -8,9 +8,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chappe_core::router::store::{Keeping, Kept, StoreError, Stored};
+use chappe_core::router::store::{Keeping, Kept, StoreError, Stored, StoredMail};
 
-use super::record;
+use super::record::{self, Clock};
 
 /// What is counted since the start.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +89,20 @@ impl Queue {
 
     /// Room for one change, if changes are taken.
     pub(super) fn room(&self) -> Result<Room<'_>, StoreError> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.failing.is_some() {
             return Err(StoreError::DiskFails);
         }
+        self.room_in(state)
+    }
+
+    /// Room for a message that waits, which waits in any case. So a disk that fails does not
+    /// matter: it gets what fits in here when it works again.
+    pub(super) fn room_for_mail(&self) -> Result<Room<'_>, StoreError> {
+        self.room_in(self.lock())
+    }
+
+    fn room_in<'q>(&'q self, mut state: MutexGuard<'q, State>) -> Result<Room<'q>, StoreError> {
         if state.bytes >= self.limit {
             if !state.behind {
                 state.behind = true;
@@ -101,7 +111,8 @@ impl Queue {
                     event = "store.behind",
                     waiting = state.changed - state.written,
                     bytes = state.bytes,
-                    "the disk is slower than the changes: they are refused until it has caught up"
+                    "the disk is slower than the changes: until it has caught up they are refused, and messages \
+                     that wait for somebody are in memory only"
                 );
             }
             return Err(StoreError::DiskBehind);
@@ -198,6 +209,25 @@ impl Room<'_> {
         record::push(self.piece(octets), row);
         self.state.changed += 1;
         self.came(octets);
+    }
+
+    /// A message waits.
+    pub(super) fn keep_mail(&mut self, mail: &StoredMail<'_>, clock: Clock) {
+        let octets = record::mail_size(mail);
+        record::push_mail(self.piece(octets), mail, clock);
+        self.state.changed += 1;
+        self.came(octets);
+    }
+
+    /// It waits no longer. `hurry`: what does not come to the disk soon may come twice to somebody.
+    pub(super) fn mail_gone(&mut self, number: u64, hurry: bool) {
+        record::push_mail_gone(self.piece(record::HEADER), number);
+        self.state.changed += 1;
+        self.came(record::HEADER);
+        if hurry && !self.state.hurry {
+            self.state.hurry = true;
+            self.queue.work.notify_one();
+        }
     }
 
     /// A piece that has room for so many octets, which will come.

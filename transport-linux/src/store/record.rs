@@ -16,8 +16,27 @@
 //! | 30 | 2 | zero |
 //! | 32 | 4 | length of the value |
 //! | 36 | | name, value |
+//!
+//! A message that waits (D9) has the same mark, and so is found in the same way:
+//!
+//! | at | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | mark and CRC-32, as above |
+//! | 8 | 8 | its number, which is below 2^63 and not 0 |
+//! | 16 | 8 | when it expires, microseconds since 1970 |
+//! | 24 | 4 | how long it was to be kept, milliseconds |
+//! | 28 | 1 | kind: 4; never in a file: 5 forget it (a header only) |
+//! | 29 | 1 | length of the name |
+//! | 30 | 1 | length of the instance |
+//! | 31 | 1 | form of the message |
+//! | 32 | 4 | length of all behind the name |
+//! | 36 | | name |
+//! | | 8 | which boot of the machine it came in; 0: unknown |
+//! | | 8 | what the calendar said it was when that boot began, microseconds since 1970 |
+//! | | 8 | its sender's address then |
+//! | | | instance, message |
 
-use chappe_core::router::store::{Stamp, Stored};
+use chappe_core::router::store::{Stamp, Stored, StoredMail};
 
 /// How every record begins; the last octet is the version of the form.
 pub(super) const MARK: [u8; 4] = [0xc4, b'p', b'V', 1];
@@ -29,6 +48,76 @@ const VALUE: u8 = 0;
 const TOMBSTONE: u8 = 1;
 const FORGET: u8 = 2;
 const CLEAR: u8 = 3;
+const MAIL: u8 = 4;
+const MAIL_GONE: u8 = 5;
+
+/// Octets of a message between the names.
+const MAIL_HEADER: usize = 24;
+
+/// How the calendar and the machine's own clock went together in some life of the daemon. While
+/// the machine is not booted again its own clock is right, whatever becomes of the calendar.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// Which boot; 0: unknown.
+    pub(crate) boot: u64,
+    /// What the calendar said it was when that began.
+    pub(crate) began: Stamp,
+}
+
+impl Clock {
+    /// The same moment, told by the calendar that holds `now`.
+    pub(super) fn told_by(self, now: Clock, at: Stamp) -> Stamp {
+        if self.boot == 0 || self.boot != now.boot {
+            return at;
+        }
+        let since = at.micros().saturating_sub(self.began.micros());
+        Stamp::from_micros(now.began.micros().saturating_add(since))
+    }
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row<'r> {
+    /// A value, or that it was removed.
+    Value(Stored<'r>),
+    /// A message that waits.
+    Mail(StoredMail<'r>),
+}
+
+/// Appends a message. Its check sum is still to come: [`seal`].
+pub(super) fn push_mail(out: &mut Vec<u8>, mail: &StoredMail<'_>, clock: Clock) {
+    let mut head = [0; HEADER];
+    head[..4].copy_from_slice(&MARK);
+    head[8..16].copy_from_slice(&mail.number.to_le_bytes());
+    head[16..24].copy_from_slice(&mail.until.micros().to_le_bytes());
+    head[24..28].copy_from_slice(&mail.within_ms.to_le_bytes());
+    // names have at most 128 bytes, messages less than 2^31
+    head[28..32].copy_from_slice(&[MAIL, mail.name.len() as u8, mail.instance.len() as u8, mail.form]);
+    let behind_name = MAIL_HEADER + mail.instance.len() + mail.bytes.len();
+    head[32..36].copy_from_slice(&(behind_name as u32).to_le_bytes());
+    out.reserve(HEADER + mail.name.len() + behind_name);
+    out.extend_from_slice(&head);
+    out.extend_from_slice(mail.name.as_bytes());
+    for number in [clock.boot, clock.began.micros(), mail.from] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    out.extend_from_slice(mail.instance.as_bytes());
+    out.extend_from_slice(mail.bytes);
+}
+
+/// Octets that [`push_mail`] appends.
+pub(super) fn mail_size(mail: &StoredMail<'_>) -> usize {
+    HEADER + mail.name.len() + MAIL_HEADER + mail.instance.len() + mail.bytes.len()
+}
+
+/// Appends the order to forget a message. It has the length of a [`HEADER`].
+pub(super) fn push_mail_gone(out: &mut Vec<u8>, number: u64) {
+    let mut head = [0; HEADER];
+    head[..4].copy_from_slice(&MARK);
+    head[8..16].copy_from_slice(&number.to_le_bytes());
+    head[28] = MAIL_GONE;
+    out.extend_from_slice(&head);
+}
 
 /// Appends a row. Its check sum is still to come: [`seal`].
 pub(super) fn push(out: &mut Vec<u8>, row: &Stored<'_>) {
@@ -85,11 +174,21 @@ pub(super) fn is_clear(bytes: &[u8]) -> bool {
     bytes[28] == CLEAR
 }
 
+/// The number in the record that begins here, whose length is known to be good, if that is one
+/// of a message.
+pub(super) fn mail_number(bytes: &[u8]) -> Option<u64> {
+    (bytes[28] >= MAIL).then(|| u64_at(bytes, 8))
+}
+
 /// What is to be done with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry<'r> {
     /// Keep it.
     Keep(Stored<'r>),
+    /// Keep this message, which came when the clocks stood like this.
+    Mail(StoredMail<'r>, Clock),
+    /// Forget the message of this number.
+    MailGone(u64),
     /// Forget the row of this name.
     Forget(&'r str),
     /// Forget all rows.
@@ -99,7 +198,8 @@ pub(super) enum Entry<'r> {
 /// Octets of the record that begins here, if it is one and its header is whole.
 pub(super) fn len(bytes: &[u8]) -> Option<usize> {
     let head = bytes.get(..HEADER)?;
-    let is_one = head[..4] == MARK && head[28] <= CLEAR && head[30..32] == [0, 0];
+    let is_one = head[..4] == MARK && (head[28] <= CLEAR && head[30..32] == [0, 0] || head[28] == MAIL)
+        || head[..4] == MARK && head[28] == MAIL_GONE && head[29..36] == [0; 7];
     is_one.then(|| HEADER + usize::from(head[29]) + u32_at(head, 32) as usize)
 }
 
@@ -110,8 +210,30 @@ pub(super) fn read(record: &[u8]) -> Option<Entry<'_>> {
     if head[28] == CLEAR {
         return (len == HEADER).then_some(Entry::Clear);
     }
+    if head[28] == MAIL_GONE {
+        return Some(Entry::MailGone(u64_at(head, 8)));
+    }
     let (name, value) = record.get(HEADER..len)?.split_at_checked(usize::from(head[29]))?;
     let name = std::str::from_utf8(name).ok().filter(|name| chappe_core::name::is_valid(name))?;
+    if head[28] == MAIL {
+        let (times, rest) = value.split_at_checked(MAIL_HEADER)?;
+        let (instance, bytes) = rest.split_at_checked(usize::from(head[30]))?;
+        let instance = std::str::from_utf8(instance).ok()?;
+        let is_good = instance.is_empty() || chappe_core::name::is_valid(instance);
+        let number = u64_at(head, 8);
+        let mail = StoredMail {
+            number,
+            name,
+            instance,
+            from: u64_at(times, 16),
+            until: Stamp::from_micros(u64_at(head, 16)),
+            within_ms: u32_at(head, 24),
+            form: head[31],
+            bytes,
+        };
+        let clock = Clock { boot: u64_at(times, 0), began: Stamp::from_micros(u64_at(times, 8)) };
+        return (is_good && is_mail_number(number)).then_some(Entry::Mail(mail, clock));
+    }
     if head[28] == FORGET {
         return Some(Entry::Forget(name));
     }
@@ -127,11 +249,38 @@ pub(super) fn read(record: &[u8]) -> Option<Entry<'_>> {
     })
 }
 
-/// The row of a record from a file; `None`: it is not whole.
-pub(super) fn read_sealed(record: &[u8]) -> Option<Stored<'_>> {
+/// Whether a message may have this number: there are always larger ones left.
+pub fn is_mail_number(number: u64) -> bool {
+    (1..1 << 63).contains(&number)
+}
+
+/// What a record from a file says; `None`: it is not whole.
+fn read_whole(record: &[u8]) -> Option<Entry<'_>> {
     let whole = record.get(..len(record)?)?;
-    match read(whole)? {
-        Entry::Keep(row) if crc32(&whole[8..]) == u32_at(whole, 4) => Some(row),
+    read(whole).filter(|_| crc32(&whole[8..]) == u32_at(whole, 4))
+}
+
+/// The value of a record from a file; `None`: it is not whole, or no value.
+pub(super) fn read_sealed(record: &[u8]) -> Option<Stored<'_>> {
+    match read_whole(record)? {
+        Entry::Keep(row) => Some(row),
+        _ => None,
+    }
+}
+
+/// The message of a record from a file; `None`: it is not whole, or no message.
+pub(super) fn read_sealed_mail(record: &[u8]) -> Option<(StoredMail<'_>, Clock)> {
+    match read_whole(record)? {
+        Entry::Mail(mail, clock) => Some((mail, clock)),
+        _ => None,
+    }
+}
+
+/// Whatever a record from a file holds; `None`: it is not whole.
+pub(super) fn read_sealed_row(record: &[u8]) -> Option<Row<'_>> {
+    match read_whole(record)? {
+        Entry::Keep(row) => Some(Row::Value(row)),
+        Entry::Mail(mail, _) => Some(Row::Mail(mail)),
         _ => None,
     }
 }

@@ -4,22 +4,21 @@
 //! long it is and whether it is whole. A database file also holds rows as they were before
 //! their last changes; of several with one name the newest counts, as always. So what is found
 //! is as new as the file, but something that was removed longer ago than removals are
-//! remembered, or forgotten with everything else (`CLEARCACHE`), may be back.
-
-use chappe_core::router::store::Stored;
+//! remembered, or forgotten with everything else (`CLEARCACHE`), may be back; and so may a
+//! message that was delivered lately.
 
 use super::disk::Disk;
 use super::problem::Problem;
-use super::record::{self, HEADER, MARK};
+use super::record::{self, HEADER, MARK, Row};
 
 /// What is looked at at a time.
 const WINDOW: usize = 1 << 20;
 
 /// Longest record that a daemon can have written: the longest frame, and some more.
-const LONGEST: usize = HEADER + 256 + (2 << 20);
+const LONGEST: usize = HEADER + 512 + (2 << 20);
 
 /// Hands out every whole record of a file, also the old ones.
-pub(super) fn each(disk: &Disk, mut found: impl FnMut(&Stored<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
+pub(super) fn each(disk: &Disk, mut found: impl FnMut(&Row<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
     let mut window = vec![0; WINDOW + LONGEST];
     let mut from = 0;
     loop {
@@ -33,7 +32,7 @@ pub(super) fn each(disk: &Disk, mut found: impl FnMut(&Stored<'_>) -> Result<(),
                 break;
             }
             let len = record::len(&bytes[at..]).filter(|len| *len <= LONGEST);
-            at += match (len, len.and_then(|_| record::read_sealed(&bytes[at..]))) {
+            at += match (len, len.and_then(|_| record::read_sealed_row(&bytes[at..]))) {
                 (Some(len), Some(row)) => {
                     found(&row)?;
                     len
@@ -52,7 +51,7 @@ pub(super) fn each(disk: &Disk, mut found: impl FnMut(&Stored<'_>) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chappe_core::router::store::Stamp;
+    use chappe_core::router::store::{Stamp, Stored, StoredMail};
 
     #[test]
     fn records_are_found_between_anything_and_across_windows() {
@@ -65,7 +64,24 @@ mod tests {
             let (name, at) = (format!("n{i}"), Stamp::from_micros(i.into()));
             let value = vec![MARK[0]; (i as usize * 37) % 3000];
             let mut one = Vec::new();
-            record::push(&mut one, &Stored { name: &name, value: Some(&value), changed: at, accessed: at, origin: 0 });
+            if i % 3 == 1 {
+                // a message among them
+                let (number, instance) = (u64::from(i), if i % 2 == 0 { "" } else { "one" });
+                let mail = StoredMail {
+                    number,
+                    name: &name,
+                    instance,
+                    from: 7,
+                    until: at,
+                    within_ms: 9,
+                    form: 200,
+                    bytes: &value,
+                };
+                record::push_mail(&mut one, &mail, record::Clock { boot: number, began: at });
+            } else {
+                let row = Stored { name: &name, value: Some(&value), changed: at, accessed: at, origin: 0 };
+                record::push(&mut one, &row);
+            }
             record::seal(&mut one);
             if i % 10 == 3 {
                 let cut = one.len() - 1;
@@ -80,7 +96,16 @@ mod tests {
         let mut found = Vec::new();
         let disk = Disk::look(&path).unwrap();
         each(&disk, |row| {
-            found.push(row.name.to_owned());
+            found.push(match row {
+                Row::Value(row) => row.name.to_owned(),
+                Row::Mail(mail) => {
+                    let i: u32 = mail.name[1..].parse().unwrap();
+                    assert_eq!((mail.number, i % 3, mail.instance.is_empty()), (u64::from(i), 1, i.is_multiple_of(2)));
+                    assert_eq!((mail.from, mail.within_ms, mail.form), (7, 9, 200));
+                    assert_eq!(mail.bytes.len(), (i as usize * 37) % 3000);
+                    mail.name.to_owned()
+                }
+            });
             Ok(())
         })
         .unwrap();

@@ -5,15 +5,18 @@
 //! crash at any moment leaves the last transaction whole. Does not own when something is
 //! written (`writer.rs`) nor what a row is (`record.rs`).
 
-use chappe_core::router::store::Stored;
+use chappe_core::router::store::{Stored, StoredMail};
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
 
 use super::guard::guard;
 use super::problem::Problem;
-use super::record::{self, Entry};
+use super::record::{self, Clock, Entry, Row};
 
 /// Rows by their names; see `record.rs`.
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
+
+/// Messages that wait, by their numbers. Files of versions that did not keep them have none.
+const MAIL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("mail");
 
 /// About the file.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
@@ -95,52 +98,95 @@ impl Table {
         })
     }
 
+    /// Hands out every message that waits, in the order of their numbers, with its record.
+    pub(super) fn each_mail(
+        &self,
+        mut found: impl FnMut(&StoredMail<'_>, Clock, &[u8]) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        guard(|| {
+            let txn = self.db()?.begin_read().map_err(redb::Error::from)?;
+            let table = match txn.open_table(MAIL) {
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+                table => table.map_err(redb::Error::from)?,
+            };
+            for row in table.iter().map_err(redb::Error::from)? {
+                let (number, bytes) = row.map_err(redb::Error::from)?;
+                match record::read_sealed_mail(bytes.value()) {
+                    Some((mail, clock)) if mail.number == number.value() => found(&mail, clock, bytes.value())?,
+                    _ => return Err(Problem::Damaged(format!("the message {} is not whole", number.value()))),
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Writes a batch of records, one behind the other in each of its pieces, and returns when
     /// it is on disk, all of it or nothing. Of several records with one name the last counts,
     /// and what comes before the order to forget all rows is not even looked at.
     pub(super) fn write(&self, batch: &mut [Vec<u8>]) -> Result<Written, Problem> {
-        // Where each record is: its piece, and the place in there.
+        // Where each record is: its piece, and the place in there. Messages by their numbers.
         let mut places: Vec<(u32, u32)> = Vec::new();
+        let mut mail: Vec<(u64, (u32, u32))> = Vec::new();
         let mut is_cleared = false;
         for (p, piece) in batch.iter_mut().enumerate() {
             let mut at = 0;
             while at < piece.len() {
                 let len = record::len(&piece[at..]).filter(|len| at + len <= piece.len()).ok_or_else(bug)?;
+                let place = (p as u32, at as u32);
                 if record::is_clear(&piece[at..]) {
                     places.clear();
                     is_cleared = true;
+                } else if let Some(number) = record::mail_number(&piece[at..]) {
+                    mail.push((number, place));
                 } else {
-                    places.push((p as u32, at as u32));
+                    places.push(place);
                 }
                 at += len;
             }
         }
-        for (p, at) in &places {
+        for (p, at) in places.iter().chain(mail.iter().map(|(_, place)| place)) {
             let record = &mut batch[*p as usize][*at as usize..];
             let len = record::len(record).unwrap_or(0);
             record::seal(&mut record[..len]);
         }
         let batch = &*batch;
         let begins = |(p, at): (u32, u32)| &batch[p as usize][at as usize..];
+        let whole = |place: (u32, u32)| &begins(place)[..record::len(begins(place)).unwrap_or(0)];
         let name = |place: (u32, u32)| record::name(begins(place));
         // Neighbours share a page of the file; of those with one name the last comes last.
         places.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(a.cmp(b)));
         let last = |i: &usize| places.get(i + 1).is_none_or(|next| name(*next) != name(places[*i]));
+        mail.sort_unstable();
+        let last_mail = |i: &usize| mail.get(i + 1).is_none_or(|next| next.0 != mail[*i].0);
         let mut written = Written { rows: 0, bytes: 0 };
         guard(|| {
             self.change(|txn| {
+                let wrong = || std::io::Error::other(bug().to_string());
                 if is_cleared {
                     // its pages are free at once: no row of it is looked at
                     txn.delete_table(VALUES)?;
                 }
                 let mut table = txn.open_table(VALUES)?;
                 for i in (0..places.len()).filter(last) {
-                    let record = begins(places[i]);
-                    let record = &record[..record::len(record).unwrap_or(0)];
+                    let record = whole(places[i]);
                     match record::read(record) {
                         Some(Entry::Keep(row)) => _ = table.insert(row.name, record)?,
                         Some(Entry::Forget(name)) => _ = table.remove(name)?,
-                        Some(Entry::Clear) | None => return Err(std::io::Error::other(bug().to_string()).into()),
+                        _ => return Err(wrong().into()),
+                    }
+                    written.rows += 1;
+                    written.bytes += record.len() as u64;
+                }
+                if mail.is_empty() {
+                    return Ok(());
+                }
+                let mut table = txn.open_table(MAIL)?;
+                for i in (0..mail.len()).filter(last_mail) {
+                    let record = whole(mail[i].1);
+                    match record::read(record) {
+                        Some(Entry::Mail(mail, _)) => _ = table.insert(mail.number, record)?,
+                        Some(Entry::MailGone(number)) => _ = table.remove(number)?,
+                        _ => return Err(wrong().into()),
                     }
                     written.rows += 1;
                     written.bytes += record.len() as u64;
@@ -151,26 +197,35 @@ impl Table {
         Ok(written)
     }
 
-    /// Takes rows in, all of them or, if `rows` ends in an error, none. Of two with one name
-    /// the newer counts. Returns how many were taken.
+    /// Takes rows in, all of them or, if `rows` ends in an error, none. Of two values with one
+    /// name the newer counts; a message whose number is taken is there already. Returns how many
+    /// were taken.
     pub(super) fn merge(
         &self,
-        rows: impl FnOnce(&mut dyn FnMut(&Stored<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
+        rows: impl FnOnce(&mut dyn FnMut(&Row<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
     ) -> Result<u64, Problem> {
         guard(|| {
             let txn = self.db()?.begin_write().map_err(redb::Error::from)?;
             let mut taken = 0;
             {
                 let mut table = txn.open_table(VALUES).map_err(redb::Error::from)?;
+                let mut mails = txn.open_table(MAIL).map_err(redb::Error::from)?;
                 let mut bytes = Vec::new();
                 rows(&mut |row| {
-                    if !counts(&table, row)? {
-                        return Ok(());
-                    }
                     bytes.clear();
-                    record::push(&mut bytes, row);
-                    record::seal(&mut bytes);
-                    table.insert(row.name, &bytes[..]).map_err(redb::Error::from)?;
+                    match row {
+                        Row::Value(row) if counts(&table, row)? => {
+                            record::push(&mut bytes, row);
+                            record::seal(&mut bytes);
+                            table.insert(row.name, &bytes[..]).map_err(redb::Error::from)?;
+                        }
+                        Row::Mail(mail) if is_new(&mails, mail)? => {
+                            record::push_mail(&mut bytes, mail, Clock::default());
+                            record::seal(&mut bytes);
+                            mails.insert(mail.number, &bytes[..]).map_err(redb::Error::from)?;
+                        }
+                        Row::Value(_) | Row::Mail(_) => return Ok(()),
+                    }
                     taken += 1;
                     Ok(())
                 })?;
@@ -180,17 +235,25 @@ impl Table {
         })
     }
 
-    /// How many of these rows [`Table::merge`] would take, if each has a name of its own.
+    /// How many of these rows [`Table::merge`] would take, if each has a name or number of its own.
     pub(super) fn count_newer(
         &self,
-        rows: impl FnOnce(&mut dyn FnMut(&Stored<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
+        rows: impl FnOnce(&mut dyn FnMut(&Row<'_>) -> Result<(), Problem>) -> Result<(), Problem>,
     ) -> Result<u64, Problem> {
         guard(|| {
             let txn = self.db()?.begin_read().map_err(redb::Error::from)?;
             let table = txn.open_table(VALUES).map_err(redb::Error::from)?;
+            let mails = match txn.open_table(MAIL) {
+                Err(redb::TableError::TableDoesNotExist(_)) => None,
+                mails => Some(mails.map_err(redb::Error::from)?),
+            };
             let mut newer = 0;
             rows(&mut |row| {
-                newer += u64::from(counts(&table, row)?);
+                newer += u64::from(match (row, &mails) {
+                    (Row::Value(row), _) => counts(&table, row)?,
+                    (Row::Mail(mail), Some(mails)) => is_new(mails, mail)?,
+                    (Row::Mail(_), None) => true,
+                });
                 Ok(())
             })?;
             Ok(newer)
@@ -240,6 +303,11 @@ fn counts(table: &impl ReadableTable<&'static str, &'static [u8]>, row: &Stored<
     Ok(stored.is_none_or(|stored| record::is_newer(row, &stored)))
 }
 
+/// Whether there is no message with that number yet.
+fn is_new(table: &impl ReadableTable<u64, &'static [u8]>, mail: &StoredMail<'_>) -> Result<bool, Problem> {
+    Ok(table.get(mail.number).map_err(redb::Error::from)?.is_none())
+}
+
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
@@ -273,9 +341,9 @@ mod tests {
         Table::open(new.keep().unwrap()).unwrap()
     }
 
-    type Row = (String, Option<Vec<u8>>, u64);
+    type Told = (String, Option<Vec<u8>>, u64);
 
-    fn all(table: &Table) -> Vec<Row> {
+    fn all(table: &Table) -> Vec<Told> {
         let mut rows = Vec::new();
         table
             .each(|r| {
@@ -311,14 +379,14 @@ mod tests {
     fn merging_takes_what_is_newer_and_all_or_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let table = create(&folder.path().join("v"));
-        let merge = |rows: &[Stored<'_>]| table.merge(|take| rows.iter().try_for_each(take));
+        let merge = |rows: &[Stored<'_>]| table.merge(|take| rows.iter().try_for_each(|row| take(&Row::Value(*row))));
         assert_eq!(merge(&[row("a", Some(b"1"), 5), row("b", Some(b"1"), 5)]), Ok(2));
         assert_eq!(merge(&[row("a", Some(b"0"), 4), row("b", None, 6), row("c", Some(b"1"), 1)]), Ok(2));
         let before = all(&table);
         assert_eq!(before.iter().map(|r| r.2).collect::<Vec<_>>(), [5, 6, 1]);
         let bad = Problem::Io("line 2".into());
         let failed = table.merge(|take| {
-            take(&row("d", Some(b"1"), 9))?;
+            take(&Row::Value(row("d", Some(b"1"), 9)))?;
             Err(bad.clone())
         });
         assert_eq!((failed, all(&table)), (Err(bad), before));

@@ -1,5 +1,6 @@
 //! Values on a disk that is a test's: slow, full, failing, cut off at any moment.
 
+mod mail;
 mod ordered;
 
 use std::collections::BTreeMap;
@@ -37,7 +38,8 @@ fn empty() -> FixedStore<'static, VecView<StoredRow>, Forgotten> {
 }
 
 fn settings(file: &Path, within: Duration) -> Settings {
-    Settings { file: file.to_owned(), within, queue: 64 << 10, retry: Duration::from_millis(5) }
+    let retry = Duration::from_millis(5);
+    Settings { file: file.to_owned(), within, queue: 64 << 10, retry, clock: Clock::default() }
 }
 
 fn open_file(file: &Path, within: Duration) -> (Values, Keeper) {
@@ -75,10 +77,10 @@ fn get(values: &mut Values, name: &str) -> Option<String> {
     Some(String::from_utf8(out[..found.len].to_vec()).unwrap())
 }
 
-type Row = (Option<Vec<u8>>, u64, u64, u32);
+type Told = (Option<Vec<u8>>, u64, u64, u32);
 
 /// What a file holds: value, changed, accessed, origin.
-fn rows(disk: &Disk) -> Result<BTreeMap<String, Row>, Problem> {
+fn rows(disk: &Disk) -> Result<BTreeMap<String, Told>, Problem> {
     let mut table = Table::open(Overlay::new(disk.clone())?)?;
     table.verify()?;
     let mut rows = BTreeMap::new();
@@ -90,7 +92,7 @@ fn rows(disk: &Disk) -> Result<BTreeMap<String, Row>, Problem> {
     Ok(rows)
 }
 
-fn rows_of(file: &Path) -> BTreeMap<String, Row> {
+fn rows_of(file: &Path) -> BTreeMap<String, Told> {
     rows(&Disk::look(file).unwrap()).unwrap()
 }
 
@@ -318,7 +320,7 @@ impl Bench {
         Bench { values, keeper, fault, told, disk, _folder: folder }
     }
 
-    fn end(self) -> BTreeMap<String, Row> {
+    fn end(self) -> BTreeMap<String, Told> {
         end(self.values, self.keeper);
         rows(&self.disk).unwrap()
     }
@@ -541,9 +543,14 @@ impl StorageBackend for Recorder {
     }
 }
 
-/// Writes batches, and hands out what the file holds, and how many batches were said to be on
-/// disk, if the power fails after each of the steps in which that was done.
-fn cut_everywhere(batches: &[Vec<u8>], mut holds: impl FnMut(usize, u64, BTreeMap<String, Row>)) {
+/// Writes batches, and hands out the values that the file holds, and how many batches were said to
+/// be on disk, if the power fails after each of the steps in which that was done.
+fn cut_everywhere(batches: &[Vec<u8>], mut holds: impl FnMut(usize, u64, BTreeMap<String, Told>)) {
+    cut_files(batches, |cut, said, file| holds(cut, said, rows_of(file)));
+}
+
+/// The same with the file itself.
+fn cut_files(batches: &[Vec<u8>], mut holds: impl FnMut(usize, u64, &Path)) {
     let recorder = Recorder::default();
     drop(Table::create(recorder.clone()).unwrap());
     let start = recorder.0.lock().unwrap().0.clone();
@@ -574,7 +581,7 @@ fn cut_everywhere(batches: &[Vec<u8>], mut holds: impl FnMut(usize, u64, BTreeMa
             }
         }
         std::fs::write(&file, &bytes).unwrap();
-        holds(cut, said.unwrap_or(0), rows_of(&file));
+        holds(cut, said.unwrap_or(0), &file);
     }
 }
 

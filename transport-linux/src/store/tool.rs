@@ -10,8 +10,9 @@ use chappe_core::router::store::Stored;
 
 use super::disk::{Disk, Overlay, parent, sync_folder, with_suffix};
 use super::problem::{FileError, Problem};
+use super::record::{self, Clock, Row};
+use super::salvage;
 use super::table::Table;
-use super::{record, salvage};
 
 /// What is in a file.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -20,20 +21,26 @@ pub struct Summary {
     pub values: u64,
     /// Removals that are remembered.
     pub tombstones: u64,
-    /// Octets of names and values.
+    /// Messages that wait for somebody.
+    pub mail: u64,
+    /// Octets of names and values, and of those messages.
     pub bytes: u64,
     /// Octets of the file.
     pub file: u64,
 }
 
 impl Summary {
-    fn count(&mut self, row: &Stored<'_>) {
-        match row.value {
-            Some(value) => {
+    fn count(&mut self, row: &Row<'_>) {
+        match row {
+            Row::Value(Stored { name, value: Some(value), .. }) => {
                 self.values += 1;
-                self.bytes += (row.name.len() + value.len()) as u64;
+                self.bytes += (name.len() + value.len()) as u64;
             }
-            None => self.tombstones += 1,
+            Row::Value(_) => self.tombstones += 1,
+            Row::Mail(mail) => {
+                self.mail += 1;
+                self.bytes += (mail.name.len() + mail.instance.len() + mail.bytes.len()) as u64;
+            }
         }
     }
 }
@@ -48,7 +55,7 @@ pub enum Found {
 }
 
 /// Takes a row; an error ends it.
-pub type Take<'a> = &'a mut dyn FnMut(&Stored<'_>) -> Result<(), Problem>;
+pub type Take<'a> = &'a mut dyn FnMut(&Row<'_>) -> Result<(), Problem>;
 
 /// Reads all of a file and compares every check sum. Changes nothing.
 ///
@@ -58,7 +65,8 @@ pub fn check(file: &Path) -> Result<Summary, FileError> {
     whole(&Disk::look(file).map_err(|p| p.of(file))?, &mut |_| Ok(())).map_err(|p| p.of(file))
 }
 
-/// Hands out the rows of a file, in the order of their names; of a damaged one those that can
+/// Hands out the rows of a file, values in the order of their names and then messages in the order
+/// in which they came; of a damaged one those that can
 /// be found. Changes nothing.
 ///
 /// # Errors
@@ -68,7 +76,8 @@ pub fn export(file: &Path, take: Take<'_>) -> Result<Found, FileError> {
 }
 
 /// Puts rows into a file, which is made if it is not there: all of them, or none if `rows`
-/// ends in an error. Of two with one name the newer counts. Returns how many were taken.
+/// ends in an error. Of two values with one name the newer counts, and a message whose number is
+/// taken is there already. Returns how many were taken.
 ///
 /// # Errors
 /// If the file cannot be written, or `rows` fails.
@@ -160,10 +169,15 @@ fn whole(disk: &Disk, take: Take<'_>) -> Result<Summary, Problem> {
     table.verify()?;
     let mut summary = Summary { file: disk.size()?, ..Summary::default() };
     table.each(|row| {
-        summary.count(row);
+        summary.count(&Row::Value(*row));
         Ok(())
     })?;
-    table.each(take)?;
+    table.each_mail(|mail, _, _| {
+        summary.count(&Row::Mail(*mail));
+        Ok(())
+    })?;
+    table.each(|row| take(&Row::Value(*row)))?;
+    table.each_mail(|mail, _, _| take(&Row::Mail(*mail)))?;
     Ok(summary)
 }
 
@@ -174,21 +188,32 @@ fn read(disk: &Disk, take: Take<'_>) -> Result<Found, Problem> {
         Err(other) => return Err(other),
     };
     let mut newest: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    // all that was ever written under one number is the same
+    let mut mails: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
     salvage::each(disk, |row| {
-        let is_older = newest
-            .get(row.name)
-            .and_then(|bytes| record::read_sealed(bytes))
-            .is_some_and(|stored| !record::is_newer(row, &stored));
-        if !is_older {
-            let mut bytes = Vec::new();
-            record::push(&mut bytes, row);
-            record::seal(&mut bytes);
-            newest.insert(row.name.to_owned(), bytes);
+        let mut bytes = Vec::new();
+        match row {
+            Row::Value(row) => {
+                let is_older = newest
+                    .get(row.name)
+                    .and_then(|bytes| record::read_sealed(bytes))
+                    .is_some_and(|stored| !record::is_newer(row, &stored));
+                if !is_older {
+                    record::push(&mut bytes, row);
+                    record::seal(&mut bytes);
+                    newest.insert(row.name.to_owned(), bytes);
+                }
+            }
+            Row::Mail(mail) => {
+                record::push_mail(&mut bytes, mail, Clock::default());
+                record::seal(&mut bytes);
+                mails.insert(mail.number, bytes);
+            }
         }
         Ok(())
     })?;
     let mut summary = Summary { file: disk.size()?, ..Summary::default() };
-    for row in newest.values().filter_map(|bytes| record::read_sealed(bytes)) {
+    for row in newest.values().chain(mails.values()).filter_map(|bytes| record::read_sealed_row(bytes)) {
         summary.count(&row);
         take(&row)?;
     }
@@ -212,7 +237,8 @@ mod tests {
                         (format!("name::{i}"), (i * 37 % 200 + if i % 50 == 0 { 9000 } else { 0 }) as usize);
                     let value = (round < 3 || i % 7 > 0).then(|| vec![b'a' + (i % 26) as u8 + round as u8; len]);
                     let at = Stamp::from_micros(round * 1000 + i);
-                    take(&Stored { name: &name, value: value.as_deref(), changed: at, accessed: at, origin: 0 })?;
+                    let row = Stored { name: &name, value: value.as_deref(), changed: at, accessed: at, origin: 0 };
+                    take(&Row::Value(row))?;
                     rows.insert(name, value);
                 }
                 Ok(())
@@ -225,6 +251,7 @@ mod tests {
     fn exported(file: &Path) -> Result<(Rows, Found), FileError> {
         let mut rows = Rows::new();
         let found = export(file, &mut |row| {
+            let Row::Value(row) = row else { return Ok(()) };
             assert_eq!(rows.insert(row.name.to_owned(), row.value.map(<[u8]>::to_vec)), None, "handed out twice");
             Ok(())
         })?;

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
 pub mod clacks;
+pub mod communicator;
 pub mod held;
 pub mod links;
 pub mod msgq;

@@ -11,64 +11,14 @@ use super::overhead::Flags;
 use super::repr::{Client, Command, KeySync, Line, Overhead};
 use super::time::Time;
 use super::{AS_SLAVE, GREETING, token, translate};
+pub use crate::dialect::text::Writer;
 use crate::model::{Answer, Closing, Code, Letter, Outcome, ServerToClient};
 
-/// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
-/// knows whether everything fitted.
-#[derive(Debug)]
-pub struct Writer<'o> {
-    out: &'o mut [u8],
-    at: usize,
-}
-
-impl<'o> Writer<'o> {
-    /// Writes from the start of `out`.
-    #[inline]
-    pub fn new(out: &'o mut [u8]) -> Self {
-        Writer { out, at: 0 }
-    }
-
-    /// Octets as they are.
-    #[inline]
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.at.saturating_add(bytes.len());
-        if let Some(o) = self.out.get_mut(self.at..end) {
-            o.copy_from_slice(bytes);
-        }
-        self.at = end;
-    }
-
-    /// A number.
-    pub fn u64(&mut self, mut n: u64) {
-        let mut digits = [0; 20];
-        let mut used = 0;
-        for d in digits.iter_mut().rev() {
-            *d = b'0' + (n % 10) as u8;
-            used += 1;
-            n /= 10;
-            if n == 0 {
-                break;
-            }
-        }
-        self.bytes(digits.get(digits.len() - used..).unwrap_or_default());
-    }
-
+impl Writer<'_> {
     /// The end of a line.
     #[inline]
     pub fn end(&mut self) {
         self.bytes(&[CR, LF]);
-    }
-
-    /// How many octets were written so far, whether they fitted or not.
-    #[inline]
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// How many octets were written, or `None` if they did not fit.
-    #[inline]
-    pub fn finish(self) -> Option<usize> {
-        (self.at <= self.out.len()).then_some(self.at)
     }
 }
 

@@ -4,14 +4,9 @@
 //! Owns: reading and writing it, and Base64 itself. Does not own who may log in.
 
 use super::emit::Writer;
+use crate::dialect::text::PAD;
 use crate::limits::{MAX_TOKEN, MAX_USER};
 use core::fmt;
-
-/// The alphabet of RFC 4648, section 4.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Fills a group that is not full.
-const PAD: u8 = b'=';
 
 /// Who a token says one is.
 #[derive(Clone, Default)]
@@ -58,30 +53,9 @@ impl Credentials {
 
 /// Writes a token.
 pub fn write(user: &[u8], password: &[u8], w: &mut Writer<'_>) {
-    encode(user, w);
+    w.base64(user);
     w.bytes(b":");
-    encode(password, w);
-}
-
-/// Writes octets in Base64, with padding.
-pub fn encode(bytes: &[u8], w: &mut Writer<'_>) {
-    let letter = |n: u32| ALPHABET[(n & 63) as usize];
-    let mut threes = bytes.chunks_exact(3);
-    for three in &mut threes {
-        let n = three.iter().fold(0, |n, b| n << 8 | *b as u32);
-        w.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), letter(n)]);
-    }
-    match *threes.remainder() {
-        [a, b] => {
-            let n = (a as u32) << 16 | (b as u32) << 8;
-            w.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), PAD]);
-        }
-        [a] => {
-            let n = (a as u32) << 16;
-            w.bytes(&[letter(n >> 18), letter(n >> 12), PAD, PAD]);
-        }
-        _ => {}
-    }
+    w.base64(password);
 }
 
 /// Octets of `size` octets in Base64.

@@ -115,8 +115,25 @@ pub fn value<'v>(value: &'v [u8], room: &'v mut [u8]) -> (&'v [u8], Encoding) {
     (bytes, if is_text { Encoding::Text } else { Encoding::Bytes })
 }
 
-/// Writes a stored value. One that clients of this dialect stored is what they stored, marker
-/// or not; of others, only what no line can hold is put behind it.
+/// A value as it is stored: one behind the marker that no line can hold is stored as what it is,
+/// so that it is the same for all stations and at both ends of a link. [`write_value`] writes it as
+/// it came. Needs `room` for it.
+#[inline]
+pub fn kept<'v>(value: &'v [u8], room: &'v mut [u8]) -> &'v [u8] {
+    match value.strip_prefix(MARKER) {
+        Some(text) => unmarked(text, room).unwrap_or(value),
+        None => value,
+    }
+}
+
+#[cold]
+fn unmarked<'v>(text: &[u8], room: &'v mut [u8]) -> Option<&'v [u8]> {
+    let n = token::decode(text, room)?;
+    room.get(..n).filter(|bytes| has_line_end(bytes))
+}
+
+/// Writes a stored value, to clients of this dialect octet for octet as any of them stored it. What
+/// no line can hold is put behind the marker.
 #[inline]
 pub fn write_value(value: &[u8], w: &mut Writer<'_>) {
     if has_line_end(value) {
@@ -129,7 +146,7 @@ pub fn write_value(value: &[u8], w: &mut Writer<'_>) {
 #[cold]
 fn write_marked(value: &[u8], w: &mut Writer<'_>) {
     w.bytes(MARKER);
-    token::encode(value, w);
+    w.base64(value);
 }
 
 /// The body of a letter: what is read from it again is the same.

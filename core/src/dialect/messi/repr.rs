@@ -26,6 +26,8 @@ pub enum Slot<'m, 'f> {
     StoreOp(&'m mut StoreOp),
     Change(&'m mut Change),
     What(&'m mut What),
+    #[cfg(feature = "sniff")]
+    Sight(&'m mut Sight),
 }
 
 /// What a field holds, as it is written.
@@ -86,6 +88,8 @@ impl<'f> Slot<'_, 'f> {
                 Slot::StoreOp(s) => *s = StoreOp::from_number(v as u32),
                 Slot::Change(s) => *s = Change::from_number(v as u32),
                 Slot::What(s) => *s = What::from_number(v as u32),
+                #[cfg(feature = "sniff")]
+                Slot::Sight(s) => *s = Sight::from_number(v as u32),
                 Slot::Text(_) | Slot::Bytes(_) | Slot::Params(_) => return Ok(false),
             },
             _ => return Ok(false),
@@ -302,17 +306,17 @@ pub trait Message<'f>: Default {
 }
 
 macro_rules! messages {
-    ($($(#[$doc:meta])* $name:ident { $($number:literal $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$gate:meta])? $number:literal $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Default, Clone, Copy, PartialEq)]
         #[allow(missing_docs, reason = "core/proto/chappe.proto documents each field")]
-        pub struct $name<'f> { $(pub $field: $type,)* }
+        pub struct $name<'f> { $($(#[$gate])? pub $field: $type,)* }
 
         impl<'f> Slots<'f> for $name<'f> {
             #[inline]
             fn slot(&mut self, number: u32) -> Option<Slot<'_, 'f>> {
                 match number {
-                    $($number => Some(Field::slot(&mut self.$field)),)*
+                    $($(#[$gate])? $number => Some(Field::slot(&mut self.$field)),)*
                     _ => None,
                 }
             }
@@ -320,11 +324,11 @@ macro_rules! messages {
 
         impl<'f> Parts<'f> for $name<'f> {
             fn last(&self) -> u32 {
-                const { let numbers = [$($number as u32),*]; numbers[numbers.len() - 1] }
+                const { let numbers = [$($(#[$gate])? { $number as u32 }),*]; numbers[numbers.len() - 1] }
             }
             fn part(&self, number: u32) -> Option<Part<'f>> {
                 match number {
-                    $($number => Some(Field::part(&self.$field)),)*
+                    $($(#[$gate])? $number => Some(Field::part(&self.$field)),)*
                     _ => None,
                 }
             }
@@ -372,9 +376,9 @@ messages! {
     /// Asks for a page of a list.
     List { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 after: &'f str, }
     /// A row of a list.
-    Item { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 station: u64, 5 instance: &'f str, 6 text: &'f str, 7 value: &'f [u8], 8 count: u64, 9 age_ms: u64, 10 exclusive: bool, 11 tags: &'f str, 12 manual: bool, }
+    Item { 1 seq: u32, 2 what: What, 3 name: &'f str, 4 station: u64, 5 instance: &'f str, 6 text: &'f str, 7 value: &'f [u8], 8 count: u64, 9 age_ms: u64, 10 exclusive: bool, 11 tags: &'f str, 12 manual: bool, #[cfg(feature = "kept-flags")] 13 last_ms: u64, #[cfg(feature = "kept-flags")] 14 times: u64, #[cfg(feature = "kept-flags")] 15 source_file: &'f str, #[cfg(feature = "kept-flags")] 16 function: &'f str, #[cfg(feature = "kept-flags")] 17 line: u32, }
     /// Raises or lowers a flag.
-    Flag { 1 seq: u32, 2 raise: bool, 3 unit: &'f str, 4 section: &'f str, 5 name: &'f str, 6 description: &'f str, 7 priority: u32, 8 tags: &'f str, 9 manual_down: bool, 10 by_hand: bool, }
+    Flag { 1 seq: u32, 2 raise: bool, 3 unit: &'f str, 4 section: &'f str, 5 name: &'f str, 6 description: &'f str, 7 priority: u32, 8 tags: &'f str, 9 manual_down: bool, 10 by_hand: bool, #[cfg(feature = "kept-flags")] 11 source_file: &'f str, #[cfg(feature = "kept-flags")] 12 function: &'f str, #[cfg(feature = "kept-flags")] 13 line: u32, }
     /// A flag was raised or lowered.
     FlagChange { 1 raised: bool, 2 name: &'f str, 3 description: &'f str, 4 priority: u32, 5 tags: &'f str, 6 manual_down: bool, 7 station: u64, }
     /// Declares a name for which mail may wait.
@@ -383,6 +387,20 @@ messages! {
     Goodbye { 1 seq: u32, 2 text: &'f str, }
     /// Why the node is about to close.
     Closing { 1 code: Code, 2 text: &'f str, }
+}
+
+#[cfg(feature = "sniff")]
+messages! {
+    /// Be shown what stations say.
+    Monitor { 1 seq: u32, 2 off: bool, 3 station: u64, 4 station_name: &'f str, 5 name: &'f str, 6 verb: &'f str, 7 dialect: &'f str, }
+    /// What a station said.
+    Seen {
+        1 what: Sight, 2 micros: u64, 3 dialect: &'f str, 4 station: u64, 5 station_name: &'f str, 6 name: &'f str,
+        7 instance: &'f str, 8 verb: &'f str, 9 params: Params<'f>, 10 body: &'f [u8], 11 encoding: Encoding,
+        12 code: Code, 13 text: &'f str, 14 to: u64, 15 seq: u32, 16 op: StoreOp, 17 amount: i64, 18 ttl_ms: u32,
+        19 everyone: bool, 20 keep: bool, 21 each: bool, 22 announce: bool, 23 exclusive: bool, 24 off: bool,
+        25 cut: bool, 26 hidden: bool, 27 size: u64, 28 count: u64,
+    }
 }
 
 macro_rules! enums {
@@ -428,6 +446,15 @@ enums! {
     What { #[default] 0 Stations, 1 Names, 2 Members, 3 Values, 4 Flags, 5 Counters, 6 Status, }
 }
 
+#[cfg(feature = "sniff")]
+enums! {
+    /// What is shown of it to who monitors.
+    Sight {
+        #[default] 0 None, 1 Letter, 2 Question, 3 Answer, 4 Join, 5 Leave, 6 Value, 7 Flag, 8 Declare, 9 Request,
+        10 Outcome, 11 Connected, 12 Disconnected, 13 Missed,
+    }
+}
+
 impl Code {
     /// For people, and stable for scripts.
     pub const fn text(self) -> &'static str {
@@ -461,7 +488,7 @@ impl Code {
 }
 
 macro_rules! oneof {
-    ($(#[$doc:meta])* $name:ident { $($number:literal $member:ident($type:ident),)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$if:meta])? $number:literal $member:ident($type:ident),)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default, Clone, Copy, PartialEq)]
         #[allow(missing_docs, reason = "core/proto/chappe.proto documents each member")]
@@ -470,7 +497,7 @@ macro_rules! oneof {
             /// No member set, or only one that this version does not know.
             #[default]
             Nothing,
-            $($member($type<'f>),)*
+            $($(#[$if])? $member($type<'f>),)*
         }
 
         impl<'f> $name<'f> {
@@ -484,13 +511,12 @@ macro_rules! oneof {
 
             /// As `read`, in place; returned too: whether the member is plain, see
             /// [`Message::fill`].
-            #[allow(clippy::manual_range_patterns, reason = "one pattern a member, whatever the numbers")]
             pub fn fill(&mut self, payload: &'f [u8]) -> Result<(&'f [u8], bool), Malformed> {
                 let mut left = payload;
                 let (mut seen, mut last, mut body) = (0u32, 0u32, &payload[..0]);
                 while !left.is_empty() {
                     let (rest, (number, wire)) = field(left)?;
-                    if let (Wire::Len(b), $($number)|*) = (wire, number) {
+                    if let (Wire::Len(b), true) = (wire, Self::knows(number)) {
                         if seen & (1 << number) != 0 {
                             return Err(Malformed::MemberTwice);
                         }
@@ -500,14 +526,24 @@ macro_rules! oneof {
                     left = rest;
                 }
                 *self = match last {
-                    $($number => $name::$member($type::default()),)*
+                    $($(#[$if])? $number => $name::$member($type::default()),)*
                     _ => $name::Nothing,
                 };
                 let plain = match self {
                     $name::Nothing => true,
-                    $($name::$member(m) => fill(m, body)?,)*
+                    $($(#[$if])? $name::$member(m) => fill(m, body)?,)*
                 };
                 Ok((body, plain))
+            }
+
+            /// Whether there is a member of this number.
+            #[inline]
+            fn knows(number: u32) -> bool {
+                #[allow(clippy::match_like_matches_macro, reason = "not every member is in every build")]
+                match number {
+                    $($(#[$if])? $number => true,)*
+                    _ => false,
+                }
             }
 
             /// Octets of the payload.
@@ -556,12 +592,12 @@ macro_rules! oneof {
             fn member(&self) -> Option<(u32, &dyn Parts<'f>)> {
                 match self {
                     $name::Nothing => None,
-                    $($name::$member(m) => Some(($number, m)),)*
+                    $($(#[$if])? $name::$member(m) => Some(($number, m)),)*
                 }
             }
         }
 
-        $(impl<'f> From<$type<'f>> for $name<'f> {
+        $($(#[$if])? impl<'f> From<$type<'f>> for $name<'f> {
             fn from(m: $type<'f>) -> Self { $name::$member(m) }
         })*
     };
@@ -572,6 +608,7 @@ oneof! {
     ClientToServer {
         1 Hello(Hello), 2 Join(Join), 3 Leave(Leave), 4 Send(Letter), 5 Answer(Answer), 6 Store(Store),
         7 Watch(Watch), 8 List(List), 9 Flag(Flag), 10 Declare(Declare), 11 Goodbye(Goodbye),
+        #[cfg(feature = "sniff")] 12 Monitor(Monitor),
     }
 }
 
@@ -580,6 +617,7 @@ oneof! {
     ServerToClient {
         1 Welcome(Welcome), 2 Outcome(Outcome), 3 Message(Letter), 4 Reply(Answer), 5 Value(Value),
         6 Item(Item), 7 Presence(Presence), 8 FlagChange(FlagChange), 9 Closing(Closing),
+        #[cfg(feature = "sniff")] 10 Seen(Seen),
     }
 }
 

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::model::{Code, Encoding, Outcome, Params, Welcome};
 
-    const HERE: Here<'static> = Here { boot: 0x5f37_59df, node: "host" };
+    const HERE: Here<'static> = Here::of(0x5f37_59df, "host");
 
     type Out = heapless::Vec<u8, 512>;
 

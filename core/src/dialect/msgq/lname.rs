@@ -169,7 +169,7 @@ mod tests {
     use super::super::json;
     use super::*;
 
-    const HERE: Here<'static> = Here { boot: 0x5f37_59df, node: "host" };
+    const HERE: Here<'static> = Here::of(0x5f37_59df, "host");
 
     /// A text from JSON, quotes included.
     fn string(json: &str) -> Str<'_> {
@@ -198,7 +198,7 @@ mod tests {
             (u64::MAX, "0123456789abcdefg", (1 << 56) - 1, "ffffffffffffffff_ffffffffffffff@0123456789abcdef"),
             (u64::MAX, "0123456789abcdefg", u64::MAX, "ffffffffffffffff_ffffffffffffffff@0123456789abcd"),
         ] {
-            let here = Here { boot, node };
+            let here = Here::of(boot, node);
             let got = text(here, station);
             assert_eq!(got, want);
             assert_eq!(parse(here, string(&quoted(&got))), Some(station), "{got}");

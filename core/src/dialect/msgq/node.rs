@@ -242,7 +242,7 @@ pub(crate) fn notice(here: Here<'_>, change: Change, station: u64, name: &str, o
 mod tests {
     use super::*;
 
-    const HERE: Here<'static> = Here { boot: 0x5f37_59df, node: "host" };
+    const HERE: Here<'static> = Here::of(0x5f37_59df, "host");
 
     /// What is asked, printed.
     fn asked(body: &str) -> heapless::String<160> {

@@ -217,7 +217,7 @@ fn send<'f>(
         *said = Said::Ignored;
         return Ok(());
     };
-    let Spare { name, instance: spare_instance } = spare;
+    let Spare { name, instance: spare_instance, .. } = spare;
     let mut letter = Letter { body, ask: h.wants_answer(), ..Letter::default() };
     // an instance that is no name on the bus is one that nobody has joined; those of `*` get it
     letter.instance = instance_on_bus(instance, spare_instance).unwrap_or_default();
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use crate::dialect::NodeAsk;
 
-    const HERE: Here<'static> = Here { boot: 0x5f37_59df, node: "host" };
+    const HERE: Here<'static> = Here::of(0x5f37_59df, "host");
     const LIMIT: usize = LENGTHS + MAX_HEADER + 1000;
 
     /// A frame with its two lengths.

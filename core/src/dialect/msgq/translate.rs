@@ -119,7 +119,7 @@ impl<'b> Body<'b> {
             Body::Nothing => {}
             Body::Json(value) => json::rewrite(value.text, w),
             Body::Text(text) => w.string(text),
-            Body::Bytes(bytes) => w.base64(bytes),
+            Body::Bytes(bytes) => w.base64_string(bytes),
         }
     }
 }

@@ -15,7 +15,7 @@ use core::fmt::Write;
 use core::net::SocketAddr;
 
 /// Connections that are put into order in one go.
-const SORTED: usize = 32;
+const SORTED: usize = 128;
 
 /// Octets of the longest id: an address of IPv6 with a scope, a port, a number.
 const LONGEST: usize = 96;
@@ -112,7 +112,8 @@ impl Router<'_> {
         cursor.clear();
         // an id is never as long as a name may be
         let _ = cursor.push_str(id.as_str());
-        true
+        // with a place left, there are no more
+        next.is_full()
     }
 
     fn list_client(&mut self, n: u32, id: &Id, s: u32) {
@@ -141,7 +142,7 @@ impl Router<'_> {
     }
 
     /// Ends a connection. Ids that are nobody's are ignored.
-    pub(super) fn dismiss(&mut self, _n: u32, id: &[u8]) {
+    pub(super) fn dismiss(&mut self, id: &[u8]) {
         let number =
             id.rsplit(|b| *b == b':').next().and_then(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
         let found = number.and_then(StationId::new).and_then(|id| self.stations.find(id));

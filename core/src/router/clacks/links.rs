@@ -13,10 +13,10 @@
 use super::super::faults::fault;
 use super::super::store::{Applied, Entry, StoreError};
 use super::super::{Counter, Reason, Rights, Router};
-use super::{List, MASTER_SAID, Pause, Place, stamp, time};
+use super::{List, MASTER_SAID, MAX_LINKS, Pause, Place, stamp, time};
 use crate::dialect::clacks::overhead::Flags;
 use crate::dialect::clacks::repr::{Command, KeySync, Line, Need, Overhead};
-use crate::dialect::clacks::{AS_MASTER, GREETING, emit, name};
+use crate::dialect::clacks::{AS_MASTER, GREETING, emit, name, translate};
 use crate::dialect::{Dialect, Wording};
 use crate::id::StationId;
 use crate::limits::MAX_NAME;
@@ -189,7 +189,10 @@ impl Router<'_> {
         if set.link_user.is_empty() {
             return self.refuse(n, 0, Code::BadRequest, "this node has no links: it does not know who it is on one");
         }
-        if self.clacks.links.push(n).is_err() {
+        // one place is the master's, whenever it comes
+        let all = self.clacks.links.len();
+        let has_master = self.clacks.links.iter().any(|link| self.stations[*link].clacks.place == Place::Master);
+        if all + usize::from(!has_master) >= MAX_LINKS || self.clacks.links.push(n).is_err() {
             return self.refuse(n, 0, Code::Full, "this node has as many links as it may");
         }
         self.unmonitor(n);
@@ -290,10 +293,11 @@ impl Router<'_> {
         }
         let mut spare = heapless::String::<MAX_NAME, u8>::new();
         let Some(name) = self.permitted(n, Rights::LINK, sync.name, &mut spare) else { return };
-        let value = (!sync.deleted).then_some(sync.value);
+        let most = self.max_value_here();
         let modified = if fault!(self, OlderWins) { self.stamp_now() } else { stamp(sync.modified) };
+        let value = (!sync.deleted).then(|| translate::kept(sync.value, self.scratch));
         let entry = Entry::new(name, value, modified, stamp(sync.accessed), origin);
-        let fits = sync.value.len() <= self.max_value_here();
+        let fits = entry.value.len() <= most;
         let merged = if fits { self.store.get_mut().merge(&entry) } else { Err(StoreError::TooBig) };
         match merged {
             Ok(Applied::Done) => self.counters.one(Counter::ValuesMerged),
@@ -358,19 +362,6 @@ impl Router<'_> {
         }
     }
 
-    /// Whether memory is there for all links to get a line of that length. If it is not, and
-    /// writing may help, who says it waits.
-    pub(super) fn links_have_room(&mut self, len: usize) -> bool {
-        let each = len + 2 + self.pool.block();
-        let all = each.saturating_mul(self.clacks.links.len());
-        let enough = all <= self.pool.free_bytes().saturating_sub(self.pool.all_bytes() / 8);
-        if !enough && self.stations.has_ready() {
-            self.pressed = true;
-            return false;
-        }
-        true
-    }
-
     /// A letter of another dialect goes on over links, if it is a signal there.
     pub(in crate::router) fn letter_crosses(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
         if !is_signal(l) || self.stations[n].session.dialect() == Dialect::Clacks {
@@ -382,11 +373,12 @@ impl Router<'_> {
         }
     }
 
-    /// Links get every signal, so none gets it once more because it listens (D2). To be called
+    /// Links get every signal, so none gets it once more because it listens (D2); and a letter to
+    /// everyone is to the stations of this node, which over a link it would not be. To be called
     /// when a delivery begins.
     #[inline]
     pub(in crate::router) fn spare_links(&mut self, l: &Letter<'_>) {
-        if self.has_links() && is_signal(l) {
+        if self.has_links() && (is_signal(l) || l.everyone) {
             for link in &self.clacks.links {
                 self.stations[*link].stamp = self.stamp;
             }

@@ -24,7 +24,7 @@ impl Router<'_> {
         if is_link && matches!(list, List::Keys | List::Clients) {
             // a link hears all the time, so it may want a list within the other
             self.pause(n, Pause::LIST);
-            return self.hear_again(n);
+            return self.hear_again();
         }
         own.list = Some(list);
         own.cursor.clear();
@@ -68,8 +68,12 @@ impl Router<'_> {
 
     /// As much more of it as there is room for.
     fn list_on(&mut self, n: u32) {
-        for _ in 0..ROWS {
+        for row in 0..ROWS {
             let st = &self.stations[n];
+            // each look for clients is one at all of them
+            if row > 0 && st.clacks.list == Some(List::Clients) {
+                break;
+            }
             let Some(list) = st.clacks.list.filter(|_| st.lives()) else { return };
             if st.out.len() >= ROOM {
                 // its transport takes some of it first

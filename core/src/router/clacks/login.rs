@@ -8,7 +8,7 @@ use super::super::{Counter, Grant, Newcomer, Reason, Rights, Router, Verdict};
 use super::Place;
 use crate::dialect::Dialect;
 use crate::dialect::clacks::overhead::Step;
-use crate::dialect::clacks::repr::{Command, Line};
+use crate::dialect::clacks::repr::{Command, Line, Need};
 use crate::dialect::clacks::token::Credentials;
 use crate::dialect::clacks::{Role, emit};
 use crate::limits::MAX_STATION_NAME;
@@ -119,13 +119,26 @@ impl Router<'_> {
             self.counters.one(Counter::Introduced);
         }
         self.say_line(n, &Line::WELCOME);
+        if !is_new {
+            self.end_what_is_denied(n);
+        }
         if self.stations[n].clacks.place == Place::Link && !may_link {
             self.end_link(n);
         }
         self.arm(n);
         if is_new {
+            self.see_connected(n);
             self.tell(Change::Connected, n, 0, 0, Code::Ok);
             self.notice(Change::Connected, n, 0);
         }
+    }
+
+    /// Station `n` is somebody else from here on: what it began as who it was before goes on only
+    /// if it might begin it now.
+    fn end_what_is_denied(&mut self, n: u32) {
+        if !self.may(n, Need::Manage) {
+            self.unmonitor(n);
+        }
+        self.leave_what_is_denied(n);
     }
 }

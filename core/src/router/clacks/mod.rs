@@ -14,6 +14,7 @@
 //! | `lists.rs` | `KEYLIST`, and a whole store for a link (sections 8.4 and 12.2) |
 //! | `clients.rs` | `CLIENTLIST`, `CLIENTDISCONNECT` (section 8.5) |
 //! | `monitor.rs` | who sees what others say (section 8.6) |
+//! | `sights.rs` | what stations that monitor in other dialects are shown |
 //! | `overhead.rs` | flags (section 9) |
 //! | `links.rs` | linked servers (section 12) |
 
@@ -26,6 +27,8 @@ mod lists;
 mod login;
 mod monitor;
 mod overhead;
+#[cfg(feature = "sniff")]
+mod sights;
 mod signals;
 mod values;
 
@@ -45,8 +48,11 @@ use core::net::SocketAddr;
 /// Most stations that see what others say.
 pub(crate) const MAX_MONITORS: usize = 16;
 
-/// Most links, that to the master included.
+/// Most links, that to the master included, whose place is kept for it.
 pub(crate) const MAX_LINKS: usize = 32;
+
+/// Octets of `DEBUG `, an id and `=`, about.
+const SHOWN: usize = 128;
 
 /// Octets of what is kept of a master's words.
 const MASTER_SAID: usize = 96;
@@ -63,8 +69,8 @@ pub(crate) struct Own {
     /// It wants its silence not to count.
     no_ping: bool,
     monitors: bool,
-    /// Its line at hand was looked at before.
-    pub(crate) again: bool,
+    /// Who looks on has been shown its line at hand.
+    pub(crate) shown: bool,
     pub(crate) pause: Pause,
     /// How the flush at hand went.
     #[cfg(feature = "durable")]
@@ -90,7 +96,7 @@ impl Own {
         welcome: false,
         no_ping: false,
         monitors: false,
-        again: false,
+        shown: false,
         pause: Pause(0),
         #[cfg(feature = "durable")]
         flushed: None,
@@ -226,13 +232,22 @@ impl Router<'_> {
             self.end_run();
             return self.line_before_login(n, command);
         }
+        if self.sniffed() {
+            self.end_run();
+            #[cfg(feature = "sniff")]
+            self.see_line(n, command);
+        }
         if !self.clacks.monitors.is_empty() || matches!(command, Command::Monitor) {
             self.end_run();
+            let shown = self.stations[n].clacks.shown;
+            if !shown && self.must_wait_for_room(self.clacks.monitors.len(), SHOWN + line.len()) {
+                return;
+            }
             self.show(n, command, line);
         }
-        if !self.clacks.links.is_empty() && command.crosses() && !self.links_have_room(line.len()) {
+        if command.crosses() && self.must_wait_for_room(self.clacks.links.len(), line.len() + 2) {
             self.end_run();
-            return self.hear_again(n);
+            return;
         }
         match *command {
             Command::Set { name, value } => self.signal(n, name, Some(value), line),
@@ -275,7 +290,7 @@ impl Router<'_> {
             Command::NoPing => self.no_ping(n),
             Command::KeyList => self.begin_list(n, List::Keys),
             Command::ClientList => self.begin_list(n, List::Clients),
-            Command::ClientDisconnect(id) => self.dismiss(n, id),
+            Command::ClientDisconnect(id) => self.dismiss(id),
             Command::Monitor => self.monitor(n),
             Command::Unmonitor => self.unmonitor(n),
             Command::Clacks(name) => self.call(n, name),
@@ -361,7 +376,7 @@ impl Router<'_> {
     }
 
     /// The line at hand was not dealt with: it comes again.
-    fn hear_again(&mut self, _n: u32) {
+    fn hear_again(&mut self) {
         self.short = true;
     }
 
@@ -377,9 +392,10 @@ impl Router<'_> {
     }
 }
 
-/// As the store has times: never before 1970.
+/// As the store has times: never before 1970, and so that there are times behind it that this
+/// dialect can say, however far ahead a clock is.
 fn stamp(time: Time) -> Stamp {
-    Stamp::from_micros(time.micros().max(0) as u64)
+    Stamp::from_micros(time.micros().clamp(0, i64::MAX / 2) as u64)
 }
 
 /// As this dialect has them.

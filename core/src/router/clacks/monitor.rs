@@ -12,6 +12,14 @@ use crate::model::Code;
 use crate::router::policy::Class;
 use core::fmt::Write;
 
+const OVERHEAD: &[u8] = b"OVERHEAD";
+
+/// Whether a line that is no command begins as what may hold a token.
+pub(super) fn is_overhead(line: &[u8]) -> bool {
+    let word = line.trim_ascii_start();
+    word.len() >= OVERHEAD.len() && word[..OVERHEAD.len()].eq_ignore_ascii_case(OVERHEAD)
+}
+
 impl Router<'_> {
     /// Shows a line of station `n`: once, and never a token.
     pub(super) fn show(&mut self, n: u32, command: &Command<'_>, line: &[u8]) {
@@ -24,9 +32,11 @@ impl Router<'_> {
         let hidden = match command {
             Command::Clacks(_) => true,
             Command::Overhead(o) => o.is_hidden(),
+            // a token that was mistyped is one all the same
+            Command::Unknown(line) => is_overhead(line),
             _ => false,
         };
-        if hidden || self.stations[n].clacks.again || self.clacks.monitors.is_empty() {
+        if hidden || self.clacks.monitors.is_empty() || core::mem::replace(&mut self.stations[n].clacks.shown, true) {
             return;
         }
         let id = self.id_of(n);

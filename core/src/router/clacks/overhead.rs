@@ -3,7 +3,7 @@
 //! Owns: doing them in order, each if it is permitted; who is denied one is told once, and
 //! nothing behind it is done. What flags mean, and what may go on to others, is the dialect's.
 
-use super::super::stations::Life;
+use super::super::stations::{Life, Resume};
 use super::super::{Reason, Router};
 use super::Place;
 use crate::dialect::Dialect;
@@ -55,13 +55,20 @@ impl Router<'_> {
     /// To every other connection of this dialect that has logged in.
     fn forward_to_all(&mut self, n: u32, flags: Flags, text: &[u8], to_sender: bool) {
         let Some(len) = emit::forwarded(flags, text, self.encode) else { return };
-        for to in 1..=self.stations.made() {
-            let st = &self.stations[to];
-            let is_meant = st.life == Life::Ready && st.session.dialect() == Dialect::Clacks;
-            if is_meant && (to != n || to_sender) {
-                let _ = self.post(to, len, Class::Certain);
+        let first = self.stations[n].resumed().map_or(1, |r| r.after as u32 + 1);
+        let all = self.stations.made();
+        self.wait_if_short(|router| {
+            for to in first..=all {
+                let st = &router.stations[to];
+                let is_meant = st.life == Life::Ready && st.session.dialect() == Dialect::Clacks;
+                if is_meant && (to != n || to_sender) {
+                    let _ = router.post(to, len, Class::Certain);
+                }
+                if router.short {
+                    return router.suspend(n, Resume { after: to as u64 - 1, ..Resume::default() });
+                }
             }
-        }
+        });
     }
 
     fn forward_flags(&mut self, n: u32, flags: Flags, text: &[u8]) {

@@ -6,9 +6,9 @@
 use super::super::route::Delivery;
 use super::super::{Counter, Rights, Router};
 use crate::dialect::Wording;
-use crate::dialect::clacks::translate;
+use crate::dialect::clacks::{name, translate};
 use crate::limits::MAX_NAME;
-use crate::model::{Join, Leave, Letter, Raw};
+use crate::model::{Code, Join, Leave, Letter, Raw};
 
 impl Router<'_> {
     /// `SET`, or `NOTIFY` without a value.
@@ -35,6 +35,12 @@ impl Router<'_> {
 
     /// A signal whose name may address a verb.
     fn send_addressed(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
+        // what is for the members of `s` comes second, and cannot wait then
+        let copies = name::addressed(l.name).and_then(|(name, _)| self.names.find(name));
+        let copies = copies.map_or(0, |row| self.names.row(row).count as usize);
+        if self.must_wait_for_room(copies, l.body.len() + l.body.len() / 3 + 2 * MAX_NAME) {
+            return;
+        }
         if self.stations[n].resumed().is_none() {
             self.counters.one(Counter::Letters);
         }
@@ -43,14 +49,19 @@ impl Router<'_> {
         let Some(mut reached) = self.wait_if_short(|router| router.reach_name(&mut delivery)) else { return };
         // parameters with escapes are short, or stay as they are
         let mut room = [0; 512];
-        let also = translate::addressed(l, &mut room, |l| {
+        translate::addressed(l, &mut room, |l| {
             let Some(row) = self.names.find(l.name) else { return };
+            // a grant for `s/VERB` is none for `s`
+            if !self.covers(n, Rights::WRITE, l.name) {
+                return self.counters.one(Counter::Refused);
+            }
             let mut delivery = Delivery::new(l, Raw::None, n, from, 0).but(Wording::Clacks);
             // the same stamp: who had it under the other name has it
             self.reach_members(&mut delivery, row, &mut reached);
         });
-        if also.is_some() && reached.handed == 0 {
+        if reached.handed + reached.denied == 0 {
             self.counters.one(Counter::NoRecipient);
+            self.see_outcome(n, 0, Code::NoRecipient, "");
         }
     }
 

@@ -45,11 +45,13 @@ impl Router<'_> {
     }
 
     fn put_value(&mut self, n: u32, name: &str, value: &[u8]) -> bool {
-        if value.len() > self.max_value_here() {
+        let (now, most) = (self.stamp_now(), self.max_value_here());
+        let value = translate::kept(value, self.scratch);
+        if value.len() > most {
             self.store_failed(n, 0, StoreError::TooBig);
             return false;
         }
-        let now = self.store.get().stamp(name, self.stamp_now());
+        let now = self.store.get().stamp(name, now);
         match self.store.get_mut().set(name, value, now, 0) {
             Ok(_) => {
                 self.counters.one(Counter::ValuesChanged);
@@ -64,7 +66,9 @@ impl Router<'_> {
 
     pub(super) fn retrieve(&mut self, n: u32, key: &[u8]) {
         let mut spare = Name::new();
-        if self.may(n, Need::Read) && name::to_bus(key, &mut spare).is_none() {
+        // the longest that is written out takes four times its octets, and one more
+        let may_be_long = key.len() * 4 >= MAX_NAME;
+        if may_be_long && self.may(n, Need::Read) && name::to_bus(key, &mut spare).is_none() {
             // who asks waits for one of two answers
             self.counters.one(Counter::ValuesMissed);
             return self.say_line(n, &Line::NotRetrieved(key));
@@ -124,8 +128,9 @@ impl Router<'_> {
     pub(super) fn set_and_store(&mut self, n: u32, here: &[u8], value: &[u8], line: &[u8]) {
         let mut spare = Name::new();
         let Some(name) = self.permitted(n, Rights::WRITE, here, &mut spare) else { return };
-        // once more if it comes again: that is the same value, only newer
-        if !self.put_value(n, name, value) {
+        // who has it already was told of this very value, so it is not stored again for the rest
+        let is_stored = self.stations[n].resumed().is_some();
+        if !is_stored && !self.put_value(n, name, value) {
             return;
         }
         self.send_signal(n, &translate::signal(name, Some(value)), line);
@@ -151,7 +156,7 @@ impl Router<'_> {
         #[cfg(feature = "durable")]
         {
             if self.stations[n].clacks.flushed.is_none() {
-                self.flush_values(n, 0);
+                self.wait_for_disk(n, 0);
             }
             match self.stations[n].clacks.flushed.take() {
                 Some(Code::Ok) => {}
@@ -164,7 +169,7 @@ impl Router<'_> {
                 }
                 None if self.stations[n].barriers > 0 => {
                     self.pause(n, Pause::FLUSH);
-                    return self.hear_again(n);
+                    return self.hear_again();
                 }
                 // refused, and told so
                 None => return,
@@ -261,7 +266,9 @@ impl Router<'_> {
         let last = self.stations[n].clacks.cursor.clone();
         let skips = list != List::Keys && fault!(self, SkipTombstone);
         let after = (!last.is_empty()).then_some(last.as_str());
-        let Some(entry) = self.store.get().following(after, self.scratch) else { return false };
+        // whoever lists keys has no need of their values
+        let room = if list == List::Keys { self.scratch.len().min(MAX_NAME) } else { self.scratch.len() };
+        let Some(entry) = self.store.get().following(after, &mut self.scratch[..room]) else { return false };
         let mut at = Name::new();
         // a name of a row is never longer
         let _ = at.push_str(entry.name);

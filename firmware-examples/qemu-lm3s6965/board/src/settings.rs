@@ -1,6 +1,6 @@
 //! Who this board is and where its hub is: compiled in, or from the semihosting command line.
 //!
-//! Owns: the defaults and the reading of `id=b1 host=10.0.2.2 port=7840 address=10.0.2.15`.
+//! Owns: the defaults and the reading of `id=b1 host=10.0.2.2 port=7840 address=10.0.2.15`, and `node=NAME search=4040` of who searches.
 
 use smoltcp::wire::{IpAddress, IpEndpoint, Ipv4Address};
 
@@ -12,6 +12,8 @@ pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 pub const HOST: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 /// Where daemons listen.
 pub const PORT: u16 = 7840;
+/// Where daemons listen for questions where they are.
+pub const SEARCH: u16 = 4040;
 /// Which board this is.
 pub const ID: &str = "b1";
 
@@ -36,6 +38,16 @@ pub fn own(line: &CommandLine) -> Ipv4Address {
 /// `host=` and `port=`: the daemon's
 pub fn remote(line: &CommandLine) -> IpEndpoint {
     IpEndpoint::new(IpAddress::Ipv4(address(line, "host", HOST)), port(line))
+}
+
+/// `node=`: the name of the daemon that is searched for; empty: any
+pub fn node(line: &CommandLine) -> &str {
+    line.get("node").unwrap_or_default()
+}
+
+/// `search=`: the UDP port where daemons listen for questions
+pub fn search(line: &CommandLine) -> u16 {
+    line.get("search").and_then(|v| v.parse().ok()).unwrap_or(SEARCH)
 }
 
 /// `port=`: to listen on

@@ -6,7 +6,7 @@
 //! dealt with in order. So that answer counts as two, and stores and retrievals have to take
 //! turns, as in workload w4.
 
-use super::{Count, Kind, Parse, Proto, find, text};
+use super::{Kind, Parse, Proto, find, text};
 
 pub struct Clacks;
 
@@ -73,6 +73,7 @@ impl Proto for Clacks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Count;
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod chappe;
 mod clacks;
+mod communicator;
 mod dbus;
 mod memcached;
 pub mod mini;
@@ -150,6 +151,8 @@ pub fn by_name(name: &str, size: usize) -> Option<Box<dyn Proto>> {
         "nats" => Box::new(nats::Nats),
         "resp" => Box::new(resp::Resp),
         "clacks" => Box::new(clacks::Clacks),
+        "communicator" => Box::new(communicator::One),
+        "communicator-all" => Box::new(communicator::All),
         "msgq" => Box::new(msgq::Msgq::default()),
         "mqtt" => Box::new(mqtt::Mqtt),
         "memcached" => Box::new(memcached::Memcached),

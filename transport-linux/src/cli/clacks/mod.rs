@@ -53,19 +53,25 @@ pub(super) fn run(command: &Command, address: &ClacksAddress, global: &Global) -
             "watch",
             "it does not say who comes and goes; `chappe monitor` shows it, to users who may manage the server",
         ),
+        Command::Sniff(_) => cannot("sniff", "`chappe monitor` shows what its connections say"),
+        Command::Replay(_) => cannot("replay", "what was recorded is more than it has words for"),
         Command::Declare(_) => cannot("declare", "no mail waits there"),
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
+        // this one is met before
+        Command::Shell(_) => Ok(()),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
+        | Command::Discover(_)
         | Command::Store(_)
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::ImportClacks(_)
-        | Command::ImportClacksConfig(_) => Ok(()),
+        | Command::ImportClacksConfig(_)
+        | Command::ImportCommunicatorConfig(_) => Ok(()),
     }
 }
 

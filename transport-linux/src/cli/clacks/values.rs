@@ -1,12 +1,12 @@
 //! `chappe get`, `set`, `incr`, `decr`, `del`, `keys` and `flush` on a Clacks server.
 
-use chappe_linux::clacks::Error;
+use chappe_linux::clacks::{Error, Step};
 use chappe_linux::client::Encoding;
 use serde_json::Value;
 
 use super::super::exit::Failure;
 use super::super::show::{body_json, object, plain, printable, table};
-use super::super::values::{Add, Del, Get, Set, none_missing};
+use super::super::values::{Add, Amount, Del, Get, Set, none_missing};
 use super::{Bus, done, name_json, settle, shown};
 
 pub(super) fn get(args: &Get, bus: &Bus<'_>) -> Result<(), Failure> {
@@ -56,9 +56,13 @@ pub(super) fn add(args: &Add, down: bool, bus: &Bus<'_>) -> Result<(), Failure> 
     let name = bus.name(&args.name);
     let mut session = bus.connect()?;
     let mut out = bus.out();
+    let step = match args.amount {
+        Amount::Whole(amount) => Step::from(amount),
+        Amount::Fraction(amount) => Step::from(amount),
+    };
     match down {
-        true => session.decrement(&name, args.amount)?,
-        false => session.increment(&name, args.amount)?,
+        true => session.decrement(&name, step)?,
+        false => session.increment(&name, step)?,
     }
     settle(&mut session, &out).map_err(|e| Failure::about(plain(&args.name, false), e))?;
     let value = match session.retrieve(&name) {

@@ -41,18 +41,24 @@ pub(super) fn run(command: &Command, path: &Path, global: &Global) -> Result<(),
         Command::Del(_) => cannot("del", "it has no shared values"),
         Command::Keys(_) => cannot("keys", "it has no shared values"),
         Command::Flush => cannot("flush", "it has no shared values"),
+        Command::Sniff(_) => cannot("sniff", "it shows nobody what others say"),
+        Command::Replay(_) => cannot("replay", "what was recorded is more than it has words for"),
         Command::Declare(_) => cannot("declare", "no mail waits on it"),
         Command::Flag(_) => cannot("flag", "it has no flags"),
         Command::Status(_) => cannot("status", "it does not say how it is; `chappe ls` shows who is there"),
         Command::Monitor(_) => super::clacks::only_here(global),
         Command::Bench(_) => cannot("bench", "what is measured are things that it does not have"),
+        // this one is met before
+        Command::Shell(_) => Ok(()),
         // these speak to no bus
         Command::Serve(_)
         | Command::CheckConfig(_)
         | Command::HashPassword(_)
+        | Command::Discover(_)
         | Command::Store(_)
         | Command::ImportClacks(_)
         | Command::ImportClacksConfig(_)
+        | Command::ImportCommunicatorConfig(_)
         | Command::Completions { .. }
         | Command::Man { .. } => Ok(()),
     }

@@ -20,7 +20,7 @@ use crate::sys::Signal;
 
 /// How long the disk may take at the end. systemd (`TimeoutStopSec` in chappe.service) waits
 /// longer than this and a drain together.
-const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(10);
+pub(super) const LAST_WRITES: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl EventLoop<'_> {
     pub(super) fn take_signals(&mut self, now: Instant) {
@@ -36,7 +36,11 @@ impl EventLoop<'_> {
     /// A station with the right to do so has asked for the end.
     pub(super) fn take_stop(&mut self, now: Instant) {
         if let Some(id) = self.router.stop_asked() {
-            let event = if self.about(id).0 == Dialect::Clacks { "clacks.stop" } else { "msgq.stop" };
+            let event = match self.about(id).0 {
+                Dialect::Clacks => "clacks.stop",
+                Dialect::Communicator => "communicator.stop",
+                _ => "msgq.stop",
+            };
             let name = self.router.station_name(id);
             info!(event, station = id.number(), name, "a station asks the daemon to stop");
             if self.leave_by.is_none() {
@@ -64,12 +68,11 @@ impl EventLoop<'_> {
     }
 
     /// The last that is done: what was changed and is not on disk yet is written. Returns how
-    /// many changes could not be.
-    pub(super) fn write_values_out(&mut self) -> u64 {
+    /// many changes could not be until `end`.
+    pub(super) fn write_values_out(&mut self, end: std::time::Instant) -> u64 {
         let Some(keeper) = &self.keeper else { return 0 };
         keeper.close();
         // Whoever says it twice does not want to wait for a disk that does not work.
-        let end = std::time::Instant::now() + LAST_WRITES;
         loop {
             let (left, ended) = keeper.wait(std::time::Duration::from_millis(50));
             self.told_twice |= self.signals.take() == Some(Signal::Stop);
@@ -82,8 +85,13 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Reads the configuration in a thread: disks and name servers may take their time.
-    fn reload(&mut self) {
+    /// Reads the configuration in a thread: disks and name servers may take their time. While
+    /// they do, however often it is asked for is once more.
+    pub(super) fn reload(&mut self) {
+        if self.reloading {
+            self.reload_again = true;
+            return;
+        }
         if self.source.is_built_in() {
             return info!(event = "config.unchanged", "there is no file to read: everything stays as it is");
         }
@@ -97,8 +105,9 @@ impl EventLoop<'_> {
             let _ = done.try_send(source.load());
             let _ = waker.wake();
         });
-        if let Err(e) = thread {
-            self.refuse_config(&format!("the configuration cannot be read: {e}"));
+        match thread {
+            Ok(_) => self.reloading = true,
+            Err(e) => self.refuse_config(&format!("the configuration cannot be read: {e}")),
         }
     }
 
@@ -112,7 +121,9 @@ impl EventLoop<'_> {
         if self.keeper.is_some() {
             self.router.stored(self.now);
         }
+        self.take_flags(self.now);
         while let Ok(loaded) = self.reloaded.1.try_recv() {
+            self.reloading = false;
             let taken = loaded.map_err(|e| e.to_string()).and_then(|config| self.take_config(config));
             match taken {
                 Err(why) => self.refuse_config(&why),
@@ -123,6 +134,9 @@ impl EventLoop<'_> {
                     let _ = sd_notify::notify(&[NotifyState::Ready]);
                 }
             }
+        }
+        if !self.reloading && std::mem::take(&mut self.reload_again) {
+            self.reload();
         }
         self.go_on_with_sign_ins(self.now);
         self.take_look_ups(self.now);
@@ -137,7 +151,7 @@ impl EventLoop<'_> {
         let users = self.users.prepare(&config)?;
         let started = self.source.started();
         let mut settings = self.settings;
-        apply(&mut settings, &config, longest_frame(started));
+        apply(&mut settings, &config, &self.listeners, longest_frame(started));
         self.log.change(&config.log)?;
         // Nothing that the router could refuse is left by the configuration's own checks.
         self.router.set(settings).map_err(|e| format!("the router refuses it: {e:?}"))?;
@@ -166,6 +180,7 @@ impl EventLoop<'_> {
         let master = if started.speaks_clacks() { Master::new(&config.clacks.master, self.now) } else { None };
         self.reload_sign_ins();
         self.take_master(self.now, master);
+        self.communicator_reloaded(self.now, &config);
         Ok(rest)
     }
 
@@ -201,12 +216,39 @@ impl EventLoop<'_> {
                 works,
             ));
         }
+        if let Some(flags) = &self.flags {
+            let (counts, waiting) = (flags.keeper.counts(), flags.keeper.waiting() as u64);
+            for (name, help, value) in [
+                ("flag_files_written", "files of flags that were written", counts.written),
+                ("flag_files_removed", "files of flags that were removed", counts.removed),
+                ("flag_files_found", "files of flags that others have changed", counts.found),
+                ("flag_files_bad", "files that were passed over because they are no flags", counts.bad),
+                ("flag_files_failures", "times that files of flags could not be written or read", counts.failures),
+            ] {
+                rows.push(row(name, help, "counter", value));
+            }
+            let unshown = flags.waiting.len() as u64;
+            let works = u64::from(flags.trouble.is_none());
+            rows.push(row("flag_files", "flags in files now", "gauge", counts.files));
+            rows.push(row("flag_files_unwritten", "changes of flags that are not in files yet", "gauge", waiting));
+            rows.push(row("flag_files_unshown", "flags in files that the table has no room for", "gauge", unshown));
+            rows.push(row(
+                "flag_files_work",
+                "1 while flags and their files are in step, 0 while they cannot be",
+                "gauge",
+                works,
+            ));
+        }
         let links = self.router.links() as u64;
         rows.push(row("links", "linked servers, the master included", "gauge", links));
         let (up, in_step) = self.master_is();
         rows.push(row("link_up", "1 while this node is linked to its master", "gauge", u64::from(up)));
         let help = "1 while this node is linked to its master and has all of its values";
         rows.push(row("link_synced", help, "gauge", u64::from(in_step)));
+        let clock = u64::from(self.communicator.has_stable_clock());
+        let help =
+            "1 while the time of day is kept right, or the system does not say (no listener of the Communicator: 0)";
+        rows.push(row("clock_stable", help, "gauge", clock));
         let open = self.handshakes.len() as u64;
         rows.push(row("tls_handshakes_open", "TLS handshakes that are under way", "gauge", open));
         let waiting = self.sign_ins.as_ref().map_or(0, SignIns::len) as u64;

@@ -81,9 +81,11 @@ impl EventLoop<'_> {
             self.door_states[usize::from(i)] = DoorState::Quiet;
             match self.listeners.get(usize::from(i)).map(|l| &l.source) {
                 Some(Door::Tcp(_) | Door::Unix(..)) => self.accept(now, i),
+                Some(Door::Udp(_)) if self.listeners[usize::from(i)].is_signals() => self.read_signals(now, i),
                 Some(Door::Udp(_)) => self.read_datagrams(now, i),
                 Some(Door::Serial { .. }) => self.read_line(now, i),
-                Some(Door::Closed) | None => {}
+                Some(Door::Closed) => {}
+                None => self.read_questions(now, i),
             }
         }
     }
@@ -187,7 +189,7 @@ impl EventLoop<'_> {
         if enabled!(Level::DEBUG) {
             let Listener { address, dialect, .. } = &self.listeners[usize::from(i)];
             let who = connection.map_or(Who::STRANGER, |c| c.who);
-            let (user, uid) = (self.user_name(who), who.uid());
+            let (user, uid) = (self.user_name(id, who), who.uid());
             let tls = connection.and_then(Connection::secure).map(Secure::about);
             let (station, dialect, name) = (id.number(), dialect.name(), self.router.station_name(id));
             debug!(
@@ -197,9 +199,9 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The user that somebody was when they came; empty: none.
-    pub(super) fn user_name(&self, who: Who) -> String {
-        who.user().and_then(|number| self.users.name(number)).unwrap_or_default()
+    /// The user that somebody is by what they said or, else, by how they came; empty: none.
+    pub(super) fn user_name(&self, id: StationId, who: Who) -> String {
+        self.users.seated(id).or(who.user()).and_then(|number| self.users.name(number)).unwrap_or_default()
     }
 
     pub(super) fn admit(
@@ -271,7 +273,7 @@ impl EventLoop<'_> {
     }
 
     /// Nothing can be accepted: not again before a while, instead of spinning.
-    fn rest(&mut self, now: Instant, i: u16, why: &io::Error) {
+    pub(super) fn rest(&mut self, now: Instant, i: u16, why: &io::Error) {
         self.counts.accept_pauses += 1;
         self.door_states[usize::from(i)] = DoorState::Resting;
         self.rest_until = self.rest_until.or(Some(now + REST));

@@ -1,7 +1,7 @@
 //! The link to a master in the loop: dialled without blocking, then a station like any other.
 //!
 //! Owns: connecting, the TLS handshake as a client, what becomes of the station, and what is
-//! logged of all that. Does not own when the next attempt is (`daemon/master.rs`).
+//! logged of all that, and of links of which this node is the master. Does not own when the next attempt is (`daemon/master.rs`).
 //!
 //! A master is told nothing before its certificate is believed: the router gets the connection
 //! only then, and only the router knows the password. What rustls refuses never comes so far.
@@ -449,6 +449,31 @@ impl EventLoop<'_> {
     pub(super) fn master_is(&self) -> (bool, bool) {
         let stage = self.master.as_ref().and_then(Master::station).map(|station| station.stage);
         (stage.is_some_and(|stage| stage != LinkStage::Opening), stage == Some(LinkStage::Synced))
+    }
+
+    /// A station has become a link: a slave of this node.
+    #[cold]
+    pub(super) fn slave_linked(&mut self, id: StationId) {
+        if self.slaves.insert(id) {
+            let (station, user, from) = self.slave(id);
+            let name = self.router.station_name(id);
+            info!(event = "link.up", station, user, name, from, "a slave has linked");
+        }
+    }
+
+    /// A station is going, which may be a slave.
+    pub(super) fn slave_gone(&mut self, id: StationId, reason: Reason, why: &str) {
+        if self.slaves.remove(&id) {
+            let ((station, user, from), reason) = (self.slave(id), reason.name());
+            info!(event = "link.down", station, user, from, reason, "a slave has left: {why}");
+        }
+    }
+
+    /// Number, user and address, for the log.
+    fn slave(&mut self, id: StationId) -> (u64, String, String) {
+        let (_, who) = self.about(id);
+        let from = self.origin(id).map_or_else(|| "gone".to_owned(), |origin| origin.to_string());
+        (id.number(), self.user_name(id, who), from)
     }
 
     /// What a configuration says that has been read again. A link to the same place stays.

@@ -3,8 +3,9 @@
 //!
 //! Owns: turns and their fairness, and house timers. What comes in is in `doors`, by way of
 //! `handshakes` where it speaks TLS; who says a password is in `sign_ins`, who has to wait in
-//! `held`; serial lines are in `lines`, the link to a master in `master`, drain and reload in
-//! `control`. A turn is:
+//! `held`; who only asks where this node is, in `found`; serial lines are in `lines`, the link to a
+//! master in `master`, what programs of the Communicator need of the machine in `communicator`, drain
+//! and reload in `control`; flags in files are in `flags`. A turn is:
 //!
 //! 1. Wait in epoll, not at all if somebody still has work (`ready`).
 //! 2. Read the clock once.
@@ -18,15 +19,18 @@
 //! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
 //!    that fires too early costs a turn, re-arming it at each message would cost more.
 
+pub(super) mod communicator;
 mod control;
 mod doors;
+mod flags;
+mod found;
 mod handshakes;
 mod held;
 mod lines;
 mod master;
 mod sign_ins;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -45,6 +49,8 @@ use tracing::{Level, debug, enabled, info, trace, warn};
 
 use super::connection::{Connection, Got, Kind, PIECES, Who, Written};
 use super::counters::Counts;
+use super::discovery::Discovery;
+use super::flags::FlagFiles;
 use super::gate::Users;
 use super::listener::{Door, Listener};
 use super::load::Source;
@@ -57,9 +63,10 @@ use super::secure::{Desk, HANDSHAKE_RECORD, Trouble};
 use super::serial::Line;
 use super::sign_in::SignIns;
 use super::verifier::Verifier;
-use crate::config::{Config, ConfigError, Limits, Secret};
+use crate::config::{BESIDE_LINE, Config, ConfigError, Limits, Secret};
 use crate::store::Keeper;
 use crate::sys::{self, Signals, Timer};
+use communicator::Communicator;
 use doors::DoorState;
 use handshakes::{HANDSHAKES, Handshake};
 use master::{DIALLED, LookUps, MASTER};
@@ -87,9 +94,13 @@ const DATAGRAM: usize = 65_507;
 /// Events fetched by one wait.
 const EVENTS: usize = 1024;
 
+/// Why a station is gone that nobody has sent away.
+const ENDED: &str = "it ended the connection";
+
 const TIMER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 pub(super) const WAKER: Token = Token(usize::MAX - 2);
+const CLOCK_JUMPS: Token = Token(usize::MAX - 4);
 /// Listener `i` is this less `i`. Addresses of stations stay far below: they count up.
 const LISTENERS: usize = usize::MAX - 16;
 
@@ -101,6 +112,7 @@ pub(super) struct Parts<'s> {
     pub(super) config: Config,
     pub(super) source: Source,
     pub(super) listeners: Vec<Listener>,
+    pub(super) discovery: Discovery,
     pub(super) master: Option<Master>,
     pub(super) signals: Signals,
     pub(super) log: Log,
@@ -109,6 +121,8 @@ pub(super) struct Parts<'s> {
     pub(super) asked: Option<Asked>,
     /// Of the thread that writes values, if they are on disk.
     pub(super) keeper: Option<Keeper>,
+    /// If flags are in files.
+    pub(super) flags: Option<FlagFiles>,
     /// How often systemd wants a sign of life.
     pub(super) watchdog: Option<std::time::Duration>,
 }
@@ -123,6 +137,8 @@ pub(super) struct EventLoop<'s> {
     /// How the names of MSGQ stations end; empty before the first came.
     host: String,
     listeners: Vec<Listener>,
+    /// Its sockets stand behind the listeners in the list of doors.
+    discovery: Discovery,
     lines: Vec<Line>,
     sources: Vec<HashMap<SocketAddr, StationId>>,
     peers: Peers,
@@ -130,7 +146,12 @@ pub(super) struct EventLoop<'s> {
     waker: Arc<Waker>,
     asked: Option<Asked>,
     keeper: Option<Keeper>,
+    flags: Option<FlagFiles>,
     reloaded: (SyncSender<Loaded>, Receiver<Loaded>),
+    /// The configuration is being read; and it is to be read once more when that is done.
+    reloading: bool,
+    reload_again: bool,
+    communicator: Communicator,
     signals: Signals,
     log: Log,
     timer: Timer,
@@ -144,6 +165,8 @@ pub(super) struct EventLoop<'s> {
     /// The server that this one is a slave of.
     master: Option<Master>,
     look_ups: LookUps,
+    /// Those that are linked with this one as their master.
+    slaves: HashSet<StationId>,
     /// Once somebody has said a password.
     sign_ins: Option<SignIns>,
     verifier: Option<Verifier>,
@@ -177,14 +200,22 @@ pub(super) struct EventLoop<'s> {
     tls_log: Instant,
     sign_in_log: Instant,
     held_log: Instant,
+    discovery_log: Instant,
     now: Instant,
+}
+
+/// Changes that are not on disk and should be, at the end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lost {
+    pub(super) values: u64,
+    pub(super) flags: u64,
 }
 
 type Loaded = Result<Config, ConfigError>;
 
 /// What is read at start and again at SIGHUP becomes what the router goes by. `longest`: what
 /// the frame buffers were made for.
-pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: usize) {
+pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, listeners: &[Listener], longest: usize) {
     let ms = Duration::from_millis;
     let (limits, msgq, clacks) = (&config.limits, &config.msgq, &config.clacks);
     settings.max_frame = limits.max_frame as usize;
@@ -227,6 +258,28 @@ pub(super) fn apply<'s>(settings: &mut Settings<'s>, config: &Config, longest: u
         shutdown: clacks.allow_shutdown,
         ..settings.clacks
     };
+    let it = &config.communicator;
+    let [public, secure] = communicator::addresses(config, listeners);
+    settings.communicator = dialect::communicator::Settings {
+        my_address: Some(it.my_address.0),
+        public,
+        secure,
+        max_line: (it.max_line as usize).min(longest - BESIDE_LINE),
+        outbox: it.outbox as usize,
+        stalled_after: ms(it.stalled_after_ms),
+        form: it.form.of_dialect(),
+        echo: it.echo,
+        shutdown: it.allow_shutdown,
+        ..settings.communicator
+    };
+    // A change of any of these is some octets for good: what was there before may be in use.
+    if settings.communicator.server != it.server {
+        settings.communicator.server = it.server.clone().leak();
+    }
+    let secret = it.wanted_secret().map_or("", Secret::reveal);
+    if settings.communicator.secret != secret.as_bytes() {
+        settings.communicator.secret = secret.to_owned().leak().as_bytes();
+    }
     let password = clacks.link_password.as_ref().map_or("", Secret::reveal);
     if (settings.clacks.link_user, settings.clacks.link_password) != (&clacks.link_user, password.as_bytes()) {
         // Links that there are go on with the old ones in use; a change is some octets for good.
@@ -245,6 +298,7 @@ impl<'s> EventLoop<'s> {
             config,
             source,
             mut listeners,
+            mut discovery,
             master,
             signals,
             log,
@@ -252,6 +306,7 @@ impl<'s> EventLoop<'s> {
             waker,
             asked,
             keeper,
+            flags,
             watchdog,
         } = parts;
         let timer = Timer::new()?;
@@ -265,28 +320,37 @@ impl<'s> EventLoop<'s> {
                 lines.push(Line::new(path.clone(), *speed, i as u16, now));
             }
         }
+        for (i, ear) in discovery.ears.iter_mut().enumerate() {
+            ear.register(registry, Token(LISTENERS - listeners.len() - i))?;
+        }
         let watchdog = watchdog.map(|every| {
             // Half the time allowed, as systemd's own manual advises.
             let half = Duration::from_millis((every.as_millis() / 2).clamp(1, u128::from(u32::MAX)) as u32);
             (half, now + half)
         });
-        let door_states = listeners.iter().map(|_| DoorState::Quiet).collect();
-        Ok(EventLoop {
+        let door_states = vec![DoorState::Quiet; listeners.len() + discovery.ears.len()];
+        let communicator = Communicator::new(&listeners, poll.registry(), now)?;
+        let mut this = EventLoop {
+            communicator,
+            reloading: false,
+            reload_again: false,
             peers: Peers::new(config.limits.stations as usize),
             sources: listeners.iter().map(|_| HashMap::new()).collect(),
             lines,
             gather: gather(&config),
-            limits: config.limits,
+            limits: config.limits.clone(),
             host: String::new(),
             router,
             settings,
             users,
             source,
             listeners,
+            discovery,
             poll,
             waker,
             asked,
             keeper,
+            flags,
             reloaded: sync_channel(1),
             signals,
             log,
@@ -299,6 +363,7 @@ impl<'s> EventLoop<'s> {
             shaking: Ready::with_capacity(16),
             master,
             look_ups: LookUps::new(),
+            slaves: HashSet::new(),
             sign_ins: None,
             verifier: None,
             held: HashMap::new(),
@@ -319,15 +384,18 @@ impl<'s> EventLoop<'s> {
             tls_log: Instant::ZERO,
             sign_in_log: Instant::ZERO,
             held_log: Instant::ZERO,
+            discovery_log: Instant::ZERO,
             now,
-        })
+        };
+        this.begin_communicator(now, &config);
+        Ok(this)
     }
 
     /// Runs until a signal ends it. An error is one of epoll or of the timer itself: there is
-    /// no going on without them. Returns how many changes of values are not on disk that
-    /// should be.
-    pub(super) fn run(mut self) -> io::Result<u64> {
+    /// no going on without them. Returns how many changes are not on disk that should be.
+    pub(super) fn run(mut self) -> io::Result<Lost> {
         let mut events = Events::with_capacity(EVENTS);
+        self.take_flags(self.now);
         self.house(self.now);
         loop {
             self.rearm()?;
@@ -346,6 +414,7 @@ impl<'s> EventLoop<'s> {
                     TIMER => fired = true,
                     SIGNALS => self.take_signals(now),
                     WAKER => self.take_messages(),
+                    CLOCK_JUMPS => self.clock_jumped(now),
                     MASTER => self.note_master(now, event),
                     Token(t) if t > LISTENERS - usize::from(u16::MAX) => {
                         self.push_door((LISTENERS - t) as u16);
@@ -369,17 +438,25 @@ impl<'s> EventLoop<'s> {
             if self.router.deadline().is_some_and(|at| at <= now) {
                 self.router.tick(now);
             }
+            self.take_control(now);
             self.take_stop(now);
             self.watch_master(now);
+            self.keep_flags(now);
             self.flush(now);
             if self.leave_now || (self.leave_by.is_some() && self.peers.open() == 0) {
                 break;
             }
         }
         let left = self.peers.open();
-        let lost = self.write_values_out();
-        info!(event = "daemon.stopped", connections_cut = left, changes_lost = lost, "stopped");
-        Ok(lost)
+        if let Some(keeper) = &self.keeper {
+            // It writes while flags are written.
+            keeper.close();
+        }
+        let end = std::time::Instant::now() + control::LAST_WRITES;
+        let flags = self.write_flags_out(self.now, end);
+        let values = self.write_values_out(end);
+        info!(event = "daemon.stopped", connections_cut = left, changes_lost = values + flags, "stopped");
+        Ok(Lost { values, flags })
     }
 
     /// Remembers what the kernel says about a station's connection.
@@ -437,10 +514,15 @@ impl<'s> EventLoop<'s> {
             return self.hear(now, id, n);
         }
         let Some(Peer::Stream(connection)) = self.peers.get(id) else { return };
+        if self.router.is_paused(id) {
+            // what it says stays where it is, instead of here
+            connection.waits = true;
+            return;
+        }
         connection.is_in = connection.is_in || self.router.is_introduced(id);
         let room = if connection.is_in { room } else { STRANGER_READ };
         match connection.read(room, &mut self.buffer, &mut self.desk) {
-            Ok(Got::End) => self.lose(now, id, "it ended the connection"),
+            Ok(Got::End) => self.half_gone(now, id),
             Ok(Got::Bytes { n, took, of }) => {
                 if !connection.is_drained(took, of) {
                     connection.queued = true;
@@ -505,7 +587,11 @@ impl<'s> EventLoop<'s> {
     pub(super) fn hear(&mut self, now: Instant, id: StationId, n: usize) {
         let mut at = 0;
         loop {
+            let links = self.router.links();
             at += self.router.receive(now, id, &self.buffer[at..n]);
+            if self.router.links() > links {
+                self.slave_linked(id);
+            }
             if let Some(asked) = self.users.take_asked()
                 && !self.sign_in(now, asked)
             {
@@ -566,9 +652,12 @@ impl<'s> EventLoop<'s> {
             Ok(Written::All(n)) => {
                 self.counts.written_bytes += n as u64;
                 self.router.sent(now, id, n);
+                let is_half_gone = connection.half_gone;
                 if !is_whole {
                     // More pieces than go into one write: once more, after the others.
                     self.router.writable(now, id);
+                } else if is_half_gone {
+                    self.lose(now, id, ENDED);
                 }
             }
             Ok(Written::Some(n)) => {
@@ -582,13 +671,16 @@ impl<'s> EventLoop<'s> {
                 self.router.sent(now, id, n);
                 trace!(event = "connection.blocked", station = id.number(), "it does not take all we have for it");
             }
-            Err(e) if self.about(id).0 == Dialect::Clacks => self.hear_out(now, id, &e),
+            Err(e) if matches!(self.about(id).0, Dialect::Clacks | Dialect::Communicator) => {
+                self.hear_out(now, id, &e);
+            }
             Err(e) => self.lose(now, id, &e.to_string()),
         }
     }
 
-    /// Somebody takes nothing any more. Programs of Net::Clacks connect, say something and are
-    /// gone, before they were even greeted: what they have said counts, up to its end.
+    /// Somebody takes nothing any more. Programs of Net::Clacks and of the Communicator connect, say
+    /// something and are gone, before they were even greeted: what they have said counts, up to
+    /// its end.
     #[cold]
     fn hear_out(&mut self, now: Instant, id: StationId, why: &io::Error) {
         debug!(event = "connection.deaf", station = id.number(), detail = %why, "it is only heard from here on");
@@ -597,6 +689,18 @@ impl<'s> EventLoop<'s> {
         }
         self.throw_away(now, id);
         self.queue(id);
+    }
+
+    /// Somebody says nothing any more. A program of the Communicator that pipes questions in and has
+    /// not read all answers yet still gets them; or else it is closed as slow.
+    fn half_gone(&mut self, now: Instant, id: StationId) {
+        let is_waited_for = self.about(id).0 == Dialect::Communicator && self.router.output(id).next().is_some();
+        match self.peers.get(id) {
+            Some(Peer::Stream(connection)) if is_waited_for && !connection.cut => {
+                connection.half_gone = true;
+            }
+            _ => self.lose(now, id, ENDED),
+        }
     }
 
     #[cold]
@@ -609,6 +713,10 @@ impl<'s> EventLoop<'s> {
         let Some(Listener { source: Door::Udp(socket), .. }) = self.listeners.get(usize::from(listener)) else {
             return self.router.closed(now, id);
         };
+        if self.listeners[usize::from(listener)].is_signals() {
+            // Its address is our own. Nothing is ever said to it; nothing could be sent anywhere.
+            return self.throw_away(now, id);
+        }
         while let Some(n) = self.router.next_datagram(id, &mut self.scratch[..DATAGRAM]) {
             match socket.send_to(&self.scratch[..n], to) {
                 Ok(_) => {
@@ -626,10 +734,12 @@ impl<'s> EventLoop<'s> {
         if enabled!(Level::DEBUG) {
             let (dialect, who) = self.about(id);
             let (station, name) = (id.number(), self.router.station_name(id));
-            let (dialect, user, uid, reason) = (dialect.name(), self.user_name(who), who.uid(), Reason::Lost.name());
+            let (dialect, user, uid, reason) =
+                (dialect.name(), self.user_name(id, who), who.uid(), Reason::Lost.name());
             debug!(event = "connection.closed", station, dialect, name, user, uid, reason, detail = why, "closed");
         }
         self.router.closed(now, id);
+        self.slave_gone(id, Reason::Lost, why);
         self.forget_sign_in(id);
         self.forget_held(id);
         self.master_gone(now, id, Reason::Lost, why);
@@ -669,13 +779,14 @@ impl<'s> EventLoop<'s> {
             // The router has forgotten it already; names of this dialect follow from the number.
             let name =
                 (dialect == Dialect::Msgq).then(|| format!("{:x}_{station:x}@{}", self.settings.msgq.boot, self.host));
-            let (dialect, user, uid) = (dialect.name(), self.user_name(who), who.uid());
+            let (dialect, user, uid) = (dialect.name(), self.user_name(id, who), who.uid());
             if is_quiet {
                 debug!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             } else {
                 info!(event = "connection.closed", station, dialect, name, user, uid, reason, "closed: {text}");
             }
         }
+        self.slave_gone(id, reason, reason.text());
         self.forget_sign_in(id);
         self.forget_held(id);
         self.master_gone(now, id, reason, "");
@@ -713,6 +824,7 @@ impl<'s> EventLoop<'s> {
         self.open_lines(now);
         self.end_late_handshakes(now);
         self.master_due(now);
+        self.watch_machine(now);
         if self.sign_ins.as_ref().and_then(SignIns::deadline).is_some_and(|at| at <= now) {
             self.go_on_with_sign_ins(now);
         }
@@ -727,7 +839,9 @@ impl<'s> EventLoop<'s> {
         let sign_ins = self.sign_ins.as_ref().and_then(SignIns::deadline);
         let handshakes = self.handshake_deadline();
         let master = self.master_deadline();
-        [self.rest_until, watchdog, lines, sign_ins, handshakes, master, self.leave_by].into_iter().flatten().min()
+        let machine = self.machine_deadline();
+        let all = [self.rest_until, watchdog, lines, sign_ins, handshakes, master, machine, self.leave_by];
+        all.into_iter().flatten().min()
     }
 
     fn rearm(&mut self) -> io::Result<()> {
@@ -761,5 +875,6 @@ pub(super) fn log_notes(config: &Config) {
 /// A turn may bring an outbox to half its limit at the most, if all that comes goes to one
 /// station, twice as long as it came.
 fn gather(config: &Config) -> usize {
-    config.limits.outbox.min(config.msgq.outbox).min(config.clacks.outbox) as usize / 4
+    let dialects = config.msgq.outbox.min(config.clacks.outbox).min(config.communicator.outbox);
+    config.limits.outbox.min(dialects) as usize / 4
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns: what is counted and logged. Does not own whose turn it is (`daemon/sign_in.rs`), nor the
 //! thread that looks at passwords (`daemon/verifier.rs`), nor what the router says to the
-//! station then, nor what that had said behind its hello (`held.rs`). No log line has anything in it that a station gave as name or password.
+//! station then, nor what that had said behind its hello (`held.rs`). No log line
+//! has anything in it that a station gave as name or password, but for names of users that there are.
 
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::daemon::peers::Peer;
 use crate::daemon::sign_in::{Attempt, Origin, Outcome, SignIns};
 use crate::daemon::verifier::Verifier;
 
+/// Whoever is no user: what somebody gave as a name may be a password, mistyped.
+const UNKNOWN: &str = "(unknown)";
+
 const LATER: &str = "too many wrong passwords from your address, or for this user: try again in a minute";
 const NEVER: &str = "the node cannot look at passwords now";
 
@@ -31,6 +35,8 @@ impl EventLoop<'_> {
             return true;
         };
         let Some((who, hash)) = self.users.password_of(&name) else {
+            let user = if self.users.has(&name) { name } else { UNKNOWN.into() };
+            self.log_wrong(now, station, &user, origin);
             self.router.verified(now, station, Verdict::Denied);
             return true;
         };
@@ -48,7 +54,7 @@ impl EventLoop<'_> {
     }
 
     /// Where a station is. `None`: it is gone; a connection that was reset has no address.
-    fn origin(&mut self, id: StationId) -> Option<Origin> {
+    pub(super) fn origin(&mut self, id: StationId) -> Option<Origin> {
         Some(match self.peers.get(id)? {
             Peer::Stream(connection) => match (connection.kind, connection.who.uid()) {
                 (Kind::Tcp, _) => connection.peer()?.ip().into(),
@@ -95,20 +101,14 @@ impl EventLoop<'_> {
                 } else {
                     self.counts.passwords_remembered += 1;
                 }
+                self.users.seat(id, who);
                 let user = self.users.name(who).unwrap_or_default();
                 debug!(event = "sign_in.right", station, user, "signed in");
                 self.users.grant_of(who).map_or(Verdict::Denied, Verdict::Granted)
             }
             Outcome::Wrong { origin, who } => {
-                self.counts.passwords_wrong += 1;
-                let user = who.and_then(|who| self.users.name(who)).unwrap_or_else(|| "(unknown)".into());
-                let so_far = self.counts.passwords_wrong;
-                if now >= self.sign_in_log {
-                    self.sign_in_log = now + second();
-                    warn!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user or password");
-                } else {
-                    debug!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user or password");
-                }
+                let user = who.and_then(|who| self.users.name(who)).unwrap_or_else(|| UNKNOWN.into());
+                self.log_wrong(now, id, &user, origin);
                 Verdict::Denied
             }
             Outcome::Refused => {
@@ -121,8 +121,21 @@ impl EventLoop<'_> {
         self.resume(id);
     }
 
+    /// Who has said something wrong, once a second.
+    fn log_wrong(&mut self, now: Instant, id: StationId, user: &str, origin: Origin) {
+        self.counts.passwords_wrong += 1;
+        let (station, so_far) = (id.number(), self.counts.passwords_wrong);
+        if now >= self.sign_in_log {
+            self.sign_in_log = now + second();
+            warn!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user, password or token");
+        } else {
+            debug!(event = "sign_in.wrong", station, user, from = %origin, so_far, "wrong user, password or token");
+        }
+    }
+
     /// A station is gone.
     pub(super) fn forget_sign_in(&mut self, id: StationId) {
+        self.users.unseat(id);
         if let Some(sign_ins) = &mut self.sign_ins {
             sign_ins.forget(id);
         }

@@ -16,7 +16,7 @@ fn removal(name: &str, changed: u64) -> Entry<'_> {
 }
 
 /// What is in memory, as [`rows_of`] shows a file.
-fn walk(s: &Values) -> BTreeMap<String, Row> {
+fn walk(s: &Values) -> BTreeMap<String, Told> {
     let (mut out, mut after, mut rows) = ([0; MAX_NAME + 1000], None::<String>, BTreeMap::new());
     while let Some(e) = s.following(after.as_deref(), &mut out) {
         let value = (!e.deleted).then(|| e.value.to_vec());
@@ -191,7 +191,7 @@ fn power_may_fail_while_all_is_forgotten_and_it_is_all_or_nothing() {
     let (mut batches, mut states) = (Vec::new(), vec![BTreeMap::new()]);
     for k in 1..=9u64 {
         let (mut batch, mut state) = (Vec::new(), states[states.len() - 1].clone());
-        let fill = |batch: &mut Vec<u8>, state: &mut BTreeMap<String, Row>, names: u64| {
+        let fill = |batch: &mut Vec<u8>, state: &mut BTreeMap<String, Told>, names: u64| {
             for i in 0..names {
                 let (name, value) = (format!("n{i}"), vec![b'a' + k as u8; 300]);
                 let row = Stored { name: &name, value: Some(&value), changed: at(k), accessed: at(k), origin: 0 };

@@ -1,39 +1,13 @@
 //! Writing JSON that both client libraries can read.
 //!
-//! Owns: the seven short escapes that both write, never `\u` (section 4.2); base64. What
-//! does not fit is counted, not written.
+//! Owns: the seven short escapes that both write, never `\u` (section 4.2).
 
 use super::escape;
 use super::text::Str;
+pub use crate::dialect::text::Writer;
 
-/// Writes into a caller's slice and counts on beyond its end, so that [`Writer::finish`]
-/// knows whether everything fitted. Puts no commas: whoever writes knows where they go.
-#[derive(Debug)]
-pub struct Writer<'o> {
-    out: &'o mut [u8],
-    at: usize,
-}
-
-/// The alphabet of RFC 4648, section 4.
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-impl<'o> Writer<'o> {
-    /// Writes from the start of `out`.
-    #[inline]
-    pub fn new(out: &'o mut [u8]) -> Self {
-        Writer { out, at: 0 }
-    }
-
-    /// Octets as they are.
-    #[inline]
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.at.saturating_add(bytes.len());
-        if let Some(o) = self.out.get_mut(self.at..end) {
-            o.copy_from_slice(bytes);
-        }
-        self.at = end;
-    }
-
+/// Puts no commas: whoever writes knows where they go.
+impl Writer<'_> {
     /// Text as it is: brackets, commas, keys, values that were received.
     #[inline]
     pub fn raw(&mut self, text: &str) {
@@ -69,21 +43,6 @@ impl<'o> Writer<'o> {
     }
 
     /// A number.
-    pub fn u64(&mut self, mut n: u64) {
-        let mut digits = [0; 20];
-        let mut used = 0;
-        for d in digits.iter_mut().rev() {
-            *d = b'0' + (n % 10) as u8;
-            used += 1;
-            n /= 10;
-            if n == 0 {
-                break;
-            }
-        }
-        self.bytes(digits.get(digits.len() - used..).unwrap_or_default());
-    }
-
-    /// A number.
     pub fn i64(&mut self, n: i64) {
         if n < 0 {
             self.raw("-");
@@ -91,39 +50,11 @@ impl<'o> Writer<'o> {
         self.u64(n.unsigned_abs());
     }
 
-    /// A string with its quotes, of octets in base64, with padding.
-    pub fn base64(&mut self, bytes: &[u8]) {
-        let letter = |n: u32| BASE64[(n & 63) as usize];
+    /// A string with its quotes, of octets in Base64.
+    pub fn base64_string(&mut self, bytes: &[u8]) {
         self.raw("\"");
-        let mut threes = bytes.chunks_exact(3);
-        for three in &mut threes {
-            let n = three.iter().fold(0, |n, b| n << 8 | *b as u32);
-            self.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), letter(n)]);
-        }
-        match *threes.remainder() {
-            [a, b] => {
-                let n = (a as u32) << 16 | (b as u32) << 8;
-                self.bytes(&[letter(n >> 18), letter(n >> 12), letter(n >> 6), b'=']);
-            }
-            [a] => {
-                let n = (a as u32) << 16;
-                self.bytes(&[letter(n >> 18), letter(n >> 12), b'=', b'=']);
-            }
-            _ => {}
-        }
+        self.base64(bytes);
         self.raw("\"");
-    }
-
-    /// How many octets were written so far, whether they fitted or not.
-    #[inline]
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// How many octets were written, or `None` if they did not fit.
-    #[inline]
-    pub fn finish(self) -> Option<usize> {
-        (self.at <= self.out.len()).then_some(self.at)
     }
 
     /// One character of the inside of a string.
@@ -231,9 +162,9 @@ mod tests {
             ("fooba", "Zm9vYmE="),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(written(|w| w.base64(bytes.as_bytes())).trim_matches('"'), text);
+            assert_eq!(written(|w| w.base64_string(bytes.as_bytes())).trim_matches('"'), text);
         }
-        assert_eq!(written(|w| w.base64(&[0xfb, 0xff, 0xfe, 0])), "\"+//+AA==\"", "the standard alphabet");
+        assert_eq!(written(|w| w.base64_string(&[0xfb, 0xff, 0xfe, 0])), "\"+//+AA==\"", "the standard alphabet");
     }
 
     #[test]
@@ -285,7 +216,7 @@ mod tests {
             w.string_of("😀\\".chars());
             w.i64(-1234);
             w.u64(56);
-            w.base64(b"fooba");
+            w.base64_string(b"fooba");
             w.again(&Str::new(r"x\u00e9\ud83d\ude00y").unwrap());
             w.bytes(b"}");
         }
