@@ -429,7 +429,7 @@ impl Model {
         }
         let hears = |st: &Station| match sent.to {
             To::Station(_) => true,
-            To::Everyone => true,
+            To::Everyone => !st.link,
             To::Name => {
                 let asked = |m: &Membership| m.instance == "*" || m.instance == sent.instance;
                 st.members.iter().any(|m| covers(&m.name, &sent.name) && asked(m))

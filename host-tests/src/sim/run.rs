@@ -697,10 +697,13 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
 
     fn tick(&mut self) -> Result<(), String> {
         for n in 0..self.nodes.len() {
-            self.ask(n, |world, node| {
-                node.router.tick(world.instant());
-                Vec::new()
-            })?;
+            let deadline = self.nodes[n].as_ref().and_then(|node| node.router.deadline());
+            if deadline.is_some_and(|at| at <= self.instant()) {
+                self.ask(n, |world, node| {
+                    node.router.tick(world.instant());
+                    Vec::new()
+                })?;
+            }
         }
         for w in self.active.clone() {
             if self.wired[w].dead_at.is_some_and(|at| at <= self.now) {
