@@ -4,6 +4,8 @@
 //! are; and what each thing that is said must lead to, as a list of [`Expect`]. Shares no code with the core's
 //! tables. Does not own sizes: whether a table is full, or an outbox, it is told ([`Seen`]).
 
+mod communicator;
+
 use super::plan::Speech;
 use super::words::{Heard, Said, Sent, To, Token};
 use chappe_core::model::{Change, Code};
@@ -50,7 +52,9 @@ impl What {
                 seq == s && token == t && (*code == Code::Ok) == (*c == Code::Ok)
             }
             (What::Exactly(Heard::Letter { token, name, ask }), Heard::Letter { token: t, name: n, ask: a }) => {
-                token == t && ask == a && (name.is_empty() || name == n)
+                // of broadcasts it hears the command that they say
+                let is_command = speech == Speech::Communicator && name.starts_with("./") && n.starts_with("./");
+                token == t && ask == a && (name.is_empty() || name == n || is_command)
             }
             // a line of Clacks has no numbers
             (What::Exactly(Heard::Outcome { code, .. }), Heard::Outcome { code: c, .. }) if !native => {
@@ -59,7 +63,8 @@ impl What {
             (What::Exactly(what), heard) => what == heard,
             (What::Outcome(seq), Heard::Outcome { seq: s, .. }) => seq == s,
             (What::NoAnswer(seq, about, codes), Heard::Reply { seq: s, station, token: None, code }) => {
-                seq == s && about == station && (codes.contains(code) || !native && *code != Code::Ok)
+                let tells_why = native || speech == Speech::Communicator;
+                seq == s && about == station && (codes.contains(code) || !tells_why && *code != Code::Ok)
             }
             (What::AnyAnswer(seq, about), Heard::Reply { seq: s, station, .. }) => seq == s && about == station,
             (What::AnyValue(seq), Heard::Value { seq: s, .. }) => seq == s,
@@ -87,6 +92,8 @@ struct Membership {
     name: String,
     instance: String,
     exclusive: bool,
+    /// Counts memberships.
+    serial: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +158,10 @@ pub struct Model {
     /// Those whose asker has its answer, and until when that is remembered.
     closed: Vec<(u64, i64, u64)>,
     flushes: Vec<(u64, u32)>,
+    /// Memberships that there have been.
+    serial: u64,
+    /// What clients of the Communicator call the node.
+    pub server: String,
     /// The values.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Other nodes change values, too: what they are is not known here.
@@ -251,7 +262,7 @@ impl Model {
     }
 
     fn outcome(&mut self, to: u64, seq: u32, code: Code, count: u32) {
-        let speaks = self.stations[&to].speech != Speech::Msgq;
+        let speaks = matches!(self.stations[&to].speech, Speech::Native | Speech::Clacks);
         let is_heard = seq != 0 || code != Code::Ok;
         if speaks && is_heard {
             self.tell(to, Heard::Outcome { seq, code, count });
@@ -262,7 +273,7 @@ impl Model {
     pub fn admitted(&mut self, id: u64, speech: Speech) {
         let station = Station { speech, ready: false, link: false, members: Vec::new(), watches: Vec::new() };
         self.stations.insert(id, station);
-        if speech == Speech::Msgq {
+        if matches!(speech, Speech::Msgq | Speech::Communicator) {
             self.connected(id);
         }
         self.group += 1;
@@ -294,6 +305,11 @@ impl Model {
         for watcher in watchers {
             let (name, instance) = (name.to_string(), instance.to_string());
             self.tell(watcher, Heard::Presence { change, station: about, name, instance });
+        }
+        match change {
+            Change::Joined => self.status(about, name, "up up_since", 1),
+            Change::Left => self.status(about, name, "down down_since", 0),
+            _ => {}
         }
     }
 
@@ -354,7 +370,9 @@ impl Model {
             Said::Leave { seq, name, instance } => self.leave(id, *seq, name, instance),
             Said::Send(sent) => self.send(id, sent, seen),
             // whoever reads the frames has put the question's own number here
-            Said::Answer { ask_id, token, ok, to } => self.answer(id, *ask_id, *token, *ok, *to),
+            Said::Answer { ask_id, token, ok, to } => {
+                self.answer(id, *ask_id, *token, if *ok { Code::Ok } else { Code::Failed }, *to);
+            }
             Said::Set { seq, key, value, announce } => self.set(id, *seq, key, value, *announce, seen),
             Said::Get { seq, key } => match self.values.get(key).cloned() {
                 _ if self.linked => self.expect(id, What::AnyValue(*seq), true),
@@ -373,15 +391,31 @@ impl Model {
             Said::Declare { seq, name, forget } => self.declare(id, *seq, name, *forget, seen),
             Said::Goodbye { seq } => self.outcome(id, *seq, Code::Ok, 0),
             Said::Link => self.set_link(id),
+            Said::Line { message, question } => self.line(id, message, *question, seen),
+            Said::NoMessage => self.no_message(id),
             Said::Hello | Said::Other => {}
         }
     }
 
     fn join(&mut self, id: u64, seq: u32, name: &str, instance: &str, exclusive: bool, seen: Seen) {
+        let code = match self.enter(id, name, instance, exclusive, seen) {
+            Ok(false) => Code::Ok,
+            Err(code) => code,
+            Ok(true) => {
+                self.outcome(id, seq, Code::Ok, 0);
+                self.announce(id, Change::Joined, name, instance);
+                self.group += 1;
+                return self.bring_mail(id, name, instance, seen);
+            }
+        };
+        self.outcome(id, seq, code, 0);
+    }
+
+    /// It joins, and nobody is told. Returns whether it had not before; or why it does not.
+    fn enter(&mut self, id: u64, name: &str, instance: &str, exclusive: bool, seen: Seen) -> Result<bool, Code> {
         let mine = &self.stations[&id].members;
         if let Some(m) = mine.iter().find(|m| m.name == name && m.instance == instance) {
-            let code = if exclusive && !m.exclusive { Code::NameTaken } else { Code::Ok };
-            return self.outcome(id, seq, code, 0);
+            return if exclusive && !m.exclusive { Err(Code::NameTaken) } else { Ok(false) };
         }
         let of_name = |st: &Station| st.members.iter().filter(|m| m.name == name).cloned().collect::<Vec<_>>();
         let others: Vec<_> =
@@ -389,18 +423,14 @@ impl Model {
         let taken = others.iter().any(|m| m.exclusive)
             || exclusive && !others.is_empty()
             || !others.is_empty() && of_name(&self.stations[&id]).iter().any(|m| m.exclusive);
-        if taken {
-            return self.outcome(id, seq, Code::NameTaken, 0);
+        if taken || seen.full {
+            return Err(if taken { Code::NameTaken } else { Code::Full });
         }
-        if seen.full {
-            return self.outcome(id, seq, Code::Full, 0);
-        }
-        let membership = Membership { name: name.into(), instance: instance.into(), exclusive };
+        self.serial += 1;
+        let (name, instance, serial) = (name.into(), instance.into(), self.serial);
+        let membership = Membership { name, instance, exclusive, serial };
         self.stations.get_mut(&id).expect("it is there").members.push(membership);
-        self.outcome(id, seq, Code::Ok, 0);
-        self.announce(id, Change::Joined, name, instance);
-        self.group += 1;
-        self.bring_mail(id, name, instance, seen);
+        Ok(true)
     }
 
     fn bring_mail(&mut self, id: u64, name: &str, instance: &str, seen: Seen) {
@@ -468,12 +498,21 @@ impl Model {
         if sent.ask && self.stations[&id].speech != Speech::Clacks {
             return self.ask(id, sent, token, seen);
         }
+        let reached = self.deliver(id, sent, token, seen);
+        self.report(id, sent, token, reached, seen);
+    }
+
+    /// Copies to all whom a letter is for. Returns how many that are, and how many of them are members of the
+    /// very name.
+    fn deliver(&mut self, id: u64, sent: &Sent, token: Token, seen: Seen) -> (u32, u32) {
         let hears = |st: &Station| match sent.to {
             To::Station(_) => true,
             To::Everyone => !st.link,
             To::Name => {
                 let asked = |m: &Membership| m.instance == "*" || m.instance == sent.instance;
-                st.members.iter().any(|m| covers(&m.name, &sent.name) && asked(m))
+                // who listens in Clacks to a name does not hear what says `name/VERB`
+                let exact = sent.verb && st.speech == Speech::Clacks;
+                !exact && st.members.iter().any(|m| covers(&m.name, &sent.name) && asked(m))
             }
         };
         let is_signal = sent.to == To::Name && sent.instance == "*";
@@ -499,7 +538,7 @@ impl Model {
             let name = if sent.to == To::Name { sent.name.clone() } else { String::new() };
             self.expect(to, What::Exactly(Heard::Letter { token, name, ask: false }), !seen.dropped);
         }
-        self.report(id, sent, token, (reached, members), seen);
+        (reached, members)
     }
 
     fn report(&mut self, id: u64, sent: &Sent, token: Token, (reached, members): (u32, u32), seen: Seen) {
@@ -599,7 +638,7 @@ impl Model {
         }
     }
 
-    fn answer(&mut self, id: u64, question: u64, token: Option<Token>, ok: bool, to: Option<(u64, i64)>) {
+    fn answer(&mut self, id: u64, question: u64, token: Option<Token>, code: Code, to: Option<(u64, i64)>) {
         let is_it = |q: &Question| u64::from(q.token) == question && q.owed.contains(&id);
         let Some(at) = self.questions.iter().position(is_it) else {
             if let Some((asker, seq)) = to.filter(|to| self.is_forgotten(*to)) {
@@ -609,7 +648,6 @@ impl Model {
             }
             return;
         };
-        let code = if ok { Code::Ok } else { Code::Failed };
         let q = &mut self.questions[at];
         let (asker, seq, each) = (q.asker, q.seq, q.each);
         let station = if each { id } else { 0 };
@@ -645,7 +683,8 @@ impl Model {
         let Ok(Some(token)) = super::words::token(value) else { return };
         let (name, instance) = (key.to_string(), "*".to_string());
         let (ask, each, keep) = (false, false, false);
-        let sent = Sent { to: To::Name, name, instance, token: Some(token), seq: 0, ask, each, keep, ttl: 0 };
+        let sent =
+            Sent { to: To::Name, name, instance, verb: false, token: Some(token), seq: 0, ask, each, keep, ttl: 0 };
         // how it is forwarded over links is theirs: `SETANDSTORE` says both
         self.send(id, &sent, seen);
     }

@@ -33,7 +33,7 @@ pub fn room(tight: bool) -> Room {
     let mut room = Room::new(if tight { 40 << 10 } else { 400 << 10 }, 68 << 10);
     room.keep = 3_600_000_000;
     if tight {
-        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, ..Limits::NONE };
+        room.limits = Limits { stations: 16, names: 12, members: 16, requests: 4, ..Limits::NONE };
     }
     room
 }
@@ -110,6 +110,10 @@ fn settings(name: &'static str, boot: u64, number: usize) -> Settings<'static> {
     s.clacks.link_password = password.as_bytes();
     s.clacks.link_id = 77 + number as u64;
     s.clacks.stalled_after = Duration::from_secs(10);
+    s.communicator.server = name;
+    s.communicator.max_line = 2048;
+    s.communicator.outbox = 24 << 10;
+    s.communicator.stalled_after = Duration::from_secs(10);
     s
 }
 
@@ -147,6 +151,7 @@ impl<'s> Node<'s> {
         assert_eq!(taken, words.len(), "the first to speak is heard");
         let mut model = Model::default();
         (model.max_ask, model.max_keep) = (MAX_ASK, KEEP);
+        model.server = ["n0", "n1", "n2"][number].into();
         model.tick(now.millis(), false);
         let mut node = Node {
             router,
@@ -227,6 +232,7 @@ impl<'s> Node<'s> {
             Speech::Native => (Dialect::Messi, Rights::ALL),
             Speech::Msgq => (Dialect::Msgq, Rights::ALL),
             Speech::Clacks => (Dialect::Clacks, Rights::NONE),
+            Speech::Communicator => (Dialect::Communicator, Rights::ALL),
         };
         let role = if to_master { Role::Master } else { Role::Client };
         let newcomer = Newcomer { dialect, grant: Grant::anonymous(rights), role, ..Newcomer::default() };

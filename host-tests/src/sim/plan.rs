@@ -6,7 +6,9 @@
 use crate::random::Random;
 
 /// Names that are joined and sent to.
-pub const NAMES: [&str; 5] = ["a", "a::b", "a::c", "d", "mail"];
+pub const NAMES: [&str; 7] = ["a", "a::b", "a::c", "d", "x", "y::z", "./TICK"];
+/// What stations of the Communicator announce.
+pub const COMMANDS: [&str; 3] = ["TICK", "TOCK", "STATUS"];
 /// What is joined, too: everything below `a`.
 pub const PATTERN: &str = "a::*";
 /// Instances of a membership.
@@ -23,6 +25,7 @@ pub enum Speech {
     Native,
     Msgq,
     Clacks,
+    Communicator,
 }
 
 /// One station.
@@ -183,12 +186,13 @@ impl Plan {
 fn setup(random: &mut Random) -> Setup {
     let nodes = [1, 1, 2, 3, 3][random.below(5)];
     let links = (1..nodes).map(|slave| (slave, random.below(slave))).collect();
-    let seats = (0..7)
+    let seats = (0..9)
         .map(|i| Seat {
             speech: match i {
                 0..4 => Speech::Native,
                 4 | 5 => [Speech::Msgq, Speech::Clacks][i - 4],
-                _ => [Speech::Native, Speech::Msgq, Speech::Clacks][random.below(3)],
+                6 | 7 => Speech::Communicator,
+                _ => [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][random.below(4)],
             },
             node: random.below(nodes),
             delay: [0, 1, 5, 40][random.below(4)],
@@ -205,8 +209,11 @@ fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
     let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, name: "" }];
     ops.push(Op::Declare { s: random.below(4), forget: false });
     for s in 0..setup.seats.len() {
-        for _ in 0..2 {
-            ops.push(Op::Join { s, name: NAMES[random.below(4)], instance: "*", exclusive: false });
+        let is_line = setup.seats[s].speech == Speech::Communicator;
+        for i in 0..2 {
+            // what a service is called, others have rarely joined
+            let name = if is_line && i == 0 { NAMES[3 + random.below(3)] } else { NAMES[random.below(4)] };
+            ops.push(Op::Join { s, name, instance: "*", exclusive: false });
         }
     }
     ops.into_iter().map(|op| Step { op, pause: 5 }).collect()
@@ -221,7 +228,10 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let s = random.below(setup.seats.len());
     let to = random.below(setup.seats.len());
     let n = random.below(setup.nodes);
-    let name = NAMES[random.below(4)];
+    let is_line = setup.seats[s].speech == Speech::Communicator;
+    let all = NAMES[random.below(NAMES.len())];
+    // what a service is called, others have rarely joined
+    let few = if is_line || random.below(12) == 0 { all } else { NAMES[random.below(4)] };
     let instance = INSTANCES[random.below(3)];
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
@@ -229,19 +239,19 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     match random.below(100) {
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
         0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
-        2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
-        12..15 => Op::Leave { s, name, instance },
+        2..12 => Op::Join { s, name: few, instance, exclusive: random.below(6) == 0 },
+        12..15 => Op::Leave { s, name: few, instance },
         15..19 => Op::Leave { s, name: "mail", instance: "*" },
         19..33 => {
             let count = [1, 1, 2, 5, 20][random.below(5)];
-            Op::Send { s, name, instance: "*", count, size, numbered: random.below(3) == 0 }
+            Op::Send { s, name: all, instance: "*", count, size, numbered: random.below(3) == 0 }
         }
-        33 => Op::Send { s, name, instance: "i", count: 1, size, numbered: true },
+        33 => Op::Send { s, name: all, instance: "i", count: 1, size, numbered: true },
         34..36 => Op::SendTo { s, to },
         36..38 => Op::SendToStale { s },
         39 => Op::Everyone { s },
         38 | 40..43 => Op::Mail { s, ttl: [500, 5000, 60_000][random.below(3)] },
-        43..48 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
+        43..48 => Op::Ask { s, name: all, each: random.below(3) == 0, ttl },
         48..50 => Op::AskStation { s, to, ttl },
         50..60 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size },
         60..66 => Op::Set { s, key, size, announce: random.below(3) == 0 },
@@ -251,7 +261,7 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         73 | 74 => Op::Flush { s },
         75..77 => {
             let one = random.below(3) == 0;
-            Op::Watch { s, stations: !one, members: true, name: if one { name } else { "" } }
+            Op::Watch { s, stations: !one, members: true, name: if one { all } else { "" } }
         }
         77 => Op::Declare { s, forget: random.below(4) == 0 },
         78..81 => Op::Read { s, how: [Reading::All, Reading::All, Reading::Slowly, Reading::Nothing][random.below(4)] },

@@ -471,7 +471,15 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let (mut at, mut letters) = (0, true);
         while letters && let Some(size) = words::frame_size(wired.speech, &all[at..]) {
             let said = words::said(wired.speech, &all[at..at + size], address)?;
-            letters = matches!(&said, Said::Send(s) if !s.ask && !s.keep && s.to == To::Name && s.seq == 0);
+            letters = match &said {
+                Said::Send(s) => !s.ask && !s.keep && s.to == To::Name && s.seq == 0,
+                Said::Line { message, .. } => {
+                    let for_sender =
+                        ["reply_to", "transmission_report"].iter().any(|k| message.params.contains_key(*k));
+                    !message.service.is_empty() && !for_sender && words::token_of(message)?.is_some()
+                }
+                _ => false,
+            };
             if !letters && at > 0 {
                 break;
             }
@@ -491,6 +499,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if let Said::Answer { ask_id, to, .. } = &mut said {
                 let key = to.map_or((n, 0, *ask_id as i64), |(asker, seq)| (n, asker, seq));
                 *ask_id = self.questions.get(&key).copied().map_or(u64::MAX, u64::from);
+            }
+            if let Said::Line { message, question } = &mut said {
+                let number = words::question_in(message);
+                *question = number.and_then(|number| self.questions.get(&(n, 0, number)).copied());
             }
             self.ran.tally.one(&format!("said {}", said.word()));
             all.push((id, said));
@@ -766,7 +778,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             }
             Op::Crowd { n, count } => {
                 for i in 0..count {
-                    let speech = [Speech::Native, Speech::Msgq, Speech::Clacks][i % 3];
+                    let speech = [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][i % 4];
                     self.connect(n, Who::Stranger, speech, (0, 100, 1000))?;
                 }
             }
@@ -854,17 +866,21 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
     /// Somebody who does not speak any dialect, or only nearly.
     fn garbage(&mut self, n: usize, kind: usize, seed: u64) -> Result<(), String> {
         let mut random = Random::new(seed);
-        let speech = [Speech::Native, Speech::Msgq, Speech::Clacks][random.below(3)];
+        let speech = [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][random.below(4)];
         let Some(w) = self.connect(n, Who::Stranger, speech, (0, 1 + random.below(300), 4000))? else { return Ok(()) };
         let mut bytes: Vec<u8> = match (kind, speech) {
             (0, _) => Vec::new(),
             (1, Speech::Native) => vec![1, 0, 0, 200],
             (1, Speech::Msgq) => vec![0, 0, 0, 40, 0, 20],
             (1, Speech::Clacks) => b"OVERHEAD A x\r\n".to_vec(),
+            (1, Speech::Communicator) => b"REGISTER service=".to_vec(),
             (2, Speech::Native) => vec![3, 0, 0, 0, 9, 9, 9, 9],
             (2, Speech::Msgq) => b"\0\0\0\x06\0\x02{}xx".to_vec(),
             (_, Speech::Native) => vec![1, 255, 255, 255],
             (_, Speech::Msgq) => vec![255; 8],
+            (_, Speech::Communicator) => {
+                b"<a: \n{\"command\":1}\na/b/C\n <:x communicatord/COMMANDS list=a,,\n".to_vec()
+            }
             (_, Speech::Clacks) => b"STORE a=b\r\nOVERHEAD\r\n \r\n".to_vec(),
         };
         bytes.extend((0..random.below(400)).map(|_| random.next() as u8));

@@ -81,7 +81,11 @@ impl Client for Clacks {
         if l.ask || l.station != 0 || l.everyone || l.keep || l.instance == "i" {
             return;
         }
-        self.line(&format!("SET {}={body}", l.name));
+        match l.name.strip_prefix("./") {
+            // names of commands look as if they addressed a verb: so it says which
+            Some(command) => self.line(&format!("SET {}/{command}={body}", l.name)),
+            None => self.line(&format!("SET {}={body}", l.name)),
+        }
     }
 
     fn store(&mut self, _: u64, store: Store<'_>) {

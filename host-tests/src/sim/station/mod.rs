@@ -5,6 +5,7 @@
 //! the wire, nor what ought to come.
 
 mod clacks;
+mod communicator;
 mod msgq;
 mod native;
 
@@ -98,6 +99,7 @@ impl<'s> Station<'s> {
             Speech::Native => Box::new(native::Native::new(number, room, now)),
             Speech::Msgq => Box::new(msgq::Msgq::default()),
             Speech::Clacks => Box::new(clacks::Clacks::default()),
+            Speech::Communicator => Box::new(communicator::Communicator::default()),
         };
         let (line, reading, joined) = (None, Reading::All, BTreeSet::new());
         Station { seat, line, reading, reads_at: 0, again_at: 0, client, joined }
@@ -190,6 +192,7 @@ impl<'s> Station<'s> {
         let (station, lname) = to.map_or((0, None), |(id, lname)| (id, Some(lname)));
         let name_to = if self.seat.speech == Speech::Msgq { "a" } else { "" };
         let native = self.seat.speech == Speech::Native;
+        let communicator = self.seat.speech == Speech::Communicator;
         let plain = Letter { instance: "*", ..Letter::default() };
         let client = &mut self.client;
         match *op {
@@ -208,10 +211,10 @@ impl<'s> Station<'s> {
                 let letter = Letter { station, name: name_to, seq: 1, ..plain };
                 client.send(now, letter, &text(token, 10), lname.as_deref());
             }
-            Op::Everyone { .. } if native => {
+            Op::Everyone { .. } if native || communicator => {
                 client.send(now, Letter { everyone: true, ..plain }, &text(token, 0), None);
             }
-            Op::Mail { ttl, .. } if native => {
+            Op::Mail { ttl, .. } if native || communicator => {
                 let letter = Letter { name: "mail", keep: true, ttl_ms: ttl, seq: 1, ..plain };
                 client.send(now, letter, &text(token, 30), None);
             }

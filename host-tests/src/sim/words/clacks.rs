@@ -1,16 +1,17 @@
 //! Clacks, as said and as heard.
 
-use super::{Heard, Said, Sent, To, token};
+use super::{Heard, Said, Sent, To, name_in, token};
 use chappe_core::model::Code;
 
 pub(super) fn clacks_said(line: &str) -> Result<Said, String> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let pair = || rest.split_once('=').map_or((rest.to_string(), Vec::new()), |(k, v)| (k.into(), v.into()));
+    let key = rest.split('=').next().unwrap_or_default();
     let signal = || -> Result<Said, String> {
         Ok(Said::Send(Sent {
             to: To::Name,
-            // without the verb that it may address
-            name: rest.split(['=', '/']).next().unwrap_or_default().into(),
+            name: name_in(key).into(),
+            verb: name_in(key) != key,
             instance: "*".into(),
             token: token(rest.as_bytes())?,
             seq: 0,
@@ -56,7 +57,7 @@ pub fn clacks_heard(line: &[u8]) -> Result<Heard, String> {
         "OVERHEAD" if rest.starts_with("E ") => Heard::Outcome { seq: 0, code: Code::Failed, count: 0 },
         "SET" | "NOTIFY" | "SETANDSTORE" => {
             let Some(token) = token(line)? else { return Ok(Heard::Other) };
-            Heard::Letter { token, name: rest.split(['=', '/']).next().unwrap_or_default().into(), ask: false }
+            Heard::Letter { token, name: name_in(rest.split('=').next().unwrap_or_default()).into(), ask: false }
         }
         "RETRIEVED" => {
             let (_, value) = rest.split_once('=').ok_or("no value")?;

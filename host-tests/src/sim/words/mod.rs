@@ -5,17 +5,20 @@
 //! each dialect. Does not own what any of it leads to.
 
 mod clacks;
+mod communicator;
 mod msgq;
 mod native;
 
 pub use clacks::clacks_heard;
+pub use communicator::{DAEMON, communicator_heard, name_of, question_in, service_of, token_of};
 pub use msgq::msgq_heard;
 pub use native::native_heard;
 
 use super::plan::Speech;
+use crate::communicator::message::Message;
 use crate::disk::Copy;
 use crate::msgq::frames;
-use chappe_core::model::{Change, Code, Letter, Message};
+use chappe_core::model::{Change, Code, Letter, Message as _};
 
 /// Number of a message, by which it is known wherever it turns up.
 pub type Token = u32;
@@ -70,6 +73,8 @@ pub struct Sent {
     pub to: To,
     pub name: String,
     pub instance: String,
+    /// A signal of Clacks to `name/VERB`.
+    pub verb: bool,
     pub token: Option<Token>,
     /// The asker's number for it, or that of the outcome it wants; 0: none.
     pub seq: i64,
@@ -143,6 +148,13 @@ pub enum Said {
     },
     /// It wants to be a link.
     Link,
+    /// A line of the Communicator, and the message of the question whose number at the node it has.
+    Line {
+        message: Box<Message>,
+        question: Option<Token>,
+    },
+    /// A line that is no message.
+    NoMessage,
     /// Nothing that the model cares about.
     Other,
 }
@@ -173,6 +185,8 @@ pub enum Heard {
         value: Vec<u8>,
     },
     Flushed(String),
+    /// What a server of the Communicator says itself, without what is for people or only clocks know.
+    Line(String),
     Presence {
         change: Change,
         station: u64,
@@ -211,9 +225,27 @@ impl Heard {
             Heard::Reply { code, .. } => format!("Reply {code:?}"),
             Heard::Outcome { code, .. } => format!("Outcome {code:?}"),
             Heard::Presence { change, .. } => format!("Presence {change:?}"),
+            Heard::Line(line) => {
+                let wanted = ["INVALID", "STATUS", "TRANSMISSION_REPORT"].iter().any(|word| line.starts_with(word));
+                let mut words: Vec<&str> = line.split(' ').collect();
+                if line.starts_with("STATUS") {
+                    words.remove(1);
+                }
+                let last = if line.starts_with("TRANSMISSION") { words.pop() } else { words.get(1).copied() };
+                if wanted {
+                    format!("Line {} {}", words[0], last.unwrap_or_default())
+                } else {
+                    format!("Line {}", words[0])
+                }
+            }
             other => word_of(other),
         }
     }
+}
+
+/// The name of a signal, without the verb that it may address; that of a command has none.
+fn name_in(name: &str) -> &str {
+    name.rsplit_once('/').map(|(name, _)| name).filter(|name| *name != ".").unwrap_or(name)
 }
 
 fn instance_of(text: &str) -> String {
@@ -228,7 +260,7 @@ pub fn frame_size(speech: Speech, bytes: &[u8]) -> Option<usize> {
             4 + (u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize)
         }
         Speech::Msgq => 4 + u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize,
-        Speech::Clacks => 1 + bytes.iter().position(|b| *b == b'\n')?,
+        Speech::Clacks | Speech::Communicator => 1 + bytes.iter().position(|b| *b == b'\n')?,
     };
     (bytes.len() >= size).then_some(size)
 }
@@ -241,6 +273,7 @@ pub fn said(speech: Speech, frame: &[u8], number: impl Fn(&str) -> u64) -> Resul
     match speech {
         Speech::Native => native::native_said(frame),
         Speech::Msgq => msgq::msgq_said(&frames(frame)[0], number),
+        Speech::Communicator => Ok(communicator::communicator_said(frame)),
         Speech::Clacks => clacks::clacks_said(String::from_utf8_lossy(frame).trim_end()),
     }
 }

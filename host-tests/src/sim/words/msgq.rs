@@ -1,6 +1,6 @@
 //! MSGQ, as said and as heard.
 
-use super::{Heard, Said, Sent, To, instance_of, token};
+use super::{Heard, Said, Sent, To, instance_of, name_in, token};
 use crate::msgq::Frame;
 use chappe_core::model::Code;
 
@@ -22,7 +22,18 @@ pub(super) fn msgq_said(f: &Frame, number: impl Fn(&str) -> u64) -> Result<Said,
             };
             let ask = f.header["want_answer"] == serde_json::Value::Bool(true);
             let (each, keep, ttl) = (false, false, 0);
-            Said::Send(Sent { to, name: group, instance, token: token(&f.body)?, seq, ask, each, keep, ttl })
+            Said::Send(Sent {
+                to,
+                name: group,
+                instance,
+                verb: false,
+                token: token(&f.body)?,
+                seq,
+                ask,
+                each,
+                keep,
+                ttl,
+            })
         }
         _ => Said::Other,
     })
@@ -46,5 +57,5 @@ pub fn msgq_heard(f: &Frame) -> Result<Heard, String> {
     }
     let Some(token) = token(&f.body)? else { return Ok(Heard::Other) };
     let ask = f.header["want_answer"] == serde_json::Value::Bool(true);
-    Ok(Heard::Letter { token, name: f.text_of("group").into(), ask })
+    Ok(Heard::Letter { token, name: name_in(f.text_of("group")).into(), ask })
 }

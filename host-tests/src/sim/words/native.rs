@@ -1,11 +1,11 @@
 //! The native dialect, as said and as heard: its frames are read by the core's definition of messages.
 
-use super::{Heard, Said, Sent, To, Token, instance_of, token};
+use super::{Heard, Said, Sent, To, Token, instance_of, name_in, token};
 use chappe_core::model::{ClientToServer, Code, Letter, ServerToClient, StoreOp};
 
 /// The token of a native letter: in its body, or in a parameter.
 pub(super) fn letter_token(l: &Letter<'_>) -> Result<Option<Token>, String> {
-    match l.params.get("q") {
+    match ["q", "body", "value"].iter().find_map(|key| l.params.get(key)) {
         Some(q) => token(q.as_bytes()),
         None => token(l.body),
     }
@@ -32,6 +32,7 @@ pub(super) fn native_said(frame: &[u8]) -> Result<Said, String> {
                 to,
                 name: l.name.into(),
                 instance: instance_of(l.instance),
+                verb: false,
                 token: letter_token(&l)?,
                 seq: l.seq.into(),
                 ask: l.ask,
@@ -78,11 +79,13 @@ pub fn native_heard(frame: &[u8]) -> Result<(Heard, u64), String> {
         ServerToClient::Welcome(_) => Heard::Welcome,
         ServerToClient::Message(l) => {
             let Some(token) = letter_token(&l)? else { return Ok((Heard::Other, 0)) };
-            let name = if l.station != 0 || l.everyone { String::new() } else { l.name.into() };
+            let name = if l.station != 0 || l.everyone { String::new() } else { name_in(l.name).into() };
             return Ok((Heard::Letter { token, name, ask: l.ask_id != 0 }, l.ask_id));
         }
         ServerToClient::Reply(a) => {
-            Heard::Reply { seq: a.seq.into(), station: a.station, token: token(a.body)?, code: a.code }
+            // what was a signal, and is taken for the answer, has it in a parameter
+            let text = a.params.get("value").map_or(a.body, str::as_bytes);
+            Heard::Reply { seq: a.seq.into(), station: a.station, token: token(text)?, code: a.code }
         }
         ServerToClient::Outcome(o) => Heard::Outcome { seq: o.seq, code: o.code, count: o.count },
         ServerToClient::Value(v) => Heard::Value { seq: v.seq, value: v.value.to_vec() },
