@@ -576,3 +576,19 @@ fn clients_that_read_json_are_written_json() {
     assert_eq!(all[5], json!({"service": "foo", "command": "DO", "parameters": {"a": "1", "b": "x;y"}}));
     assert_eq!(all.len(), 6);
 }
+
+#[test]
+fn a_member_with_an_instance_is_not_whom_a_message_is_for() {
+    let mut f = four();
+    for name in ["some", "absent"] {
+        f.w.join_as(f.s, &Join { name, instance: "i", ..Join::default() });
+    }
+    f.w.declare("absent");
+    f.w.take(f.s);
+    let report = |status: &str| format!("{TAG}TRANSMISSION_REPORT command=DO;status={status}");
+    assert_eq!(f.w.ask(f.x, "some/DO transmission_report=failure"), [report("failed")]);
+    assert_eq!(f.w.ask(f.x, "absent/DO a=1;transmission_report=failure"), [report("cached")], "D9");
+    assert_eq!(f.w.letters(f.s), []);
+    f.w.join(f.s, "absent");
+    assert_eq!(f.w.letters(f.s).len(), 1);
+}
