@@ -6,7 +6,7 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::sweep::{STEPS, attempt};
 
 /// From which seed on, and within how many, a fault is found.
-const FOUND: [(Fault, u64, u64); 23] = [
+const FOUND: [(Fault, u64, u64); 31] = [
     (Fault::DropMessage, 0, 20),
     (Fault::DeliverTwice, 0, 20),
     (Fault::DeliverToSender, 0, 20),
@@ -30,6 +30,14 @@ const FOUND: [(Fault, u64, u64); 23] = [
     (Fault::SkipTombstone, 0, 20),
     (Fault::LinkEcho, 0, 20),
     (Fault::KeysyncStops, 0, 20),
+    (Fault::BroadcastLost, 0, 20),
+    (Fault::InvalidUnsaid, 0, 20),
+    (Fault::StatusForgotten, 0, 20),
+    (Fault::CacheForgotten, 0, 20),
+    (Fault::ReportForgotten, 0, 20),
+    (Fault::NumberMixed, 0, 20),
+    (Fault::RenameKeeps, 0, 20),
+    (Fault::AnswerIsMessage, 0, 20),
 ];
 
 fn found(fault: Fault) -> Option<u64> {
