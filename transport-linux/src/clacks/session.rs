@@ -15,11 +15,11 @@ use super::cache::Cache;
 use super::event::{Event, Missed, Why};
 use super::heard::Heard;
 use super::input::Input;
-use super::outbox::{Fate, Outbox};
 use super::sent::Sent;
 use super::turn::{Refusal, State, Trouble};
 use super::{Error, Options, say};
 use crate::address::ClacksAddress;
+use crate::lines::{Fate, Outbox};
 use crate::tls::Problem;
 
 /// After this long without a look at the socket, nothing is said without one.

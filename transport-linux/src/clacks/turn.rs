@@ -1,7 +1,7 @@
 //! One look at the socket: connecting, reading, writing, and what is due.
 //!
 //! Owns: the connection, and when there is another one. Does not own what lines mean
-//! (`heard.rs`) nor which lines are kept (`outbox.rs`).
+//! (`heard.rs`) nor which lines are kept (`lines/outbox.rs`).
 //!
 //! What was read is heard before the end of the stream is told. What the queue has no room for
 //! is not read, unless something is waited for that may stand behind it. Before the server has
@@ -17,11 +17,11 @@ use mio::Token;
 
 use super::event::{Event, Why};
 use super::heard::{End, barrier_text};
-use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Error, say};
 use crate::address::Address;
 use crate::client::socket::{Socket, Target, look_up};
+use crate::lines::{Fate, Outbox};
 
 /// Reads a turn.
 const READS: usize = 16;

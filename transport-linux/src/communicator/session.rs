@@ -18,10 +18,10 @@ use super::datagrams::Signals;
 use super::event::{Event, Missed, Why};
 use super::heard::Queue;
 use super::initialise::Conditions;
-use super::lines::Lines;
-use super::outbox::{Fate, Outbox};
+use super::lines::Input;
 use super::turn::{SIGNALS, State, Trouble, WAKER};
 use super::{Error, Message, Options, Uri};
+use crate::lines::{Fate, Outbox};
 
 /// After this long without a look at the socket, nothing is said without one.
 const STALE: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ pub struct Session {
     pub(super) unsorted: bool,
     /// Something is waited for: what the queue has no room for is dropped.
     pub(super) greedy: bool,
-    pub(super) lines: Lines,
+    pub(super) input: Input,
     /// Said before the service is registered, and only on this connection.
     pub(super) first: Outbox,
     pub(super) outbox: Outbox,
@@ -185,7 +185,7 @@ impl Session {
             writable: false,
             unsorted: false,
             greedy: false,
-            lines: Lines::new(options.max_line),
+            input: Input::new(options.max_line),
             first: Outbox::default(),
             outbox: Outbox::default(),
             queue: Queue::new(&options),

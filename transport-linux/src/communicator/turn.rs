@@ -1,7 +1,7 @@
 //! One look at the socket: connecting, reading, writing, and what is due.
 //!
 //! Owns: the connection, and when there is another one. Does not own what lines mean
-//! (`heard.rs`) nor which lines are kept (`outbox.rs`).
+//! (`heard.rs`) nor which lines are kept (`lines/outbox.rs`).
 //!
 //! What was read is heard before the end of the stream is told. What the queue has no room for
 //! is not read, unless something is waited for that may stand behind it. Before the service is
@@ -16,11 +16,11 @@ use mio::Token;
 
 use super::datagrams::{Came, is_near};
 use super::event::{Event, Why};
-use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Answers, Error};
 use crate::address::Address;
 use crate::client::socket::{Socket, Target, look_up};
+use crate::lines::{Fate, Outbox};
 
 /// Reads a turn.
 const READS: usize = 16;
@@ -272,7 +272,7 @@ impl Session {
         (self.readable, self.writable) = (true, true);
         (self.connected_at, self.heard_at, self.probed_at) = (now, now, None);
         self.full_since = None;
-        self.lines.clear();
+        self.input.clear();
         self.first = Outbox::default();
         // it was looked at when the session began
         match self.registration() {
@@ -365,7 +365,7 @@ impl Session {
         self.state = State::Down(Instant::now());
         self.first = Outbox::default();
         self.outbox.keep();
-        self.lines.clear();
+        self.input.clear();
         self.conditions.forget();
         (self.readable, self.writable, self.unsorted) = (false, false, false);
         (self.blocked, self.ended, self.broken, self.last_words, self.ready) = (None, None, None, None, false);
@@ -381,10 +381,10 @@ impl Session {
             if must_wait || !self.readable {
                 return;
             }
-            match self.lines.fill(|buf| socket.read(buf)) {
+            match self.input.fill(|buf| socket.read(buf)) {
                 Ok(0) => {
                     self.readable = false;
-                    let inside = if self.lines.is_inside() { " within a line" } else { "" };
+                    let inside = if self.input.is_inside() { " within a line" } else { "" };
                     self.ended = Some(Why::Lost(format!("the daemon closed the connection{inside}")));
                 }
                 Ok(_) => (self.heard_at, self.probed_at) = (Instant::now(), None),
@@ -410,7 +410,7 @@ impl Session {
                 return;
             }
             let generation = self.generation;
-            let line = match self.lines.next_line() {
+            let line = match self.input.next() {
                 Ok(None) => break,
                 Ok(Some(line)) => super::Message::read(line),
                 Err(_) => {
