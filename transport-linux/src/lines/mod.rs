@@ -6,10 +6,13 @@
 //! | file | owns |
 //! |---|---|
 //! | `input.rs` | octets that came, as lines |
+//! | `link.rs` | one connection at a time to the same place |
 //! | `outbox.rs` | what is to be written, and what of it is kept |
 
 mod input;
+mod link;
 mod outbox;
 
 pub(crate) use input::{Finder, Input, READ};
+pub(crate) use link::{Link, Read};
 pub(crate) use outbox::{Fate, Outbox};
