@@ -102,8 +102,8 @@ impl Session {
         let mut last = None;
         loop {
             session.turn(Some(until))?;
-            if session.ready {
-                session.telling = true;
+            // it may have ended already, which is for `receive` to tell
+            if session.telling {
                 return Ok(session);
             }
             let is_over = Instant::now() >= until;

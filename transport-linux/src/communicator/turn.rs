@@ -196,7 +196,7 @@ impl Session {
 
     /// The connection is of use.
     pub(super) fn is_there(&mut self, event: Event) {
-        self.ready = true;
+        (self.ready, self.telling) = (true, true);
         self.failures = 0;
         self.queue.push_about_connection(event);
     }
