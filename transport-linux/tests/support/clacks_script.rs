@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chappe_linux::address::ClacksAddress;
-use chappe_linux::clacks::{Options, Session};
+use chappe_linux::clacks::{Event, Options, Session};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +96,30 @@ pub fn options() -> Options {
         backoff_max: Duration::from_millis(40),
         ..Options::default()
     }
+}
+
+pub const SOON: Option<Duration> = Some(Duration::from_secs(5));
+
+pub fn set(name: &str, value: &str) -> Event {
+    Event::Set { name: name.into(), value: value.into() }
+}
+
+pub fn notify(name: &str) -> Event {
+    Event::Notify { name: name.into() }
+}
+
+pub fn info(text: &str) -> Event {
+    Event::ServerInfo(text.into())
+}
+
+/// The next event, which there is.
+pub fn next(bus: &mut Session) -> Event {
+    bus.receive(SOON).unwrap().expect("an event")
+}
+
+/// All that wait.
+pub fn waiting(bus: &mut Session) -> Vec<Event> {
+    std::iter::from_fn(|| bus.receive(Some(Duration::ZERO)).unwrap()).collect()
 }
 
 /// Plays one script; over any stream.
