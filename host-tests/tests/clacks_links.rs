@@ -2,7 +2,7 @@
 //! wires between them in the test's hands.
 
 use chappe_host_tests::clacks::net::{Net, pairs, two};
-use chappe_host_tests::clacks::plain::{Plain, Times};
+use chappe_host_tests::clacks::plain::Times;
 use chappe_host_tests::clacks::users::User;
 use chappe_host_tests::clacks::wire::Sync;
 use chappe_host_tests::clacks::{Kind, each, each_pair, each_with};

@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +13,7 @@ use std::path::Path;
 use chappe_core::dialect::messi::repr::{Code, Join};
 use serde_json::json;
 use support::msgq::{BOTH, BUS, Client, frame, frame_of, own_user, serve, subscribe};
-use support::{Daemon, METRICS, Station, counters, signal, wait, write_config};
+use support::{Daemon, METRICS, Station, counters};
 
 // The same code as the daemon's.
 #[path = "../src/sys.rs"]

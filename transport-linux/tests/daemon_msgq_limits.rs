@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::msgq::{BOTH, BUS, Client, frame, frame_of, run, subscribe};
-use support::{CHAPPE, Daemon, METRICS, PATIENCE, Station, counters, signal, write_config};
+use support::{CHAPPE, Daemon, METRICS, PATIENCE, Station, counters};
 
 // The same code as the daemon's.
 #[path = "../src/sys.rs"]
