@@ -424,7 +424,7 @@ impl Model {
             || exclusive && !others.is_empty()
             || !others.is_empty() && of_name(&self.stations[&id]).iter().any(|m| m.exclusive);
         if taken || seen.full {
-            return Err(if taken { Code::NameTaken } else { Code::Full });
+            return Err(if seen.full { Code::Full } else { Code::NameTaken });
         }
         self.serial += 1;
         let (name, instance, serial) = (name.into(), instance.into(), self.serial);

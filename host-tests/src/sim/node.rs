@@ -33,7 +33,7 @@ pub fn room(tight: bool) -> Room {
     let mut room = Room::new(if tight { 40 << 10 } else { 400 << 10 }, 68 << 10);
     room.keep = 3_600_000_000;
     if tight {
-        room.limits = Limits { stations: 16, names: 12, members: 16, requests: 4, ..Limits::NONE };
+        room.limits = Limits { stations: 20, names: 12, members: 16, requests: 4, ..Limits::NONE };
     }
     room
 }
@@ -331,6 +331,8 @@ impl<'s> Node<'s> {
     /// If something is lost, or is not what it was, or comes although it is over.
     pub fn resume(&mut self, now: Instant, calendar: u64, past: Past) -> Result<(), String> {
         let Some(disk) = self.disk else { return Ok(()) };
+        // who crashes again before anything is written finds the same
+        self.pasts.push((disk.kept.get(), past.clone()));
         self.model.values = past.values;
         let copies: Vec<Copy> = disk.mail.borrow().values().cloned().collect();
         let mut there = BTreeSet::new();

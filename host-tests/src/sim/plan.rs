@@ -7,6 +7,8 @@ use crate::random::Random;
 
 /// Names that are joined and sent to.
 pub const NAMES: [&str; 7] = ["a", "a::b", "a::c", "d", "x", "y::z", "./TICK"];
+/// Stations that join `mail`: few, so that often nobody has.
+const MAIL: [usize; 4] = [1, 4, 5, 6];
 /// What stations of the Communicator announce.
 pub const COMMANDS: [&str; 3] = ["TICK", "TOCK", "STATUS"];
 /// What is joined, too: everything below `a`.
@@ -58,6 +60,19 @@ pub struct Setup {
     pub tight: bool,
     /// The calendars of nodes are set forward and back.
     pub clock_steps: bool,
+    /// What half of what happens is about, so that what takes several things in a row comes about.
+    pub theme: Theme,
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are what they say")]
+pub enum Theme {
+    Anything,
+    Mail,
+    Questions,
+    Values,
+    Services,
 }
 
 /// How a station takes what comes.
@@ -201,7 +216,9 @@ fn setup(random: &mut Random) -> Setup {
         })
         .collect();
     let (durable, tight, clock_steps) = (random.below(2) == 0, random.below(3) == 0, random.below(2) == 0);
-    Setup { nodes, links, seats, durable, tight, clock_steps }
+    let theme = [Theme::Anything, Theme::Mail, Theme::Questions, Theme::Values, Theme::Services][random.below(5)];
+    let durable = durable || theme == Theme::Mail && random.below(2) == 0;
+    Setup { nodes, links, seats, durable, tight, clock_steps, theme }
 }
 
 /// Most have joined something, somebody watches, mail is declared.
@@ -221,7 +238,79 @@ fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
 
 fn step(random: &mut Random, setup: &Setup) -> Step {
     let pause = [0, 0, 1, 10, 50, 300, 2000][random.below(7)];
-    Step { op: op(random, setup), pause }
+    let themed = random.below(2) == 0;
+    let op = match setup.theme {
+        Theme::Mail if themed => about_mail(random, setup),
+        Theme::Questions if themed => about_questions(random, setup),
+        Theme::Values if themed => about_values(random, setup),
+        Theme::Services if themed => about_services(random, setup),
+        _ => op(random, setup),
+    };
+    Step { op, pause }
+}
+
+fn about_mail(random: &mut Random, setup: &Setup) -> Op {
+    let (s, n) = (random.below(setup.seats.len()), random.below(setup.nodes));
+    match random.below(16) {
+        0..6 => Op::Mail { s, ttl: [2000, 20_000, 60_000][random.below(3)] },
+        6..8 => Op::Declare { s, forget: random.below(8) == 0 },
+        8..10 => Op::Join { s: MAIL[random.below(4)], name: "mail", instance: "*", exclusive: false },
+        10..13 => Op::Leave { s: MAIL[random.below(4)], name: "mail", instance: "*" },
+        13 => Op::Crash { n },
+        _ => Op::Disk { n },
+    }
+}
+
+/// Services of the Communicator, and what others do with their names.
+fn about_services(random: &mut Random, setup: &Setup) -> Op {
+    let (s, any) = (6 + random.below(3), random.below(setup.seats.len()));
+    let name = NAMES[3 + random.below(3)];
+    match random.below(16) {
+        0..4 => Op::Join { s, name, instance: "*", exclusive: true },
+        4 => Op::Join { s, name: NAMES[random.below(3)], instance: "*", exclusive: false },
+        5 => Op::Join { s: any, name, instance: INSTANCES[random.below(3)], exclusive: random.below(3) == 0 },
+        6..8 => Op::Leave { s: any, name, instance: "*" },
+        8 => Op::Leave { s, name, instance: "*" },
+        9 => Op::Send { s: any, name: NAMES[6], instance: "*", count: 1 + random.below(3), size: 5, numbered: false },
+        10 => Op::Send { s: any, name, instance: "*", count: 1 + random.below(3), size: 5, numbered: true },
+        11 => Op::Everyone { s },
+        12 => Op::Ask { s: any, name, each: false, ttl: 2000 },
+        13 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size: 5 },
+        14 => Op::Remove { s, key: KEYS[0] },
+        _ => Op::Declare { s, forget: false },
+    }
+}
+
+fn about_questions(random: &mut Random, setup: &Setup) -> Op {
+    let (s, to) = (random.below(setup.seats.len()), random.below(setup.seats.len()));
+    let (name, ttl) = (NAMES[random.below(NAMES.len())], [300, 2000, 8000][random.below(3)]);
+    match random.below(16) {
+        0..6 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
+        6 => Op::AskStation { s, to, ttl },
+        7..11 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size: 5 },
+        11..13 => Op::Join { s, name, instance: "*", exclusive: false },
+        13 => Op::Leave { s, name, instance: "*" },
+        14 => Op::Unplug { s },
+        _ => Op::Goodbye { s },
+    }
+}
+
+fn about_values(random: &mut Random, setup: &Setup) -> Op {
+    let (s, n) = (random.below(setup.seats.len()), random.below(setup.nodes));
+    let (key, size) = (KEYS[random.below(KEYS.len())], [0, 20, 200][random.below(3)]);
+    match random.below(16) {
+        0..5 => Op::Set { s, key, size, announce: random.below(3) == 0 },
+        5..7 => Op::Remove { s, key },
+        7..9 => Op::Get { s, key },
+        9..11 => Op::Add { s, amount: 1 + random.below(9) as i64 },
+        11 => Op::Flush { s },
+        12 | 13 => Op::Disk { n },
+        14 => Op::Crash { n },
+        _ => match setup.links.len() {
+            0 => Op::Restart { n },
+            links => Op::Unlink { l: random.below(links), ms: [500, 20_000][random.below(2)] },
+        },
+    }
 }
 
 fn op(random: &mut Random, setup: &Setup) -> Op {
@@ -233,15 +322,16 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     // what a service is called, others have rarely joined
     let few = if is_line || random.below(12) == 0 { all } else { NAMES[random.below(4)] };
     let instance = INSTANCES[random.below(3)];
+    let for_mail = MAIL[random.below(4)];
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
     match random.below(100) {
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
-        0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
+        0..2 => Op::Join { s: for_mail, name: "mail", instance: "*", exclusive: false },
         2..12 => Op::Join { s, name: few, instance, exclusive: random.below(6) == 0 },
         12..15 => Op::Leave { s, name: few, instance },
-        15..19 => Op::Leave { s, name: "mail", instance: "*" },
+        15..19 => Op::Leave { s: for_mail, name: "mail", instance: "*" },
         19..33 => {
             let count = [1, 1, 2, 5, 20][random.below(5)];
             Op::Send { s, name: all, instance: "*", count, size, numbered: random.below(3) == 0 }
