@@ -124,6 +124,33 @@ fn d5_one_asked_by_lname_under_its_group_owes_nothing_once_it_has_left_that() {
     assert_eq!((answer.header["reply"].as_i64(), result(&answer)), (Some(seq), (0, json!(5))));
 }
 
+/// The node remembers only so many questions that are answered: the answer to one may make it forget another, which
+/// the same callee was asked, too.
+#[test]
+fn d5_a_callee_that_leaves_may_have_been_asked_what_is_forgotten_then() {
+    for goes in [false, true] {
+        let (mut w, a, b) = pair();
+        w.subscribe(b, "other");
+        let rows = w.router.usage().into_iter().find(|u| u.name == "requests").expect("a table").limit;
+        let seq = ask(&mut w, a);
+        w.heard_one(b);
+        for _ in 0..(rows / 16).max(4) {
+            let answered = w.group_send(a, "other", "*", true, &command("do", json!(2)));
+            let question = w.heard_one(b);
+            w.group_reply(b, &question, &json!({"result": [0, "yes"]}));
+            assert_eq!(w.heard_one(a).header["reply"], answered);
+        }
+        if goes {
+            w.hang_up(b)
+        } else {
+            w.unsubscribe(b, "svc")
+        }
+        from_node(&w.heard_one(a), seq, -2);
+        w.router.check().expect("nothing is lost count of");
+        assert_eq!(w.heard(a), []);
+    }
+}
+
 #[test]
 fn d5_one_that_stays_can_still_answer_when_others_left() {
     let (mut w, a, b) = pair();
