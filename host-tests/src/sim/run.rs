@@ -238,6 +238,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             self.start(n);
             let (now, calendar) = (self.instant(), self.calendars[n] as u64);
             self.not_again(n)?;
+            // what the disk has not come to know of has not been
+            let kept = self.disks[n].kept.get();
+            self.brought.retain(|(node, _), at| *node != n || *at <= kept);
             self.nodes[n].as_mut().expect("it runs again").resume(now, calendar, past)?;
             self.saw("restarts with a disk");
         }

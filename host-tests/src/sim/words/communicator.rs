@@ -114,7 +114,9 @@ pub fn communicator_heard(m: &Message) -> Result<(Heard, Option<i64>), String> {
         let code = m.get("code").and_then(|n| n.parse().ok()).map(Code::from_number);
         return Ok((Heard::Reply { seq, station: 0, token, code: failed.or(code).unwrap_or(Code::Ok) }, None));
     }
-    if m.from.1 == DAEMON {
+    // what has waited since before a crash is from nobody who is there, and so from the node
+    let has_waited = token.is_some() && !m.service.is_empty();
+    if m.from.1 == DAEMON && !has_waited {
         let is_last = m.command == "INVALID" && !m.params.contains_key("command");
         let failed = Heard::Outcome { seq: 0, code: Code::Failed, count: 0 };
         return Ok((if is_last { failed } else { Heard::Line(own(m)) }, None));
