@@ -38,9 +38,9 @@ impl Model {
             "." => self.broadcast(id, m, seen),
             "?" | "*" if is_any => self.broadcast(id, m, seen),
             "?" | "*" => self.invalid(id, &m.command),
-            "" | DAEMON if is_here => self.to_daemon(id, m, seen),
+            "" | DAEMON if is_here => self.for_daemon(id, m, seen),
             "" | DAEMON => self.report_line(id, m, false),
-            _ if is_here || m.server == "?" => self.to_service(id, m, seen),
+            _ if is_here || m.server == "?" => self.for_service(id, m, seen),
             _ => self.report_line(id, m, false),
         }
     }
@@ -79,7 +79,7 @@ impl Model {
         self.deliver(id, &sent(to, name, token, 0), token, seen)
     }
 
-    fn to_service(&mut self, id: u64, m: &Message, seen: Seen) {
+    fn for_service(&mut self, id: u64, m: &Message, seen: Seen) {
         if !is_command(&m.command) {
             return self.invalid(id, &m.command);
         }
@@ -124,7 +124,7 @@ impl Model {
         }
     }
 
-    fn to_daemon(&mut self, id: u64, m: &Message, seen: Seen) {
+    fn for_daemon(&mut self, id: u64, m: &Message, seen: Seen) {
         let service = m.get("service").unwrap_or_default();
         match m.command.as_str() {
             "SET" | "NOTIFY" if m.params.contains_key("name") => self.broadcast(id, m, seen),
