@@ -85,7 +85,7 @@ impl Daemon {
         });
         let mut daemon = Daemon { child, folder, log, seen: VecDeque::new() };
         if daemon.find("daemon.ready", PATIENCE).is_none() {
-            let status = daemon.child.wait().unwrap();
+            let status = wait(&mut daemon.child);
             return Err((status, text.iter().collect::<Vec<_>>().join("\n")));
         }
         Ok(daemon)
