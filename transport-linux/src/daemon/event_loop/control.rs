@@ -194,7 +194,12 @@ impl EventLoop<'_> {
         for (name, help, value) in self.counts.each() {
             rows.push(row(name, help, "counter", value));
         }
-        rows.push(row("log_lines_dropped", "log lines that found their queue full", "counter", self.log.dropped()));
+        rows.push(row(
+            "log_lines_dropped",
+            "log lines that found their queue full, or their file not writable",
+            "counter",
+            self.log.dropped(),
+        ));
         rows.push(row("connections", "connections and datagram sources now", "gauge", self.peers.open() as u64));
         if let Some(keeper) = &self.keeper {
             let (counts, kept) = (keeper.counts(), keeper.kept());
