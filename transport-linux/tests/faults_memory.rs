@@ -84,7 +84,7 @@ fn fill(daemon: &mut Daemon) -> (u64, bool) {
         return (safe, true);
     }
     let mut crowd = Vec::new();
-    for n in 0..900 {
+    for n in 0..300 {
         let Ok(stream) = std::os::unix::net::UnixStream::connect(&path) else { return (safe, true) };
         let mut station = Station::new(Stream::Unix(stream));
         let mut words = frame(Hello { seq: 1, name: "mute", ..Hello::default() });
@@ -96,7 +96,7 @@ fn fill(daemon: &mut Daemon) -> (u64, bool) {
         crowd.push(station);
     }
     let letter = frame(Letter { name: "flood", body: &[7; 4000], ..Letter::default() });
-    let all_written = (0..500).all(|_| sender.write(&letter).is_ok());
+    let all_written = (0..200).all(|_| sender.write(&letter).is_ok());
     (safe, !all_written || !sender.is_alive())
 }
 
@@ -110,7 +110,7 @@ fn the_fullest_daemon_takes_no_more_than_its_limits_add_up_to() {
     let most = of_status(&daemon, "VmHWM");
     let limit = TABLES + BESIDE;
     println!(
-        "resident: {} MiB empty, {} MiB at most with 900 stations, full buffers and {safe} values; its limits add up \
+        "resident: {} MiB empty, {} MiB at most with 300 stations, full buffers and {safe} values; its limits add up \
          to {} MiB",
         empty / MIB,
         most / MIB,
