@@ -217,7 +217,9 @@ impl Router<'_> {
             return;
         }
         let st = &mut self.stations[n];
-        let (mut said, mut spare) = (Said::Nothing, Spare::default());
+        // each by itself: a pair would be put together elsewhere, and copied
+        let mut said = Said::Nothing;
+        let mut spare = Spare::default();
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
