@@ -587,7 +587,26 @@ impl Wording {
     ) -> Option<usize> {
         match (self, raw) {
             (Wording::Messi(f), Raw::None | Raw::Messi(_)) => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            #[cfg(feature = "clacks")]
+            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
             #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            _ => self.letter_reworded(_here, letter, raw, from, ask_id, out),
+        }
+    }
+
+    /// Hands on a letter that is not only copied. By itself, so that what is copied goes a short way.
+    #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+    #[inline(never)]
+    fn letter_reworded(
+        self,
+        _here: Here<'_>,
+        letter: &Letter<'_>,
+        raw: Raw<'_>,
+        from: u64,
+        ask_id: u64,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        match (self, raw) {
             (Wording::Messi(f), raw) => {
                 read_letter(letter, raw, out, |l, out| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
             }
@@ -597,8 +616,6 @@ impl Wording {
             (Wording::Msgq, raw) => {
                 read_letter(letter, raw, out, |l, out| msgq::emit::letter(_here, l, Raw::None, from, ask_id, out))
             }
-            #[cfg(feature = "clacks")]
-            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
             #[cfg(feature = "clacks")]
             (Wording::Clacks, raw) => read_letter(letter, raw, out, clacks::emit::letter),
             #[cfg(feature = "communicator")]
