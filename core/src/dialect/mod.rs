@@ -183,7 +183,8 @@ impl<'h> Here<'h> {
     }
 }
 
-/// Room for texts that a frame does not hold as the node needs them. Each is written once.
+/// Room for texts that a frame does not hold as the node needs them. Each is written once. Most
+/// frames need none, so it is only made for those that do.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     #[cfg(feature = "msgq")]
@@ -379,7 +380,7 @@ impl Session {
         frame: &'f [u8],
         _here: Here<'_>,
         _memo: &mut Memo,
-        _spare: &'f mut Spare,
+        _spare: &'f mut Option<Spare>,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
         match self {

@@ -7,7 +7,7 @@ use super::Rights;
 use super::policy::{Class, Fill, admit};
 use super::stations::Life;
 use super::{Counter, Grant, Reason, Router};
-use crate::dialect::{Cut, Said, Spare};
+use crate::dialect::{Cut, Said};
 use crate::id::StationId;
 use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_PEER_FRAME, MIN_SILENCE_MS};
 use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Welcome};
@@ -219,7 +219,7 @@ impl Router<'_> {
         let st = &mut self.stations[n];
         // each by itself: a pair would be put together elsewhere, and copied
         let mut said = Said::Nothing;
-        let mut spare = Spare::default();
+        let mut spare = None;
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
@@ -405,7 +405,7 @@ impl Router<'_> {
         let here = self.here();
         let st = &mut self.stations[n];
         st.held = false;
-        let (mut session, mut said, mut spare) = (st.session, Said::Nothing, Spare::default());
+        let (mut session, mut said, mut spare) = (st.session, Said::Nothing, None);
         let asks_name =
             session.understand(frame, here, &mut self.memo, &mut spare, &mut said).is_ok() && said == Said::WhoAmI;
         if st.out.is_empty() || !asks_name {
