@@ -373,7 +373,8 @@ impl Session {
         }
     }
 
-    /// Understands a whole frame, in place; the next octet of the stream begins another.
+    /// Understands a whole frame, in place. As long as it is not [used up](Session::used_up) it can
+    /// be cut and understood again.
     #[inline]
     pub(crate) fn understand<'f>(
         &mut self,
@@ -400,16 +401,17 @@ impl Session {
         }
     }
 
-    /// A frame was stepped over.
-    pub(crate) fn skipped(&mut self) {
+    /// The frame that was cut was dealt with, or stepped over: the next octet begins another.
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         match self {
-            Session::Messi(s) => s.skipped(),
+            Session::Messi(s) => s.used_up(),
             #[cfg(feature = "msgq")]
-            Session::Msgq(s) => s.skipped(),
+            Session::Msgq(s) => s.used_up(),
             #[cfg(feature = "clacks")]
-            Session::Clacks(s) => s.skipped(),
+            Session::Clacks(s) => s.used_up(),
             #[cfg(feature = "communicator")]
-            Session::Communicator(s) => s.skipped(),
+            Session::Communicator(s) => s.used_up(),
         }
     }
 

@@ -53,8 +53,7 @@ impl Session {
 
     /// Understands a line, with or without its end.
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], spare: &'f mut Option<Spare>, said: &mut Said<'f>) {
-        self.finder.next();
+    pub(crate) fn understand<'f>(&self, frame: &'f [u8], spare: &'f mut Option<Spare>, said: &mut Said<'f>) {
         let is_json = frame.iter().find(|b| !parse::is_white(**b)) == Some(&b'{');
         let names: &mut [u8] = if is_json {
             let names = &mut spare.get_or_insert_default().names;
@@ -71,8 +70,9 @@ impl Session {
         };
     }
 
-    /// No line of this dialect is stepped over: nobody knows where it ends.
-    pub(crate) fn skipped(&mut self) {
+    /// The next octet begins another line.
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 

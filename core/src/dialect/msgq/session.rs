@@ -72,20 +72,20 @@ impl Session {
         }
     }
 
-    pub(crate) fn skipped(&mut self) {
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 
     #[inline]
     pub(crate) fn understand<'f>(
-        &mut self,
+        &self,
         frame: &'f [u8],
         here: Here<'_>,
         memo: &mut Memo,
         spare: &'f mut Option<Spare>,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
-        self.finder.next();
         let (header, body) = frame.split_at_checked(self.header as usize).ok_or(bad(Broken::Lengths.text()))?;
         if let Some(letter) = memo.again(header) {
             let raw = Raw::Msgq { frame, header: self.header, escaped: false };
@@ -292,6 +292,7 @@ mod tests {
         let (mut spare, mut again) = (None, Said::Nothing);
         assert_eq!(s.understand(input, HERE, &mut memo, &mut spare, &mut again), done);
         assert_eq!(again, said);
+        s.used_up();
         assert!(!s.is_inside(), "the next octet begins another frame");
         then(done.map(|()| said))
     }
@@ -637,6 +638,7 @@ mod tests {
                     if frame.len() == size {
                         let (mut spare, mut said) = (None, Said::Nothing);
                         s.understand(&frame, HERE, &mut Memo::new(), &mut spare, &mut said).unwrap();
+                        s.used_up();
                         seen.push(match said {
                             Said::WhoAmI => 'w',
                             Said::Ping(b"\x00\xffab") => 'p',
@@ -670,7 +672,7 @@ mod tests {
         let mut s = Session::new();
         assert_eq!(s.cut(&mut &b"\x00\x00\x03\xec\x00\x02"[..], LIMIT), Ok(Cut::Frame { size: 1002 }));
         assert!(s.is_inside());
-        s.skipped();
+        s.used_up();
         assert!(!s.is_inside());
     }
 
