@@ -20,7 +20,7 @@ const FOUND: [(Fault, u64, u64); 31] = [
     (Fault::NoAnswerLeft, 0, 40),
     (Fault::NoAnswerLate, 0, 20),
     (Fault::LeakQuestion, 0, 20),
-    (Fault::LeakBlocks, 0, 20),
+    (Fault::LeakBlocks, 60, 20),
     (Fault::MailExpired, 0, 20),
     (Fault::MailTwice, 0, 40),
     (Fault::StaleAddress, 0, 20),

@@ -40,7 +40,6 @@ fn seeds(from: u64, seeds: u64) {
         "heard Line SERVICE_UNAVAILABLE",
         "heard Line TRANSMISSION_REPORT status=cached",
         "heard Line TRANSMISSION_REPORT status=failed",
-        "heard Line UNKNOWN",
         "counter answers_stray",
         "counter mail_delivered",
         "counter mail_expired",

@@ -119,7 +119,7 @@ impl Router<'_> {
     /// Gives back the row of a station that was retired.
     pub(super) fn free(&mut self, n: u32) {
         self.wheel.clear(n - 1);
-        if !self.stations[n].out.is_empty() && fault!(self, LeakBlocks) {
+        if fault!(self, LeakBlocks) {
             self.stations[n].out = crate::buffer::pool::Chain::EMPTY;
         }
         #[cfg(feature = "durable")]
