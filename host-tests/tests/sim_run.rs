@@ -34,6 +34,7 @@ fn seeds(from: u64, seeds: u64) {
         "heard Line INVALID command=REGISTER",
         "heard Line INVALID command=COMMANDS",
         "heard Line SERVICES",
+        "heard Line UNKNOWN",
         "heard Line STATUS up",
         "heard Line STATUS down",
         "heard Line STATUS unknown",

@@ -78,7 +78,8 @@ impl Client for Communicator {
     fn connected(&mut self, _: u64, id: StationId, joined: &BTreeSet<(String, String)>) {
         let wish = self.wish.take().filter(|wish| joined.iter().any(|(name, _)| name == wish));
         let wire = client::Client::new(Some(id), false);
-        let (next_seq, next_odd) = (self.next_seq, self.next_odd);
+        // each begins elsewhere in the list
+        let (next_seq, next_odd) = (self.next_seq, self.next_odd + id.number() as usize % ODD.len());
         *self = Communicator { wire, up: true, next_seq, next_odd, ..Communicator::default() };
         if let Some(name) = &wish {
             self.register(name);
