@@ -169,7 +169,10 @@ impl<'s> Node<'s> {
     pub fn mark(&self) -> Mark {
         let c = |c| self.router.counters().get(c);
         let all = [Counter::DroppedSlow, Counter::DroppedMemory, Counter::DroppedTooBig, Counter::DroppedOrder];
-        Mark { full: c(Counter::TableFull), dropped: all.into_iter().map(c).sum::<u64>() + c(Counter::AskBusy) }
+        Mark {
+            full: c(Counter::TableFull) + c(Counter::NotAsked),
+            dropped: all.into_iter().map(c).sum::<u64>() + c(Counter::AskBusy),
+        }
     }
 
     /// Copies that were dropped in this life.

@@ -959,6 +959,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 ("names", declared),
                 ("memberships", 0),
                 ("requests", 0),
+                ("debts", 0),
                 ("watches", 1),
                 ("flushes", 0),
                 ("mail", node.model.waiting_mail() as u64),
