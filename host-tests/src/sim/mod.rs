@@ -10,8 +10,8 @@
 //! | `run.rs` | the clock, the network's ends, what befalls whom |
 //! | `net.rs` | one connection: delay, window, half-open |
 //! | `node.rs` | one node: router, model, disk and a witness |
-//! | `station.rs` | one station: a real client and its application |
-//! | `words.rs` | what is said and heard, whatever the dialect |
+//! | `station/` | one station: a real client and its application; a file for each dialect |
+//! | `words/` | what is said and heard, whatever the dialect; a file for each |
 //! | `model.rs` | what one node must do, with lists and maps |
 //! | `judge.rs` | what one connection must hear |
 //! | `shrink.rs` | a shorter list that fails, too |

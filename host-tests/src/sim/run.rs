@@ -8,7 +8,7 @@ use super::model::{Expect, What};
 use super::net::Line;
 use super::node::{self, Node, Wish};
 use super::plan::{KEYS, Op, Plan, Reading, Setup, Speech};
-use super::station::{self, Peer, Station, address};
+use super::station::{self, Station, address};
 use super::tally::Tally;
 use super::words::{self, Heard, Said, To, Token};
 use crate::clacks::wire::Wire;
@@ -604,27 +604,22 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let station = &mut self.stations[s];
         station.tick(self.now)?;
         let mut busy = false;
-        let wishes = match &station.peer {
-            Peer::Native { client, .. } => match client.wish(Instant::from_millis(self.now)) {
-                ClientWish::Connect => station.line.is_none(),
-                ClientWish::Stay => false,
-                ClientWish::Close | ClientWish::Stop => {
-                    let stops = client.wish(Instant::from_millis(self.now)) == ClientWish::Stop;
-                    if let Some(w) = station.line {
-                        self.hang_up(w)?;
-                        self.stations[s].disconnected(self.now)?;
-                        busy = true;
-                    } else if !stops {
-                        station.disconnected(self.now)?;
-                        busy = true;
-                    } else if let Peer::Native { client, .. } = &mut station.peer {
-                        client.start(Instant::from_millis(self.now));
-                        busy = true;
-                    }
-                    false
+        let wishes = match station.wish(self.now) {
+            ClientWish::Connect => station.line.is_none(),
+            ClientWish::Stay => false,
+            wish @ (ClientWish::Close | ClientWish::Stop) => {
+                let stops = wish == ClientWish::Stop;
+                if let Some(w) = station.line {
+                    self.hang_up(w)?;
+                    self.stations[s].disconnected(self.now)?;
+                } else if stops {
+                    station.start(self.now);
+                } else {
+                    station.disconnected(self.now)?;
                 }
-            },
-            _ => station.line.is_none() && station.again_at <= self.now,
+                busy = true;
+                false
+            }
         };
         if wishes {
             let plan = self.stations[s].seat;

@@ -1,0 +1,50 @@
+//! MSGQ, as said and as heard.
+
+use super::{Heard, Said, Sent, To, instance_of, token};
+use crate::msgq::Frame;
+use chappe_core::model::Code;
+
+pub(super) fn msgq_said(f: &Frame, number: impl Fn(&str) -> u64) -> Result<Said, String> {
+    let (group, instance) = (f.text_of("group").to_string(), instance_of(f.text_of("instance")));
+    let seq = f.header["seq"].as_i64().unwrap_or(0);
+    Ok(match f.text_of("type") {
+        "getlname" => Said::Hello,
+        "subscribe" => Said::Join { seq: 0, name: group, instance, exclusive: false },
+        "unsubscribe" => Said::Leave { seq: 0, name: group, instance },
+        "send" => {
+            if let Some(reply) = f.header.get("reply").and_then(|r| r.as_i64()) {
+                let to = Some((number(f.text_of("to")), reply));
+                return Ok(Said::Answer { ask_id: 0, token: token(&f.body)?, ok: true, to });
+            }
+            let to = match f.text_of("to") {
+                "" | "*" => To::Name,
+                lname => To::Station(number(lname)),
+            };
+            let ask = f.header["want_answer"] == serde_json::Value::Bool(true);
+            let (each, keep, ttl) = (false, false, 0);
+            Said::Send(Sent { to, name: group, instance, token: token(&f.body)?, seq, ask, each, keep, ttl })
+        }
+        _ => Said::Other,
+    })
+}
+
+/// What a frame of MSGQ from a node says.
+///
+/// # Errors
+/// If it has half of a message.
+pub fn msgq_heard(f: &Frame) -> Result<Heard, String> {
+    if f.text_of("type") == "getlname" {
+        return Ok(Heard::Welcome);
+    }
+    if let Some(seq) = f.header.get("reply").and_then(|r| r.as_i64()) {
+        let result = &f.json()["result"][0];
+        let code = match result.as_i64() {
+            Some(0) => Code::Ok,
+            _ => Code::Failed,
+        };
+        return Ok(Heard::Reply { seq, station: 0, token: token(&f.body)?, code });
+    }
+    let Some(token) = token(&f.body)? else { return Ok(Heard::Other) };
+    let ask = f.header["want_answer"] == serde_json::Value::Bool(true);
+    Ok(Heard::Letter { token, name: f.text_of("group").into(), ask })
+}
