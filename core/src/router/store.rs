@@ -257,8 +257,8 @@ pub trait Store {
     /// Takes an entry over from another node, if there is none of its name here, neither value
     /// nor tombstone, or if it was changed later than that; of the same time, a tombstone counts
     /// before a value, and the lesser value before the greater. It says nothing new if it is the
-    /// same value or a tombstone too: then, and if it is older, it is [`Applied::Older`]. So the
-    /// origin does not count, unlike in [`Store::set`].
+    /// same value, or a tombstone too, and at most a second later: then, and if it is older, it is
+    /// [`Applied::Older`]. So the origin does not count, unlike in [`Store::set`].
     ///
     /// What is stored are the value, both times and the origin, as they are: one that says that
     /// it was not accessed for long is stale at the next [`Store::sweep`]. A tombstone, whose

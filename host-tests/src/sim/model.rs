@@ -78,6 +78,8 @@ pub struct Seen {
     pub dropped: bool,
     /// All that has changed so far is on the disk.
     pub kept: bool,
+    /// A message waits without a copy on the disk.
+    pub unsaved: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,12 +118,25 @@ struct Question {
     until: u64,
 }
 
-#[derive(Debug)]
-struct Mail {
-    token: Token,
+/// A message that waits.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Its number.
+    pub token: Token,
     name: String,
     from: u64,
     until: u64,
+    /// The disk has a copy, or will have.
+    pub saved: bool,
+}
+
+/// What is there of a node after a crash.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Its values.
+    pub values: BTreeMap<String, Vec<u8>>,
+    /// Messages that waited.
+    pub mail: Vec<Mail>,
 }
 
 /// One node.
@@ -129,6 +144,8 @@ struct Mail {
 pub struct Model {
     stations: BTreeMap<u64, Station>,
     declared: BTreeSet<String>,
+    /// Names that are declared as long as mail from before the crash waits for them.
+    lent: BTreeSet<String>,
     mail: Vec<Mail>,
     questions: Vec<Question>,
     /// Those whose asker has its answer, and until when that is remembered.
@@ -188,7 +205,29 @@ impl Model {
 
     /// Names that are declared.
     pub fn declared(&self) -> u64 {
-        self.declared.len() as u64
+        self.declared.union(&self.lent).count() as u64
+    }
+
+    fn is_declared(&self, name: &str) -> bool {
+        self.declared.contains(name) || self.lent.contains(name)
+    }
+
+    /// As much of it as a crash leaves if all is on the disk.
+    pub fn past(&self) -> Past {
+        let mail = self.mail.iter().filter(|m| m.saved).cloned().collect();
+        Past { values: self.values.clone(), mail }
+    }
+
+    /// A message from before the crash waits again, for so many milliseconds.
+    pub fn waits_again(&mut self, token: Token, name: &str, left: u64) {
+        let until = self.now + left.min(self.max_keep);
+        self.mail.push(Mail { token, name: name.into(), from: 0, until, saved: true });
+        self.lent.insert(name.into());
+    }
+
+    /// Messages have gone.
+    fn unlend(&mut self) {
+        self.lent.retain(|name| self.mail.iter().any(|m| m.name == *name));
     }
 
     /// Letters that wait for somebody.
@@ -263,6 +302,7 @@ impl Model {
         (self.now, self.rough) = (now, rough);
         self.closed.retain(|(_, _, until)| !due(*until, now));
         self.mail.retain(|m| !due(m.until, now));
+        self.unlend();
         let (over, open) = std::mem::take(&mut self.questions).into_iter().partition(|q| due(q.until, now));
         self.questions = open;
         for q in over {
@@ -370,6 +410,7 @@ impl Model {
         let is_its = |m: &Mail| m.name == name && m.from != id;
         let (its, rest) = std::mem::take(&mut self.mail).into_iter().partition(is_its);
         self.mail = rest;
+        self.unlend();
         for m in its {
             self.group += 1;
             let heard = Heard::Letter { token: m.token, name: m.name, ask: false };
@@ -466,12 +507,12 @@ impl Model {
         if self.stations[&id].speech != Speech::Native {
             return;
         }
-        if sent.keep && members == 0 && self.declared.contains(&sent.name) {
+        if sent.keep && members == 0 && self.is_declared(&sent.name) {
             if seen.full {
                 return self.expect(id, What::Outcome(seq), true);
             }
             let until = self.now + if sent.ttl == 0 { self.max_keep } else { sent.ttl.min(self.max_keep) };
-            self.mail.push(Mail { token, name: sent.name.clone(), from: id, until });
+            self.mail.push(Mail { token, name: sent.name.clone(), from: id, until, saved: !seen.unsaved });
             return self.outcome(id, seq, Code::Kept, 0);
         }
         if seq == 0 {
@@ -658,10 +699,11 @@ impl Model {
     }
 
     fn declare(&mut self, id: u64, seq: u32, name: &str, forget: bool, seen: Seen) {
-        let code = match (forget, self.declared.contains(name)) {
+        let code = match (forget, self.is_declared(name)) {
             (true, false) => Code::NotFound,
             (true, true) => {
                 self.mail.retain(|m| m.name != name);
+                self.unlend();
                 self.declared.remove(name);
                 Code::Ok
             }

@@ -3,18 +3,18 @@
 //! Owns: that nothing is asked of the router without the model hearing of it. The witness is a station that
 //! watches everything and reads at once; what it is told is when something happens. Does not own the wires.
 
-use super::model::{Expect, Model, Seen};
+use super::model::{Expect, Model, Past, Seen};
 use super::plan::Speech;
-use super::words::{Heard, Said, frame_size, native_heard};
+use super::words::{Heard, Said, frame_size, kept_token, native_heard};
 use crate::clacks::users::{USERS, User};
-use crate::disk::{Disk, OnDisk};
+use crate::disk::{Copy, Disk, OnDisk};
 use crate::memory::Memory;
 use chappe_core::dialect::Dialect;
 use chappe_core::dialect::clacks::Role;
 use chappe_core::dialect::messi::frame::Framing;
 use chappe_core::dialect::messi::wire::Writer;
 use chappe_core::id::StationId;
-use chappe_core::model::{Change, ClientToServer, Hello, List, ServerToClient, Watch, What};
+use chappe_core::model::{Change, ClientToServer, Code, Hello, List, ServerToClient, Watch, What};
 use chappe_core::router::{Action, Counter, Grant, Newcomer, Reason, Rights, Router, Settings};
 use chappe_core::storage::{Limits, StoreRef};
 use chappe_core::time::{Duration, Instant};
@@ -54,6 +54,7 @@ pub enum Wish {
 pub struct Mark {
     full: u64,
     dropped: u64,
+    unsaved: u64,
 }
 
 /// One node.
@@ -74,7 +75,8 @@ pub struct Node<'s> {
     disk: Option<&'s Disk>,
     /// Values that the witness was told.
     items: std::collections::BTreeMap<String, Vec<u8>>,
-    values_kept: Vec<(u64, std::collections::BTreeMap<String, Vec<u8>>)>,
+    /// What a crash leaves, after each change that the disk has or will have.
+    pasts: Vec<(u64, Past)>,
     /// The most blocks that were in use.
     pub most_blocks: u64,
 }
@@ -157,7 +159,7 @@ impl<'s> Node<'s> {
             boot,
             disk,
             items: Default::default(),
-            values_kept: Vec::new(),
+            pasts: Vec::new(),
             most_blocks: 0,
         };
         while node.wish(now).expect("nothing is wrong yet").is_some() {}
@@ -172,6 +174,7 @@ impl<'s> Node<'s> {
         Mark {
             full: c(Counter::TableFull) + c(Counter::NotAsked),
             dropped: all.into_iter().map(c).sum::<u64>() + c(Counter::AskBusy),
+            unsaved: c(Counter::MailUnsaved),
         }
     }
 
@@ -249,7 +252,12 @@ impl<'s> Node<'s> {
     ) -> Result<(Vec<Expect>, Vec<u64>), String> {
         let after = self.mark();
         let kept = self.disk.is_none_or(|d| d.kept.get() >= d.changes.get());
-        let seen = Seen { full: after.full > mark.full, dropped: after.dropped > mark.dropped, kept };
+        let seen = Seen {
+            full: after.full > mark.full,
+            dropped: after.dropped > mark.dropped,
+            kept,
+            unsaved: after.unsaved > mark.unsaved || self.disk.is_none(),
+        };
         let news = std::mem::take(&mut self.news);
         let any_news = !news.is_empty();
         let rough = news.iter().any(|n| matches!(n, Heard::Presence { change: Change::Disconnected, .. }));
@@ -293,18 +301,54 @@ impl<'s> Node<'s> {
         }
         self.router.check()?;
         if let Some(disk) = self.disk {
-            self.values_kept.retain(|(at, _)| *at != disk.changes.get());
-            self.values_kept.push((disk.changes.get(), self.model.values.clone()));
+            self.note_past(disk);
         }
         self.most_blocks = self.most_blocks.max(self.used("buffer_blocks"));
         Ok((self.model.take(), left))
     }
 
-    /// The values that are on the disk, as the model knows them.
-    pub fn values_on_disk(&self) -> std::collections::BTreeMap<String, Vec<u8>> {
+    fn note_past(&mut self, disk: &Disk) {
+        self.pasts.retain(|(at, _)| *at != disk.changes.get());
+        self.pasts.push((disk.changes.get(), self.model.past()));
+    }
+
+    /// What a crash leaves now, as the model knows it.
+    pub fn past(&self) -> Past {
         let kept = self.disk.map_or(0, |d| d.kept.get());
-        let last = self.values_kept.iter().rev().find(|(at, _)| *at <= kept);
-        last.map(|(_, values)| values.clone()).unwrap_or_default()
+        let last = self.pasts.iter().rev().find(|(at, _)| *at <= kept);
+        last.map(|(_, past)| past.clone()).unwrap_or_default()
+    }
+
+    /// This life goes on where an earlier one has left off. `calendar` is the time at the clock's zero.
+    ///
+    /// # Errors
+    /// If something is lost, or is not what it was, or comes although it is over.
+    pub fn resume(&mut self, now: Instant, calendar: u64, past: Past) -> Result<(), String> {
+        let Some(disk) = self.disk else { return Ok(()) };
+        self.model.values = past.values;
+        let copies: Vec<Copy> = disk.mail.borrow().values().cloned().collect();
+        let mut there = BTreeSet::new();
+        for copy in copies {
+            let token = kept_token(&copy)?;
+            if !there.insert(token) {
+                return Err(format!("D9: message #{token} is on the disk twice"));
+            }
+            let today = calendar + now.millis() * 1000;
+            let left = copy.until.micros().saturating_sub(today).div_ceil(1000).min(copy.within_ms.into());
+            let should = if left == 0 { Code::TimedOut } else { Code::Ok };
+            let code = self.router.restore_mail(now, &copy.stored());
+            if code != should {
+                return Err(format!("D9: message #{token}, on the disk, is restored with {code:?}, not {should:?}"));
+            }
+            if code == Code::Ok {
+                self.model.waits_again(token, &copy.name, left);
+            }
+        }
+        if let Some(lost) = past.mail.iter().find(|m| !there.contains(&m.token)) {
+            return Err(format!("D9: it was on the disk, and is lost: {lost:?}"));
+        }
+        self.note_past(disk);
+        Ok(())
     }
 
     /// All values, as the witness is told them.

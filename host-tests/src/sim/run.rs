@@ -111,6 +111,8 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     stale: Vec<(usize, u64)>,
     /// The last change of each value: when the one before was, when it was, at which node, and to what.
     changes: BTreeMap<String, Change>,
+    /// How many changes there were at its node when a message had come to somebody.
+    brought: BTreeMap<Token, u64>,
     /// All nodes have the same calendar.
     one_calendar: bool,
     ran: Ran,
@@ -161,6 +163,7 @@ pub fn run(plan: &Plan, change: impl for<'a> Fn(&mut Settings<'a>)) -> Result<Ra
         questions: BTreeMap::new(),
         stale: Vec::new(),
         changes: BTreeMap::new(),
+        brought: BTreeMap::new(),
         one_calendar: true,
         ran: Ran::default(),
     };
@@ -231,11 +234,26 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         self.questions.retain(|(node, ..), _| *node != n);
         self.stale.retain(|(node, _)| *node != n);
         if self.setup.durable {
-            let values = node.values_on_disk();
+            let past = node.past();
             self.start(n);
-            let node = self.nodes[n].as_mut().expect("it runs again");
-            node.model.values = values;
+            let (now, calendar) = (self.instant(), self.calendars[n] as u64);
+            self.not_again(n)?;
+            self.nodes[n].as_mut().expect("it runs again").resume(now, calendar, past)?;
             self.saw("restarts with a disk");
+        }
+        Ok(())
+    }
+
+    /// What was delivered before the disk caught up for the last time does not come again.
+    fn not_again(&self, n: usize) -> Result<(), String> {
+        let disk = &self.disks[n];
+        for copy in disk.mail.borrow().values() {
+            let token = words::kept_token(copy)?;
+            if self.brought.get(&token).is_some_and(|at| *at <= disk.kept.get()) {
+                return Err(format!(
+                    "D9: message #{token} was delivered, that is on the disk, and it is to come again"
+                ));
+            }
         }
         Ok(())
     }
@@ -549,6 +567,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         for (heard, number) in station.input(self.now, bytes).map_err(|e| format!("station {s}: {e}"))? {
             if let (Some((asker, number)), Heard::Letter { token, .. }) = (number, &heard) {
                 self.questions.insert((n, asker, number), *token);
+            }
+            if let Heard::Letter { token, .. } = heard {
+                self.brought.insert(token, self.disks[n].changes.get());
             }
             self.hash(s, &heard);
             self.ran.tally.one(&format!("heard {}", heard.word()));

@@ -3,12 +3,16 @@
 //! Owns: the rule of Net::Clacks for that (KEYSYNC), which is not the one of D10: the time of
 //! the change counts, not who made it. Of two of the same time a removal counts before a value,
 //! and of two values the lesser one byte by byte, so that nodes that have heard both agree. What
-//! says nothing new is not taken, however new it is, so that two nodes that tell each other the
-//! same do not make it younger each time.
+//! says nothing new is not taken if it is hardly newer, so that two nodes that tell each other the
+//! same do not make it younger each time, by the time that it was under way.
 
 use super::rows::State;
 use super::{Applied, Entry, FixedStore, Forget, Stamp, StoreError, StoredRow};
 use crate::buffer::Rows;
+
+/// Microseconds by which the same value may be later without being news: more than it is under way.
+/// What is later than that was changed later, and must win over what a third node has from between.
+const SAME_TIME: u64 = 1_000_000;
 
 impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
     /// See [`Store::merge`](super::Store::merge).
@@ -28,7 +32,8 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
             // comes to stay out, which of the greater is true
             let is_tie = entry.changed == row.changed;
             let wins_tie = if entry.deleted { !is_mark } else { !is_mark && ours.is_gt() };
-            if is_same || entry.changed < row.changed || (is_tie && !wins_tie) {
+            let is_news = entry.changed.0.saturating_sub(row.changed.0) > SAME_TIME;
+            if is_same && !is_news || entry.changed < row.changed || (is_tie && !wins_tie) {
                 return Ok(Applied::Older);
             }
         }

@@ -100,6 +100,21 @@ fn what_there_is_no_room_for_is_said() {
     assert_eq!(s.following(None, &mut out[..MAX_NAME - 1]), None);
 }
 
+/// Otherwise what a third node has from between would win at one of two nodes only.
+#[test]
+fn the_same_value_much_later_is_a_later_change() {
+    let mut memory = Memory::new();
+    let mut s = FixedStore::new(memory.parts(), SETTINGS).unwrap();
+    for (first, same) in
+        [(value("n", b"one", 100, 0), value("n", b"one", 1_000_101, 0)), (removal("r", 100), removal("r", 1_000_101))]
+    {
+        assert_eq!(s.merge(&first), Ok(Applied::Done));
+        assert_eq!(s.merge(&Entry { changed: at(1_000_100), ..same }), Ok(Applied::Older), "an echo");
+        assert_eq!(s.merge(&same), Ok(Applied::Done));
+        assert_eq!(s.merge(&value(first.name, b"from between", 1_000_000, 0)), Ok(Applied::Older));
+    }
+}
+
 #[test]
 fn an_entry_is_taken_if_it_is_newer_and_says_something_new() {
     let mut memory = Memory::new();
@@ -112,7 +127,7 @@ fn an_entry_is_taken_if_it_is_newer_and_says_something_new() {
         assert_eq!(s.merge(&older), Ok(Applied::Older));
     }
     assert_eq!(s.merge(&Entry { origin: u32::MAX, ..value("n", b"two", 100, 0) }), Ok(Applied::Older));
-    assert_eq!(s.merge(&value("n", b"one", 9999, 9999)), Ok(Applied::Older), "an echo makes nothing newer");
+    assert_eq!(s.merge(&value("n", b"one", 1_000_100, 9999)), Ok(Applied::Older), "an echo makes nothing newer");
     assert_eq!(walk(&s)[0].2, 100);
     assert_eq!(s.merge(&value("n", b"two", 101, 0)), Ok(Applied::Done), "also if its last access is earlier");
     assert_eq!(walk(&s), [("n".into(), Some(b"two".to_vec()), 101, 0, 3)]);
@@ -388,7 +403,8 @@ impl Model {
         let value = (!e.deleted).then(|| e.value.to_vec());
         let (changed, old) = (e.changed.micros(), self.rows.get(e.name));
         // a removal is `None`, which is less than any value
-        if old.is_some_and(|r| changed < r.changed || r.value == value || (changed == r.changed && value > r.value)) {
+        let is_echo = |r: &Row| r.value == value && changed - r.changed <= 1_000_000;
+        if old.is_some_and(|r| changed < r.changed || is_echo(r) || (changed == r.changed && value > r.value)) {
             return Applied::Older;
         }
         if e.deleted && self.seen.saturating_sub(changed) >= KEEP {

@@ -13,8 +13,9 @@ pub use msgq::msgq_heard;
 pub use native::native_heard;
 
 use super::plan::Speech;
+use crate::disk::Copy;
 use crate::msgq::frames;
-use chappe_core::model::{Change, Code};
+use chappe_core::model::{Change, Code, Letter, Message};
 
 /// Number of a message, by which it is known wherever it turns up.
 pub type Token = u32;
@@ -39,6 +40,18 @@ pub fn token(bytes: &[u8]) -> Result<Option<Token>, String> {
         (dashes == size).then_some(token)
     };
     read().map(Some).ok_or_else(|| format!("not all of a message: {all}"))
+}
+
+/// The number of a message that has waited, from its copy on the disk.
+///
+/// # Errors
+/// If it is none, or not all of one.
+pub fn kept_token(copy: &Copy) -> Result<Token, String> {
+    let found = match Letter::read(&copy.bytes) {
+        Ok(letter) if copy.form == 1 => native::letter_token(&letter)?,
+        _ => token(&copy.bytes)?,
+    };
+    found.ok_or_else(|| format!("not a message: {copy:?}"))
 }
 
 /// Where a letter goes.

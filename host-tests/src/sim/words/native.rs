@@ -4,7 +4,7 @@ use super::{Heard, Said, Sent, To, Token, instance_of, token};
 use chappe_core::model::{ClientToServer, Code, Letter, ServerToClient, StoreOp};
 
 /// The token of a native letter: in its body, or in a parameter.
-fn letter_token(l: &Letter<'_>) -> Result<Option<Token>, String> {
+pub(super) fn letter_token(l: &Letter<'_>) -> Result<Option<Token>, String> {
     match l.params.get("q") {
         Some(q) => token(q.as_bytes()),
         None => token(l.body),
