@@ -5,7 +5,7 @@
 //! tables. Does not own sizes: whether a table is full, or an outbox, it is told ([`Seen`]).
 
 use super::plan::Speech;
-use super::words::{Heard, Said, Sent, To, Token};
+use super::words::{Flag, Heard, Row, Said, Sent, Table, To, Token};
 use chappe_core::model::{Change, Code};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +20,8 @@ pub struct Expect {
     pub sure: bool,
     /// It may come whenever it comes.
     pub loose: bool,
+    /// Since when: the judge's.
+    pub at: u64,
     /// Of the same group it may come in any order; a lower group comes first.
     pub group: u64,
 }
@@ -37,6 +39,15 @@ pub enum What {
     AnyAnswer(i64, u64),
     /// A value or its absence, whichever.
     AnyValue(u32),
+    /// A page of a list, the first or a later one, of all the rows that there are; `None`: whichever there are.
+    Page {
+        /// Number of the request.
+        seq: u32,
+        /// It is the first.
+        first: bool,
+        /// The rows.
+        all: Option<Vec<Row>>,
+    },
 }
 
 impl What {
@@ -62,6 +73,9 @@ impl What {
                 seq == s && about == station && (codes.contains(code) || !native && *code != Code::Ok)
             }
             (What::AnyAnswer(seq, about), Heard::Reply { seq: s, station, .. }) => seq == s && about == station,
+            (What::Page { seq, .. }, Heard::Page { seq: s, .. }) => seq == s,
+            // a list of nothing
+            (What::Page { seq, .. }, Heard::Outcome { seq: s, code: Code::Ok, count: 0 }) => seq == s,
             (What::AnyValue(seq), Heard::Value { seq: s, .. }) => seq == s,
             (What::AnyValue(seq), Heard::Outcome { seq: s, code: Code::NotFound, .. }) => seq == s,
             _ => false,
@@ -93,6 +107,7 @@ struct Membership {
 struct Watch {
     stations: bool,
     members: bool,
+    flags: bool,
     /// The only name of interest; empty: all.
     name: String,
 }
@@ -151,6 +166,9 @@ pub struct Model {
     /// Those whose asker has its answer, and until when that is remembered.
     closed: Vec<(u64, i64, u64)>,
     flushes: Vec<(u64, u32)>,
+    flags: BTreeMap<String, Flag>,
+    /// The station that belongs to the node.
+    pub witness: u64,
     /// The values.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Other nodes change values, too: what they are is not known here.
@@ -172,6 +190,11 @@ fn covers(joined: &str, name: &str) -> bool {
         Some(stem) => name.len() > stem.len() && name.starts_with(stem),
         None => joined == name,
     }
+}
+
+/// Whether a flag can be called that.
+fn is_flag(full: &str) -> bool {
+    full.split('/').count() == 3
 }
 
 /// The end of the wheel's tick in which something of this time is due: never early, less than a tick late.
@@ -236,14 +259,14 @@ impl Model {
     }
 
     fn expect(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: false, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: false, at, group });
     }
 
     /// It comes whenever it comes.
     fn expect_some_time(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: true, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: true, at, group });
     }
 
     fn tell(&mut self, to: u64, heard: Heard) {
@@ -340,6 +363,7 @@ impl Model {
                 what: What::Exactly(Heard::Welcome),
                 sure: true,
                 loose: false,
+                at: 0,
                 group: 0,
             }),
             (false, _) => {}
@@ -369,7 +393,19 @@ impl Model {
                 _ if seen.full => self.outcome(id, *seq, Code::Full, 0),
                 _ => self.flushes.push((id, *seq)),
             },
-            Said::Watch { seq, stations, members, name } => self.watch(id, *seq, (*stations, *members, name), seen),
+            Said::Watch { seq, stations, members, flags, name } => {
+                let watch = Watch { stations: *stations, members: *members, flags: *flags, name: name.clone() };
+                self.watch(id, *seq, watch, seen);
+            }
+            Said::Flag { seq, raise, by_hand, flag } => {
+                let flag = Flag { station: id, ..flag.clone() };
+                match raise {
+                    true => self.raise(id, *seq, flag, seen),
+                    false => self.lower(id, *seq, flag, *by_hand),
+                }
+            }
+            Said::List { seq, what, name, first } => self.list(id, *seq, (*what, name), *first),
+            Said::Clear => self.clear(),
             Said::Declare { seq, name, forget } => self.declare(id, *seq, name, *forget, seen),
             Said::Goodbye { seq } => self.outcome(id, *seq, Code::Ok, 0),
             Said::Link => self.set_link(id),
@@ -605,7 +641,7 @@ impl Model {
             if let Some((asker, seq)) = to.filter(|to| self.is_forgotten(*to)) {
                 // to something that wanted no answer, as far as anybody knows: a letter
                 let what = What::Exactly(Heard::Reply { seq, station: 0, token, code: Code::Ok });
-                self.out.push(Expect { to: asker, what, sure: false, loose: true, group: self.group });
+                self.out.push(Expect { to: asker, what, sure: false, loose: true, at: 0, group: self.group });
             }
             return;
         };
@@ -688,14 +724,108 @@ impl Model {
         self.group += 1;
     }
 
-    fn watch(&mut self, id: u64, seq: u32, (stations, members, name): (bool, bool, &str), seen: Seen) {
+    fn watch(&mut self, id: u64, seq: u32, watch: Watch, seen: Seen) {
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
         let watches = &mut self.stations.get_mut(&id).expect("it is there").watches;
-        watches.retain(|w| w.name != name);
-        watches.push(Watch { stations, members, name: name.into() });
+        watches.retain(|w| w.name != watch.name);
+        watches.push(watch);
         self.outcome(id, seq, Code::Ok, 0);
+    }
+
+    /// How many flags are up.
+    pub fn raised(&self) -> usize {
+        self.flags.len()
+    }
+
+    fn raise(&mut self, id: u64, seq: u32, flag: Flag, seen: Seen) {
+        let old = self.flags.get(&flag.name).cloned();
+        let code = match &old {
+            _ if !is_flag(&flag.name) || flag.priority > 100 => Code::BadRequest,
+            None if seen.full => Code::Full,
+            _ => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.insert(flag.name.clone(), flag.clone());
+            // who raises it again says nothing new
+            if old.is_none_or(|old| old != Flag { station: old.station, ..flag.clone() }) {
+                self.tell_flag(true, flag);
+            }
+        }
+    }
+
+    fn lower(&mut self, id: u64, seq: u32, flag: Flag, by_hand: bool) {
+        let code = match self.flags.get(&flag.name) {
+            _ if !is_flag(&flag.name) => Code::BadRequest,
+            None => Code::NotFound,
+            Some(up) if up.manual && !by_hand => Code::Refused,
+            Some(_) => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.remove(&flag.name);
+            self.tell_flag(false, flag);
+        }
+    }
+
+    /// Who watches flags is told, whoever has changed one included.
+    fn tell_flag(&mut self, raised: bool, flag: Flag) {
+        self.group += 1;
+        let all = self.stations.iter().filter(|(_, st)| st.watches.iter().any(|w| w.flags));
+        let watchers: Vec<u64> = all.map(|(watcher, _)| *watcher).collect();
+        for watcher in watchers {
+            self.tell(watcher, Heard::FlagChange { raised, flag: flag.clone() });
+        }
+    }
+
+    fn list(&mut self, id: u64, seq: u32, (what, name): (Table, &str), first: bool) {
+        let unknown = self.linked && matches!(what, Table::Values | Table::Keys);
+        let all = (!unknown).then(|| self.rows(what, name));
+        self.expect(id, What::Page { seq, first, all }, true);
+    }
+
+    fn rows(&self, what: Table, name: &str) -> Vec<Row> {
+        let members = || self.stations.iter().flat_map(|(id, st)| st.members.iter().map(move |m| (*id, m)));
+        let mut rows: Vec<Row> = match what {
+            Table::Stations => {
+                let ready = self.stations.iter().filter(|(_, st)| st.ready);
+                let row = |station, speech: &str, joins| Row::Station { station, dialect: speech.into(), joins };
+                let rows = ready.map(|(id, st)| row(*id, st.speech.dialect(), st.members.len() as u64));
+                rows.chain([row(self.witness, "messi", 0)]).collect()
+            }
+            Table::Members => {
+                let its = members().filter(|(_, m)| m.name == name);
+                let row = |(station, m): (u64, &Membership)| {
+                    let (instance, exclusive) = (m.instance.clone(), m.exclusive);
+                    Row::Member { station, instance, exclusive }
+                };
+                return its.map(row).collect();
+            }
+            Table::Names => {
+                let joined = members().map(|(_, m)| m.name.clone());
+                let all: BTreeSet<String> = joined.chain(self.declared.union(&self.lent).cloned()).collect();
+                let row = |name: String| {
+                    let its: Vec<bool> = members().filter(|(_, m)| m.name == name).map(|(_, m)| m.exclusive).collect();
+                    let (members, exclusive) = (its.len() as u64, its.contains(&true));
+                    Row::Name { members, exclusive, declared: self.is_declared(&name), name }
+                };
+                all.into_iter().map(row).collect()
+            }
+            Table::Values => {
+                let row = |(name, value): (&String, &Vec<u8>)| Row::Value { name: name.clone(), value: value.clone() };
+                self.values.iter().map(row).collect()
+            }
+            Table::Keys => self.values.keys().cloned().map(Row::Key).collect(),
+            Table::Flags => self.flags.values().cloned().map(Row::Flag).collect(),
+        };
+        rows.retain(|row| matches!(row, Row::Station { .. }) || row.key().1.starts_with(name));
+        rows
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
     }
 
     fn declare(&mut self, id: u64, seq: u32, name: &str, forget: bool, seen: Seen) {

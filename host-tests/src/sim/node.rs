@@ -33,7 +33,7 @@ pub fn room(tight: bool) -> Room {
     let mut room = Room::new(if tight { 40 << 10 } else { 400 << 10 }, 68 << 10);
     room.keep = 3_600_000_000;
     if tight {
-        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, ..Limits::NONE };
+        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, flags: 2, ..Limits::NONE };
     }
     room
 }
@@ -73,6 +73,8 @@ pub struct Node<'s> {
     /// Part of every lname.
     pub boot: u64,
     disk: Option<&'s Disk>,
+    /// Where a list of the witness goes on.
+    next: String,
     /// Values that the witness was told.
     items: std::collections::BTreeMap<String, Vec<u8>>,
     /// What a crash leaves, after each change that the disk has or will have.
@@ -94,6 +96,7 @@ fn settings(name: &'static str, boot: u64, number: usize) -> Settings<'static> {
     let mut s = Settings::new(name, "0", &USERS);
     s.max_frame = 1024;
     s.outbox = 8192;
+    s.page = 3;
     s.max_silence = Duration::from_millis(u32::MAX);
     s.max_ask = Duration::from_millis(MAX_ASK as u32);
     s.ask = Duration::from_millis(10_000);
@@ -146,6 +149,7 @@ impl<'s> Node<'s> {
         let taken = router.receive(now, witness, &words);
         assert_eq!(taken, words.len(), "the first to speak is heard");
         let mut model = Model::default();
+        model.witness = witness.number();
         (model.max_ask, model.max_keep) = (MAX_ASK, KEEP);
         model.tick(now.millis(), false);
         let mut node = Node {
@@ -159,6 +163,7 @@ impl<'s> Node<'s> {
             boot,
             disk,
             items: Default::default(),
+            next: String::new(),
             pasts: Vec::new(),
             most_blocks: 0,
         };
@@ -213,8 +218,10 @@ impl<'s> Node<'s> {
         self.partial.extend_from_slice(bytes);
         while let Some(size) = frame_size(Speech::Native, &self.partial) {
             let frame: Vec<u8> = self.partial.drain(..size).collect();
-            if let Ok((ServerToClient::Item(item), _)) = ServerToClient::read(&frame[4..]) {
-                self.items.insert(item.name.into(), item.value.into());
+            match ServerToClient::read(&frame[4..]) {
+                Ok((ServerToClient::Item(item), _)) => _ = self.items.insert(item.name.into(), item.value.into()),
+                Ok((ServerToClient::Outcome(outcome), _)) => self.next = outcome.next.into(),
+                _ => {}
             }
             self.news.push(native_heard(&frame)?.0);
         }
@@ -354,11 +361,17 @@ impl<'s> Node<'s> {
     /// All values, as the witness is told them.
     pub fn values(&mut self, now: Instant) -> std::collections::BTreeMap<String, Vec<u8>> {
         self.items.clear();
-        let list = encoded(&ClientToServer::List(List { seq: 3, what: What::Values, ..List::default() }));
-        let taken = self.router.receive(now, self.witness, &list);
-        assert_eq!(taken, list.len(), "the witness is heard");
-        while !matches!(self.wish(now), Ok(None) | Err(_)) {}
-        std::mem::take(&mut self.items)
+        loop {
+            let after = std::mem::take(&mut self.next);
+            let list = List { seq: 3, what: What::Values, after: &after, ..List::default() };
+            let list = encoded(&ClientToServer::List(list));
+            let taken = self.router.receive(now, self.witness, &list);
+            assert_eq!(taken, list.len(), "the witness is heard");
+            while !matches!(self.wish(now), Ok(None) | Err(_)) {}
+            if self.next.is_empty() {
+                return std::mem::take(&mut self.items);
+            }
+        }
     }
 
     /// Rows in use of a table of the router.

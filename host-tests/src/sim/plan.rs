@@ -4,6 +4,7 @@
 //! run itself has no random numbers, a run without some of its operations is a run, too: see `shrink.rs`.
 
 use crate::random::Random;
+use chappe_core::model::What;
 
 /// Names that are joined and sent to.
 pub const NAMES: [&str; 5] = ["a", "a::b", "a::c", "d", "mail"];
@@ -13,6 +14,8 @@ pub const PATTERN: &str = "a::*";
 pub const INSTANCES: [&str; 3] = ["*", "*", "i"];
 /// Names of values. The first is also the name of messages.
 pub const KEYS: [&str; 4] = ["a", "k1", "k2", "k3"];
+/// Names of flags. The last cannot be one.
+pub const FLAGS: [&str; 6] = ["hot", "hot", "cold", "low", "high", "a/b"];
 /// The name of a value that only counting changes.
 pub const COUNTER: &str = "n";
 
@@ -23,6 +26,17 @@ pub enum Speech {
     Native,
     Msgq,
     Clacks,
+}
+
+impl Speech {
+    /// What the core calls the dialect.
+    pub fn dialect(self) -> &'static str {
+        match self {
+            Speech::Native => "messi",
+            Speech::Msgq => "msgq",
+            Speech::Clacks => "clacks",
+        }
+    }
 }
 
 /// One station.
@@ -85,7 +99,10 @@ pub enum Op {
     Get { s: usize, key: &'static str },
     Add { s: usize, amount: i64 },
     Flush { s: usize },
-    Watch { s: usize, stations: bool, members: bool, name: &'static str },
+    Watch { s: usize, stations: bool, members: bool, flags: bool, name: &'static str },
+    Flag { s: usize, raise: bool, name: &'static str, priority: u32, manual: bool, by_hand: bool },
+    List { s: usize, what: What, name: &'static str },
+    Clear { s: usize },
     Declare { s: usize, forget: bool },
     Read { s: usize, how: Reading },
     Segment { s: usize, octets: usize },
@@ -125,6 +142,9 @@ impl Op {
             | Op::Flush { s }
             | Op::Watch { s, .. }
             | Op::Declare { s, .. }
+            | Op::Flag { s, .. }
+            | Op::List { s, .. }
+            | Op::Clear { s }
             | Op::Goodbye { s } => Some(s),
             _ => None,
         }
@@ -202,7 +222,7 @@ fn setup(random: &mut Random) -> Setup {
 
 /// Most have joined something, somebody watches, mail is declared.
 fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
-    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, name: "" }];
+    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, flags: true, name: "" }];
     ops.push(Op::Declare { s: random.below(4), forget: false });
     for s in 0..setup.seats.len() {
         for _ in 0..2 {
@@ -226,7 +246,26 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
-    match random.below(100) {
+    match random.below(108) {
+        100..104 => Op::Flag {
+            s,
+            raise: random.below(3) > 0,
+            name: FLAGS[random.below(FLAGS.len())],
+            priority: 10 * random.below(12) as u32,
+            manual: random.below(4) == 0,
+            by_hand: random.below(2) == 0,
+        },
+        104 if random.below(8) == 0 => Op::Clear { s },
+        104..108 => {
+            let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
+            let name = match what {
+                What::Members => name,
+                What::Stations => "",
+                What::Flags => ["", "u/s/h"][random.below(2)],
+                _ => ["", "a"][random.below(2)],
+            };
+            Op::List { s, what, name }
+        }
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
         0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
         2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
@@ -251,7 +290,8 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         73 | 74 => Op::Flush { s },
         75..77 => {
             let one = random.below(3) == 0;
-            Op::Watch { s, stations: !one, members: true, name: if one { name } else { "" } }
+            let flags = !one && random.below(2) == 0;
+            Op::Watch { s, stations: !one, members: true, flags, name: if one { name } else { "" } }
         }
         77 => Op::Declare { s, forget: random.below(4) == 0 },
         78..81 => Op::Read { s, how: [Reading::All, Reading::All, Reading::Slowly, Reading::Nothing][random.below(4)] },

@@ -299,7 +299,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                     Who::Stranger => false,
                 };
             if is_heard {
-                wired.judge.expect(e);
+                wired.judge.expect(self.now, e);
             }
         }
     }
@@ -317,6 +317,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                     bytes.truncate(wired.line.room());
                     wired.line.write_down(self.now, &bytes);
                     wired.blocked = bytes.len() < all;
+                    if wired.blocked {
+                        wired.judge.lags(self.now);
+                    }
                     node.router.sent(now, id, bytes.len());
                 }
                 Wish::Resume(id) => self.wired[self.by_id[&(n, id.number())]].waits = false,
@@ -354,7 +357,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if let Some(id) = came {
                 world.by_id.insert((n, id.number()), w);
                 let line = Line::new(delay, segment, window);
-                let (partial, judge) = Default::default();
+                let (partial, judge) = (Vec::new(), Judge::new(delay));
                 let (waits, blocked, up, dead_at) = (false, false, true, None);
                 let id = came;
                 let wired = Wired { line, node: n, id, who, speech, partial, waits, blocked, judge, up, dead_at };
@@ -431,7 +434,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let wired = &mut self.wired[w];
         let bytes: Vec<u8> = wired.line.up.arrived[..take].to_vec();
         let (mut failed, mut changed) = (None, Vec::new());
-        let mut taken = 0;
+        let (mut taken, mut cleared) = (0, false);
         self.ask(n, |world, node| {
             taken = node.router.receive(world.instant(), id, &bytes);
             let wired = &mut world.wired[w];
@@ -446,10 +449,18 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 Vec::new()
             });
             changed = said.iter().filter_map(|(_, said)| said.changed()).collect();
+            cleared = said.iter().any(|(_, said)| matches!(said, Said::Clear));
             said
         })?;
         for key in changed {
             self.changed(n, key);
+        }
+        if cleared {
+            // nobody can say what linked nodes make of it, and when
+            for key in KEYS {
+                let change = Change { before: self.now, at: self.now, node: n, value: None };
+                self.changes.insert(key.into(), change);
+            }
         }
         match failed {
             Some(e) => Err(e),
@@ -524,6 +535,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         }
         let wired = &mut self.wired[w];
         let take = wired.line.down.arrived.len().min(most);
+        if take < wired.line.down.arrived.len() || wired.blocked {
+            wired.judge.lags(self.now);
+        }
         if take > 0 {
             let bytes: Vec<u8> = wired.line.down.arrived.drain(..take).collect();
             match (s, link) {
@@ -573,7 +587,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             }
             self.hash(s, &heard);
             self.ran.tally.one(&format!("heard {}", heard.word()));
-            self.wired[w].judge.hear(&heard, speech).map_err(|e| format!("station {s}: {e}"))?;
+            self.wired[w].judge.hear(self.now, &heard, speech).map_err(|e| format!("station {s}: {e}"))?;
         }
         Ok(())
     }
@@ -587,7 +601,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             let heard = words::clacks_heard(&line)?;
             if let Heard::Letter { .. } = heard {
                 self.ran.tally.one("letters over links");
-                self.wired[w].judge.hear(&heard, Speech::Clacks).map_err(|e| format!("link {l}: D11: {e}"))?;
+                self.wired[w]
+                    .judge
+                    .hear(self.now, &heard, Speech::Clacks)
+                    .map_err(|e| format!("link {l}: D11: {e}"))?;
             }
         }
         let other = if at_slave { down } else { up };
@@ -978,6 +995,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 ("debts", 0),
                 ("watches", 1),
                 ("flushes", 0),
+                ("flags", node.model.raised() as u64),
                 ("mail", node.model.waiting_mail() as u64),
             ];
             for (what, most) in limits {
