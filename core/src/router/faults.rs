@@ -69,6 +69,13 @@ faults! {
     SkipTombstone "skip-tombstone" "a link is not told of removed values when it comes up",
     LinkEcho "link-echo" "what comes over a link goes back over it",
     KeysyncStops "keysync-stops" "changes from one link are not handed on to others",
+    FlagUntold "flag-untold" "watchers are not told that a flag has changed",
+    ListLeavesOut "list-leaves-out" "a list leaves a station out",
+    ClearNothing "clear-nothing" "CLEARCACHE is taken, and values stay",
+    NoticeMissing "notice-missing" "members of the notifications of MSGQ are not told of a change",
+    DiskErrorIgnored "disk-error-ignored" "a change that the disk refuses is said to be made",
+    HeldBack "held-back" "a frame is put into an outbox, and nobody is told to write it",
+    MonitorMisses "monitor-misses" "a monitor is not shown something, and not told so",
 }
 
 #[cfg(feature = "faults")]

@@ -4,7 +4,7 @@
 //! are; and what each thing that is said must lead to, as a list of [`Expect`]. Shares no code with the core's
 //! tables. Does not own sizes: whether a table is full, or an outbox, it is told ([`Seen`]).
 
-use super::plan::Speech;
+use super::plan::{NOTICES, Speech};
 use super::words::{Flag, Heard, Row, Said, Sent, Table, To, Token};
 use chappe_core::model::{Change, Code};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,6 +94,8 @@ pub struct Seen {
     pub kept: bool,
     /// A message waits without a copy on the disk.
     pub unsaved: bool,
+    /// Changes of values are refused, with this code.
+    pub refuses: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,8 +169,8 @@ pub struct Model {
     closed: Vec<(u64, i64, u64)>,
     flushes: Vec<(u64, u32)>,
     flags: BTreeMap<String, Flag>,
-    /// The station that belongs to the node.
-    pub witness: u64,
+    /// Stations that belong to the node.
+    pub own: Vec<u64>,
     /// The values.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Other nodes change values, too: what they are is not known here.
@@ -190,6 +192,10 @@ fn covers(joined: &str, name: &str) -> bool {
         Some(stem) => name.len() > stem.len() && name.starts_with(stem),
         None => joined == name,
     }
+}
+
+fn hears_notices(m: &Membership) -> bool {
+    m.name == NOTICES && m.instance == "*"
 }
 
 /// Whether a flag can be called that.
@@ -219,6 +225,11 @@ impl Model {
     /// Whether it is there and introduced.
     pub fn is_ready(&self, id: u64) -> bool {
         self.stations.get(&id).is_some_and(|st| st.ready)
+    }
+
+    /// What it speaks, if it is there.
+    pub fn speech(&self, id: u64) -> Option<Speech> {
+        self.stations.get(&id).map(|st| st.speech)
     }
 
     /// Whether nobody waits for an answer.
@@ -294,6 +305,7 @@ impl Model {
     fn connected(&mut self, id: u64) {
         self.stations.get_mut(&id).expect("it was admitted").ready = true;
         self.announce(id, Change::Connected, "", "");
+        self.notice(id, Change::Connected, "");
     }
 
     /// It is a link.
@@ -317,6 +329,17 @@ impl Model {
         for watcher in watchers {
             let (name, instance) = (name.to_string(), instance.to_string());
             self.tell(watcher, Heard::Presence { change, station: about, name, instance });
+        }
+    }
+
+    /// Stations of MSGQ are told, as members of a name; who caused it, too.
+    fn notice(&mut self, station: u64, change: Change, name: &str) {
+        let is_told = |st: &Station| st.ready && st.speech == Speech::Msgq && st.members.iter().any(hears_notices);
+        let told: Vec<u64> = self.stations.iter().filter(|(_, st)| is_told(st)).map(|(id, _)| *id).collect();
+        for id in told {
+            let name = name.to_string();
+            // who does not read is closed for it
+            self.tell(id, Heard::Notice { change, station, name });
         }
     }
 
@@ -388,9 +411,12 @@ impl Model {
             Said::Remove { seq, key } => self.remove(id, *seq, key, seen),
             Said::Add { seq, key, amount, .. } => self.add(id, *seq, key, *amount, seen),
             Said::Flush { seq, text } => match self.stations[&id].speech {
-                Speech::Clacks => self.tell(id, Heard::Flushed(text.clone())),
+                Speech::Clacks if seen.kept || seen.refuses != Some(Code::NotStored) => {
+                    self.tell(id, Heard::Flushed(text.clone()))
+                }
                 _ if seen.kept => self.outcome(id, *seq, Code::Ok, 0),
                 _ if seen.full => self.outcome(id, *seq, Code::Full, 0),
+                _ if seen.refuses == Some(Code::NotStored) => self.outcome(id, *seq, Code::NotStored, 0),
                 _ => self.flushes.push((id, *seq)),
             },
             Said::Watch { seq, stations, members, flags, name } => {
@@ -405,7 +431,7 @@ impl Model {
                 }
             }
             Said::List { seq, what, name, first } => self.list(id, *seq, (*what, name), *first),
-            Said::Clear => self.clear(),
+            Said::Clear => self.clear(id, seen),
             Said::Declare { seq, name, forget } => self.declare(id, *seq, name, *forget, seen),
             Said::Goodbye { seq } => self.outcome(id, *seq, Code::Ok, 0),
             Said::Link => self.set_link(id),
@@ -417,6 +443,9 @@ impl Model {
         let mine = &self.stations[&id].members;
         if let Some(m) = mine.iter().find(|m| m.name == name && m.instance == instance) {
             let code = if exclusive && !m.exclusive { Code::NameTaken } else { Code::Ok };
+            if self.stations[&id].speech == Speech::Msgq {
+                self.notice(id, Change::Joined, name);
+            }
             return self.outcome(id, seq, code, 0);
         }
         let of_name = |st: &Station| st.members.iter().filter(|m| m.name == name).cloned().collect::<Vec<_>>();
@@ -435,6 +464,7 @@ impl Model {
         self.stations.get_mut(&id).expect("it is there").members.push(membership);
         self.outcome(id, seq, Code::Ok, 0);
         self.announce(id, Change::Joined, name, instance);
+        self.notice(id, Change::Joined, name);
         self.group += 1;
         self.bring_mail(id, name, instance, seen);
     }
@@ -458,7 +488,7 @@ impl Model {
         let at = self.stations[&id].members.iter().position(|m| m.name == name && m.instance == instance);
         match at {
             Some(at) => {
-                self.end_membership(id, at);
+                self.end_membership(id, at, false);
                 self.outcome(id, seq, Code::Ok, 0);
             }
             None if self.stations[&id].speech == Speech::Native => self.outcome(id, seq, Code::NotFound, 0),
@@ -466,13 +496,18 @@ impl Model {
         }
     }
 
-    fn end_membership(&mut self, id: u64, at: usize) {
+    /// `goes`: with the station itself.
+    fn end_membership(&mut self, id: u64, at: usize, goes: bool) {
         let st = self.stations.get_mut(&id).expect("it is there");
         let m = st.members.remove(at);
         if st.members.iter().all(|other| other.name != m.name) {
             self.forgive(id, Some(&m.name));
         }
         self.announce(id, Change::Left, &m.name, &m.instance);
+        // who goes has left a name once
+        if !goes || self.stations[&id].members.iter().all(|other| other.name != m.name) {
+            self.notice(id, Change::Left, &m.name);
+        }
     }
 
     /// It does not answer what it was asked, at that name or at all.
@@ -667,6 +702,9 @@ impl Model {
     }
 
     fn set(&mut self, id: u64, seq: u32, key: &str, value: &[u8], announce: bool, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -688,6 +726,9 @@ impl Model {
 
     fn remove(&mut self, id: u64, seq: u32, key: &str, seen: Seen) {
         let clacks = self.stations[&id].speech == Speech::Clacks;
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -701,6 +742,9 @@ impl Model {
     }
 
     fn add(&mut self, id: u64, seq: u32, key: &str, amount: i64, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -715,11 +759,11 @@ impl Model {
         }
     }
 
-    /// The disk has caught up.
-    pub fn stored(&mut self) {
+    /// The disk has caught up, or fails: those who wait for it are told so.
+    pub fn stored(&mut self, code: Code) {
         self.group += 1;
         for (id, seq) in std::mem::take(&mut self.flushes) {
-            self.outcome(id, seq, Code::Ok, 0);
+            self.outcome(id, seq, code, 0);
         }
         self.group += 1;
     }
@@ -793,7 +837,7 @@ impl Model {
                 let ready = self.stations.iter().filter(|(_, st)| st.ready);
                 let row = |station, speech: &str, joins| Row::Station { station, dialect: speech.into(), joins };
                 let rows = ready.map(|(id, st)| row(*id, st.speech.dialect(), st.members.len() as u64));
-                rows.chain([row(self.witness, "messi", 0)]).collect()
+                rows.chain(self.own.iter().map(|id| row(*id, "messi", 0))).collect()
             }
             Table::Members => {
                 let its = members().filter(|(_, m)| m.name == name);
@@ -824,8 +868,11 @@ impl Model {
         rows
     }
 
-    fn clear(&mut self) {
-        self.values.clear();
+    fn clear(&mut self, id: u64, seen: Seen) {
+        match seen.refuses {
+            Some(code) => self.outcome(id, 0, code, 0),
+            None => self.values.clear(),
+        }
     }
 
     fn declare(&mut self, id: u64, seq: u32, name: &str, forget: bool, seen: Seen) {
@@ -852,7 +899,7 @@ impl Model {
         let Some(st) = self.stations.get_mut(&id) else { return };
         st.watches.clear();
         while !self.stations[&id].members.is_empty() {
-            self.end_membership(id, 0);
+            self.end_membership(id, 0, true);
         }
         self.flushes.retain(|(who, _)| *who != id);
         self.forgive(id, None);
@@ -861,6 +908,7 @@ impl Model {
         self.group += 1;
         if self.stations[&id].ready {
             self.announce(id, Change::Disconnected, "", "");
+            self.notice(id, Change::Disconnected, "");
         }
         self.stations.remove(&id);
         self.group += 1;

@@ -5,11 +5,14 @@
 
 use crate::random::Random;
 use chappe_core::model::What;
+use chappe_core::router::store::Keeping;
 
 /// Names that are joined and sent to.
 pub const NAMES: [&str; 5] = ["a", "a::b", "a::c", "d", "mail"];
 /// What is joined, too: everything below `a`.
 pub const PATTERN: &str = "a::*";
+/// Where stations of MSGQ are told who comes and goes.
+pub const NOTICES: &str = "notifications/cc_members";
 /// Instances of a membership.
 pub const INSTANCES: [&str; 3] = ["*", "*", "i"];
 /// Names of values. The first is also the name of messages.
@@ -69,6 +72,8 @@ pub struct Setup {
     pub tight: bool,
     /// The calendars of nodes are set forward and back.
     pub clock_steps: bool,
+    /// A station of each node's own monitors all others.
+    pub monitored: bool,
 }
 
 /// How a station takes what comes.
@@ -115,6 +120,7 @@ pub enum Op {
     Crash { n: usize },
     Restart { n: usize },
     Disk { n: usize },
+    DiskIs { n: usize, how: Keeping },
     Calendar { n: usize, seconds: i64 },
     Sleep { ms: u32 },
     Unlink { l: usize, ms: u64 },
@@ -217,7 +223,7 @@ fn setup(random: &mut Random) -> Setup {
         })
         .collect();
     let (durable, tight, clock_steps) = (random.below(2) == 0, random.below(3) == 0, random.below(2) == 0);
-    Setup { nodes, links, seats, durable, tight, clock_steps }
+    Setup { nodes, links, seats, durable, tight, clock_steps, monitored: random.below(2) == 0 }
 }
 
 /// Most have joined something, somebody watches, mail is declared.
@@ -246,7 +252,7 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
-    match random.below(108) {
+    match random.below(112) {
         100..104 => Op::Flag {
             s,
             raise: random.below(3) > 0,
@@ -256,6 +262,15 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
             by_hand: random.below(2) == 0,
         },
         104 if random.below(8) == 0 => Op::Clear { s },
+        108..110 => match random.below(3) {
+            0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
+            1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },
+            _ => Op::Leave { s, name: NOTICES, instance: "*" },
+        },
+        110..112 => {
+            let how = [Keeping::Disk, Keeping::Disk, Keeping::Behind, Keeping::Failing][random.below(4)];
+            Op::DiskIs { n, how }
+        }
         104..108 => {
             let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
             let name = match what {

@@ -16,6 +16,8 @@ use crate::disk::Disk;
 use crate::random::Random;
 use chappe_core::client::Wish as ClientWish;
 use chappe_core::id::StationId;
+use chappe_core::model::Code;
+use chappe_core::router::store::Keeping;
 use chappe_core::router::{Reason, Settings};
 use chappe_core::time::Instant;
 use std::collections::BTreeMap;
@@ -208,6 +210,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         self.lives += 1;
         let mut node =
             Node::new(n, 0x100 + self.lives, room, disk, self.instant(), self.calendars[n] as u64, &self.change);
+        node.monitor(self.instant(), self.setup.monitored);
         node.model.linked = !self.links.is_empty();
         self.nodes[n] = Some(node);
     }
@@ -452,7 +455,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             cleared = said.iter().any(|(_, said)| matches!(said, Said::Clear));
             said
         })?;
-        for key in changed {
+        // what the disk refuses is no change
+        let refuses = self.setup.durable && matches!(self.disks[n].how.get(), Keeping::Failing | Keeping::Behind);
+        for key in changed.into_iter().filter(|_| !refuses) {
             self.changed(n, key);
         }
         if cleared {
@@ -795,6 +800,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 }
             }
             Op::Disk { n } => self.disk(n)?,
+            Op::DiskIs { n, how } => self.disk_is(n, how)?,
             Op::Calendar { n, seconds } => {
                 self.calendars[n] += seconds * 1_000_000;
                 self.one_calendar = false;
@@ -858,9 +864,28 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         if !self.setup.durable {
             return Ok(());
         }
-        self.disks[n].catch_up();
-        if let Some(node) = &mut self.nodes[n] {
-            node.model.stored();
+        if self.disks[n].how.get() != Keeping::Failing {
+            self.disks[n].how.set(Keeping::Disk);
+            self.disks[n].catch_up();
+            if let Some(node) = &mut self.nodes[n] {
+                node.model.stored(Code::Ok);
+            }
+        }
+        self.ask(n, |world, node| {
+            node.router.stored(world.instant());
+            Vec::new()
+        })
+    }
+
+    /// A disk fails, is behind, or works again.
+    fn disk_is(&mut self, n: usize, how: Keeping) -> Result<(), String> {
+        if !self.setup.durable {
+            return Ok(());
+        }
+        self.saw(&format!("disks that are {how:?}"));
+        self.disks[n].how.set(how);
+        if let (Keeping::Failing, Some(node)) = (how, &mut self.nodes[n]) {
+            node.model.stored(Code::NotStored);
         }
         self.ask(n, |world, node| {
             node.router.stored(world.instant());
@@ -897,6 +922,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if self.nodes[n].is_none() {
                 self.start(n);
             }
+            self.disks[n].how.set(Keeping::Disk);
             self.disk(n)?;
         }
         for s in 0..self.stations.len() {
@@ -988,7 +1014,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             let missed: usize = self.wired.iter().map(|w| w.judge.missed).sum();
             self.ran.tally.add("copies missed", missed as u64);
             let limits = [
-                ("stations", 1),
+                ("stations", 2),
+                ("monitors", self.setup.monitored as u64),
                 ("names", declared),
                 ("memberships", 0),
                 ("requests", 0),

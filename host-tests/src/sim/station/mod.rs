@@ -172,7 +172,9 @@ impl<'s> Station<'s> {
 
     /// Joins, now and after each new connection.
     pub fn join(&mut self, name: &str, instance: &str, exclusive: bool) {
-        if name == plan::PATTERN && self.seat.speech != Speech::Native {
+        let native = self.seat.speech == Speech::Native;
+        let msgq = self.seat.speech == Speech::Msgq;
+        if name == plan::PATTERN && !native || name == plan::NOTICES && !msgq {
             return;
         }
         let is_new = self.joined.insert((name.into(), instance.into()));

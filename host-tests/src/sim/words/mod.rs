@@ -248,6 +248,12 @@ pub enum Heard {
         raised: bool,
         flag: Flag,
     },
+    /// What members of the notifications of MSGQ are told.
+    Notice {
+        change: Change,
+        station: u64,
+        name: String,
+    },
     Presence {
         change: Change,
         station: u64,
