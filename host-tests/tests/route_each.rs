@@ -290,6 +290,17 @@ fn d5_when_the_asker_goes_nobody_is_told_and_nothing_is_left() {
 }
 
 #[test]
+fn d12_a_question_to_each_that_is_refused_is_counted() {
+    let mut w = World::new(|s| s.asks = 1);
+    let (a, _) = group(&mut w, 2);
+    let first = each(&mut w, a, &svc());
+    assert_eq!(outcome(&mut w, a, first), (Code::Ok, 2));
+    let second = each(&mut w, a, &svc());
+    assert_eq!(outcome(&mut w, a, second), (Code::Full, 0));
+    assert_eq!(w.router.counters().get(Counter::TableFull), 1);
+}
+
+#[test]
 fn d12_when_the_table_of_debtors_is_full_those_beyond_are_reported() {
     let mut w = World::default();
     let (a, m) = group(&mut w, 50);

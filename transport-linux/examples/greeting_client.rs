@@ -22,7 +22,6 @@ mod log;
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chappe_linux::communicator::{Answers, Event, Options, Pauses, Session, Signals, Uri};
@@ -41,12 +40,8 @@ struct Args {
     /// Where to hear LOG_ROTATE in datagrams
     #[arg(long, default_value = "127.0.0.1:3003")]
     log_rotate_listen: SocketAddr,
-    /// What those must know who say it
-    #[arg(long, env = "LOG_ROTATE_SECRET", hide_env_values = true, default_value = "")]
-    log_rotate_secret: String,
-    /// Write what happens into this file instead of the standard error
-    #[arg(long)]
-    log: Option<PathBuf>,
+    #[command(flatten)]
+    log: log::Options,
 }
 
 fn main() -> ExitCode {
@@ -60,13 +55,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let mut log = Log::open(args.log)?;
+    let mut log = Log::open(&args.log)?;
     let uri: Uri = format!("cd://{}", args.server).parse()?;
     // without a daemon there is nobody to register with, and no standard commands
     let options =
         Options { answers: Answers::Nothing, pauses: args.permanent_connection_retries, ..Options::default() };
     let mut server = Session::begin(uri, options)?;
-    server.hear(Signals::bind(args.log_rotate_listen, args.log_rotate_secret)?)?;
+    server.hear(Signals::bind(args.log_rotate_listen, args.log.log_rotate_secret)?)?;
     loop {
         match server.receive(None)? {
             Some(Event::Message(message)) => {

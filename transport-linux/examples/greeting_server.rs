@@ -28,7 +28,6 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chappe_core::dialect::communicator::MAX_LINE_BEFORE_REGISTER;
@@ -53,12 +52,8 @@ struct Args {
     /// Where to hear LOG_ROTATE in datagrams
     #[arg(long, default_value = "127.0.0.1:3002")]
     log_rotate_listen: SocketAddr,
-    /// What those must know who say it
-    #[arg(long, env = "LOG_ROTATE_SECRET", hide_env_values = true, default_value = "")]
-    log_rotate_secret: String,
-    /// Write what happens into this file instead of the standard error
-    #[arg(long)]
-    log: Option<PathBuf>,
+    #[command(flatten)]
+    log: log::Options,
 }
 
 fn main() -> ExitCode {
@@ -86,11 +81,11 @@ enum Then {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let mut log = Log::open(args.log)?;
+    let mut log = Log::open(&args.log)?;
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(args.listen).map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let mut signals = Signals::bind(args.log_rotate_listen, args.log_rotate_secret)?;
+    let mut signals = Signals::bind(args.log_rotate_listen, args.log.log_rotate_secret)?;
     poll.registry().register(signals.source(), SIGNALS, Interest::READABLE)?;
     log.say(format_args!("listening on {}; LOG_ROTATE on {}", listener.local_addr()?, signals.local_addr()?));
     let (mut clients, mut next) = (HashMap::new(), 2);

@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod discovery;
 pub mod flags;
 pub mod import;
+mod lines;
 pub mod msgq;
 pub mod password;
 pub mod store;

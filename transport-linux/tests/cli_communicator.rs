@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use chappe_core::dialect::communicator::name;
 use chappe_linux::communicator::Uri;
-use script::{PATIENCE, STANDARD, Script, play};
+use script::stream::PATIENCE;
+use script::{STANDARD, Script, play};
 use serde_json::{Value, json};
 
 fn chappe(args: &[&str]) -> Command {

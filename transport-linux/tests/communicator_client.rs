@@ -401,7 +401,7 @@ fn nobody_is_registered_who_only_sends() {
 #[test]
 fn what_has_no_room_waits_in_the_socket_and_too_long_lines_end() {
     let many = "S: <h:x tester/LOG_ROTATE n=1\n".repeat(50);
-    let server = Script::new(&[&format!("register\n{many}C: (quiet)"), "register"]);
+    let server = Script::new(&[&format!("register\n{many}C: UNREGISTER service=tester")]);
     let mut bus = server.connect_with(Options { queue: 3, max_line: 300, ..options() });
     let mut came = 0;
     while came < 50 {
@@ -409,7 +409,7 @@ fn what_has_no_room_waits_in_the_socket_and_too_long_lines_end() {
     }
     assert_eq!(bus.missed().events, 0);
     drop(bus);
-    drop(server);
+    server.done();
     let long = format!("register\nS: LOG_ROTATE a={}\nC: (ended)", "x".repeat(300));
     let server = Script::new(&[&long, "register"]);
     let mut bus = server.connect_with(Options { max_line: 300, ..options() });
@@ -417,6 +417,20 @@ fn what_has_no_room_waits_in_the_socket_and_too_long_lines_end() {
     let Event::Disconnected { why, .. } = next(&mut bus) else { panic!() };
     assert!(why.to_string().contains("longer than 300"), "{why}");
     assert!(matches!(bus.send(&Message::new("A").to("b").with("a", "x".repeat(300))), Err(Error::NotSent(_))));
+    assert_eq!(next(&mut bus), ready());
+    drop(bus);
+    server.done();
+}
+
+#[test]
+fn a_connection_that_ends_right_behind_ready_was_one() {
+    let all = r"S: (raw) <hostA:communicatord READY my_address=10.0.0.1:4042\nA".to_owned();
+    let script = format!("C: REGISTER service=tester;version=1\n{all}{}\nC: (ended)", "x".repeat(300));
+    let server = Script::new(&[&script, "register"]);
+    let mut bus = server.connect_with(Options { max_line: 300, ..options() });
+    assert_eq!(next(&mut bus), ready());
+    let Event::Disconnected { why, .. } = next(&mut bus) else { panic!() };
+    assert!(why.to_string().contains("longer than 300"), "{why}");
     assert_eq!(next(&mut bus), ready());
     drop(bus);
     server.done();

@@ -327,7 +327,7 @@ fn who_ends_its_half_at_once_gets_its_answer() {
 
 #[test]
 fn answers_that_do_not_fit_are_not_lost_with_half_a_connection() {
-    let mut daemon = Daemon::start(&format!("{METRICS}{}{UNIX}{TCP}", server("stalled_after_ms = 500")));
+    let mut daemon = Daemon::start(&format!("{METRICS}{}{UNIX}{TCP}", server("")));
     let count = counters(&mut daemon);
     // More than any buffer of the system's, and less than an outbox.
     let questions = "HELP\n".repeat(8000);
@@ -336,11 +336,13 @@ fn answers_that_do_not_fit_are_not_lost_with_half_a_connection() {
         client.write(questions.as_bytes());
         client.end_writing();
         let heard = client.until_end();
-        assert_eq!(heard.len(), 8000);
-        assert!(heard.iter().all(|line| line.contains("COMMANDS list=")));
+        let other: Vec<_> = heard.iter().filter(|line| !line.contains("COMMANDS list=")).collect();
+        assert_eq!((heard.len(), other), (8000, vec![]));
     }
     assert_eq!(count("chappe_closed_slow_total"), 0);
     // Who does not read them either does not stay for ever.
+    let mut daemon = Daemon::start(&format!("{METRICS}{}{UNIX}", server("stalled_after_ms = 500")));
+    let count = counters(&mut daemon);
     let mut client = daemon.communicator();
     client.write(questions.as_bytes());
     client.end_writing();

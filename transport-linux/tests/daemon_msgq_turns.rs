@@ -5,9 +5,7 @@ mod support;
 
 use serde_json::json;
 use support::Daemon;
-use support::msgq::{Client, frame};
-
-const BUS: &str = "[[listeners]]\naddress = \"msgq://FOLDER/bus\"\n";
+use support::msgq::{BUS, Client, frame};
 
 fn message(group: &str, size: usize) -> Vec<u8> {
     frame(

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use script::{PATIENCE, play};
+use script::play;
+use script::stream::PATIENCE;
 
 /// The compiled example, which stands beside the tests.
 fn example(name: &str) -> PathBuf {

@@ -12,7 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use script::{PATIENCE, Script};
+use script::Script;
+use script::stream::PATIENCE;
 
 /// A terminal, and the program at its other end. Dropping it ends that.
 struct Terminal {

@@ -8,7 +8,7 @@
 use super::faults::fault;
 use super::policy::{Class, Denied};
 use super::route::Delivery;
-use super::say::OnShort;
+use super::say::{OnShort, unanswered};
 use super::stations::Life;
 use super::{Counter, Router};
 use crate::dialect::Question;
@@ -86,8 +86,8 @@ impl Router<'_> {
     /// Tells who asks each member how many answers will come.
     fn count_asked(&mut self, n: u32, seq: u32, code: Code, count: u32) {
         self.see_outcome(n, seq, code, "");
-        if code == Code::NoRecipient {
-            self.counters.one(Counter::AskNoRecipient);
+        if code != Code::Ok {
+            self.counters.one(unanswered(code));
         }
         let text = if code == Code::Ok { "" } else { code.text() };
         self.say(n, &ServerToClient::Outcome(Outcome { seq, code, text, count, ..Outcome::default() }));

@@ -22,6 +22,19 @@ pub(super) enum OnShort {
     Close,
 }
 
+/// What a question counts as to which the node has only this to say.
+pub(super) const fn unanswered(code: Code) -> Counter {
+    match code {
+        Code::NoRecipient => Counter::AskNoRecipient,
+        Code::RecipientLeft => Counter::AskLeft,
+        Code::TimedOut => Counter::AskTimedOut,
+        Code::RecipientBusy => Counter::AskBusy,
+        Code::Full => Counter::TableFull,
+        Code::Refused => Counter::Refused,
+        _ => Counter::BadRequest,
+    }
+}
+
 impl Router<'_> {
     /// Puts the first `len` octets of the encode buffer into the outbox of station `n`.
     #[inline]
@@ -238,15 +251,7 @@ impl Router<'_> {
 
     /// The node's own answer to a question of station `n`, in `text` or else the usual words.
     pub(super) fn answer_itself(&mut self, n: u32, question: Question<'_>, code: Code, text: &str) {
-        self.counters.one(match code {
-            Code::NoRecipient => Counter::AskNoRecipient,
-            Code::RecipientLeft => Counter::AskLeft,
-            Code::TimedOut => Counter::AskTimedOut,
-            Code::RecipientBusy => Counter::AskBusy,
-            Code::Full => Counter::TableFull,
-            Code::Refused => Counter::Refused,
-            _ => Counter::BadRequest,
-        });
+        self.counters.one(unanswered(code));
         let text = if text.is_empty() { code.text() } else { text };
         let answer = Answer { code, text, ..Answer::default() };
         let st = &self.stations[n];

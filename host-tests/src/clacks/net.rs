@@ -4,6 +4,7 @@
 //! connection seen from both ends: what the one server writes, the other is offered, in pieces and
 //! as late as a test wants.
 
+use super::Kind;
 use super::host::{Host, Opening};
 use super::users::User;
 use crate::random::Random;
@@ -210,4 +211,16 @@ impl Net {
         let bytes = std::mem::take(&mut self.pipes[pipe].seen[way]);
         String::from_utf8_lossy(&bytes).split_terminator("\r\n").map(str::to_string).collect()
     }
+}
+
+/// A master (0) and its slave (1), not linked yet, with a client of each.
+pub fn two(master: Kind, slave: Kind) -> (Net, usize, usize) {
+    let mut net = Net::new(vec![master.host(), slave.host()]);
+    let (m, s) = (net.client(0, User::Main), net.client(1, User::Main));
+    (net, m, s)
+}
+
+/// Keys and values, as [`Net::store`] has them.
+pub fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }

@@ -454,7 +454,7 @@ impl Model {
         let taken = others.iter().any(|m| m.exclusive)
             || exclusive && !others.is_empty()
             || !others.is_empty() && of_name(&self.stations[&id]).iter().any(|m| m.exclusive);
-        if taken {
+        if taken && !seen.full {
             return self.outcome(id, seq, Code::NameTaken, 0);
         }
         if seen.full {

@@ -369,6 +369,8 @@ impl<'s> Node<'s> {
     /// If something is lost, or is not what it was, or comes although it is over.
     pub fn resume(&mut self, now: Instant, calendar: u64, past: Past) -> Result<(), String> {
         let Some(disk) = self.disk else { return Ok(()) };
+        // who crashes again before anything is written finds the same
+        self.pasts.push((disk.kept.get(), past.clone()));
         self.model.values = past.values;
         let copies: Vec<Copy> = disk.mail.borrow().values().cloned().collect();
         let mut there = BTreeSet::new();

@@ -74,6 +74,18 @@ pub struct Setup {
     pub clock_steps: bool,
     /// A station of each node's own monitors all others.
     pub monitored: bool,
+    /// What half of what happens is about, so that what takes several things in a row comes about.
+    pub theme: Theme,
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are what they say")]
+pub enum Theme {
+    Anything,
+    Mail,
+    Questions,
+    Values,
 }
 
 /// How a station takes what comes.
@@ -223,7 +235,9 @@ fn setup(random: &mut Random) -> Setup {
         })
         .collect();
     let (durable, tight, clock_steps) = (random.below(2) == 0, random.below(3) == 0, random.below(2) == 0);
-    Setup { nodes, links, seats, durable, tight, clock_steps, monitored: random.below(2) == 0 }
+    let theme = [Theme::Anything, Theme::Mail, Theme::Questions, Theme::Values][random.below(4)];
+    let durable = durable || theme == Theme::Mail && random.below(2) == 0;
+    Setup { nodes, links, seats, durable, tight, clock_steps, monitored: random.below(2) == 0, theme }
 }
 
 /// Most have joined something, somebody watches, mail is declared.
@@ -240,7 +254,58 @@ fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
 
 fn step(random: &mut Random, setup: &Setup) -> Step {
     let pause = [0, 0, 1, 10, 50, 300, 2000][random.below(7)];
-    Step { op: op(random, setup), pause }
+    let themed = random.below(2) == 0;
+    let op = match setup.theme {
+        Theme::Mail if themed => about_mail(random, setup),
+        Theme::Questions if themed => about_questions(random, setup),
+        Theme::Values if themed => about_values(random, setup),
+        _ => op(random, setup),
+    };
+    Step { op, pause }
+}
+
+fn about_mail(random: &mut Random, setup: &Setup) -> Op {
+    let (s, n) = (random.below(setup.seats.len()), random.below(setup.nodes));
+    match random.below(16) {
+        0..6 => Op::Mail { s, ttl: [2000, 20_000, 60_000][random.below(3)] },
+        6..8 => Op::Declare { s, forget: random.below(8) == 0 },
+        8..10 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
+        10..13 => Op::Leave { s, name: "mail", instance: "*" },
+        13 => Op::Crash { n },
+        _ => Op::Disk { n },
+    }
+}
+
+fn about_questions(random: &mut Random, setup: &Setup) -> Op {
+    let (s, to) = (random.below(setup.seats.len()), random.below(setup.seats.len()));
+    let (name, ttl) = (NAMES[random.below(4)], [300, 2000, 8000][random.below(3)]);
+    match random.below(16) {
+        0..6 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
+        6 => Op::AskStation { s, to, ttl },
+        7..11 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size: 5 },
+        11..13 => Op::Join { s, name, instance: "*", exclusive: false },
+        13 => Op::Leave { s, name, instance: "*" },
+        14 => Op::Unplug { s },
+        _ => Op::Goodbye { s },
+    }
+}
+
+fn about_values(random: &mut Random, setup: &Setup) -> Op {
+    let (s, n) = (random.below(setup.seats.len()), random.below(setup.nodes));
+    let (key, size) = (KEYS[random.below(KEYS.len())], [0, 20, 200][random.below(3)]);
+    match random.below(16) {
+        0..5 => Op::Set { s, key, size, announce: random.below(3) == 0 },
+        5..7 => Op::Remove { s, key },
+        7..9 => Op::Get { s, key },
+        9..11 => Op::Add { s, amount: 1 + random.below(9) as i64 },
+        11 => Op::Flush { s },
+        12 | 13 => Op::Disk { n },
+        14 => Op::Crash { n },
+        _ => match setup.links.len() {
+            0 => Op::Restart { n },
+            links => Op::Unlink { l: random.below(links), ms: [500, 20_000][random.below(2)] },
+        },
+    }
 }
 
 fn op(random: &mut Random, setup: &Setup) -> Op {
@@ -253,34 +318,6 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
     match random.below(112) {
-        100..104 => Op::Flag {
-            s,
-            raise: random.below(3) > 0,
-            name: FLAGS[random.below(FLAGS.len())],
-            priority: 10 * random.below(12) as u32,
-            manual: random.below(4) == 0,
-            by_hand: random.below(2) == 0,
-        },
-        104 if random.below(8) == 0 => Op::Clear { s },
-        108..110 => match random.below(3) {
-            0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
-            1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },
-            _ => Op::Leave { s, name: NOTICES, instance: "*" },
-        },
-        110..112 => {
-            let how = [Keeping::Disk, Keeping::Disk, Keeping::Behind, Keeping::Failing][random.below(4)];
-            Op::DiskIs { n, how }
-        }
-        104..108 => {
-            let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
-            let name = match what {
-                What::Members => name,
-                What::Stations => "",
-                What::Flags => ["", "u/s/h"][random.below(2)],
-                _ => ["", "a"][random.below(2)],
-            };
-            Op::List { s, what, name }
-        }
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
         0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
         2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
@@ -327,9 +364,37 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
             0 => Op::Get { s, key },
             links => Op::Unlink { l: random.below(links), ms: [500, 20_000][random.below(2)] },
         },
-        _ => match setup.links.len() {
+        99 => match setup.links.len() {
             0 => Op::Add { s, amount: -1 },
             links => Op::HalfLink { l: random.below(links) },
         },
+        100..104 => Op::Flag {
+            s,
+            raise: random.below(3) > 0,
+            name: FLAGS[random.below(FLAGS.len())],
+            priority: 10 * random.below(12) as u32,
+            manual: random.below(4) == 0,
+            by_hand: random.below(2) == 0,
+        },
+        104 if random.below(8) == 0 => Op::Clear { s },
+        108..110 => match random.below(3) {
+            0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
+            1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },
+            _ => Op::Leave { s, name: NOTICES, instance: "*" },
+        },
+        104..108 => {
+            let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
+            let name = match what {
+                What::Members => name,
+                What::Stations => "",
+                What::Flags => ["", "u/s/h"][random.below(2)],
+                _ => ["", "a"][random.below(2)],
+            };
+            Op::List { s, what, name }
+        }
+        _ => {
+            let how = [Keeping::Disk, Keeping::Disk, Keeping::Behind, Keeping::Failing][random.below(4)];
+            Op::DiskIs { n, how }
+        }
     }
 }

@@ -114,7 +114,7 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     /// The last change of each value: when the one before was, when it was, at which node, and to what.
     changes: BTreeMap<String, Change>,
     /// How many changes there were at its node when a message had come to somebody.
-    brought: BTreeMap<Token, u64>,
+    brought: BTreeMap<(usize, Token), u64>,
     /// All nodes have the same calendar.
     one_calendar: bool,
     ran: Ran,
@@ -252,7 +252,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let disk = &self.disks[n];
         for copy in disk.mail.borrow().values() {
             let token = words::kept_token(copy)?;
-            if self.brought.get(&token).is_some_and(|at| *at <= disk.kept.get()) {
+            if self.brought.get(&(n, token)).is_some_and(|at| *at <= disk.kept.get()) {
                 return Err(format!(
                     "D9: message #{token} was delivered, that is on the disk, and it is to come again"
                 ));
@@ -588,7 +588,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 self.questions.insert((n, asker, number), *token);
             }
             if let Heard::Letter { token, .. } = heard {
-                self.brought.insert(token, self.disks[n].changes.get());
+                self.brought.insert((n, token), self.disks[n].changes.get());
             }
             self.hash(s, &heard);
             self.ran.tally.one(&format!("heard {}", heard.word()));

@@ -6,6 +6,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// What is said about the log on the command line.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Write what happens into this file instead of the standard error
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// What those must know who say LOG_ROTATE
+    #[arg(long, env = "LOG_ROTATE_SECRET", hide_env_values = true, default_value = "")]
+    pub(crate) log_rotate_secret: String,
+}
+
 /// A file, or the standard error.
 pub(crate) struct Log {
     path: Option<PathBuf>,
@@ -14,8 +25,8 @@ pub(crate) struct Log {
 
 impl Log {
     /// Begins, behind what is there.
-    pub(crate) fn open(path: Option<PathBuf>) -> io::Result<Log> {
-        let mut log = Log { path, file: None };
+    pub(crate) fn open(options: &Options) -> io::Result<Log> {
+        let mut log = Log { path: options.log.clone(), file: None };
         log.reopen()?;
         Ok(log)
     }

@@ -5,13 +5,14 @@
 
 use std::time::Instant;
 
+use chappe_core::dialect::clacks::frame;
 use chappe_core::dialect::clacks::repr::Command;
 
 use super::event::Client;
 use super::heard::{Answer, Question, barrier_text};
-use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Error, say};
+use crate::lines::{Fate, Outbox};
 
 impl Session {
     /// The value under a key, if there is one.
@@ -139,7 +140,7 @@ impl Session {
         let mut line = Vec::new();
         if !matches!(command, Command::Flush(_)) {
             say::say(command, Fate::Dropped, limit, &mut self.outbox)?;
-            line = self.outbox.last().to_vec();
+            line = frame::content(self.outbox.last()).to_vec();
         }
         let barrier = self.heard.barrier(put);
         say::say(&Command::Flush(&barrier_text(barrier)), Fate::Dropped, limit, &mut self.outbox)?;

@@ -1,90 +1,34 @@
-//! What came, as lines.
+//! Where the lines of this dialect end, and what of them is to be understood.
 //!
-//! Owns: the octets of lines that are not whole yet, up to the longest line taken. Does not own
-//! where a line ends (`chappe_core::dialect::clacks::frame`), nor what it says (`heard.rs`).
-
-use std::io;
+//! Owns: dropping CRs and the LF. Does not own the octets of lines that are not whole yet
+//! (`lines/input.rs`), where a line ends (`chappe_core::dialect::clacks::frame`), nor what it says
+//! (`heard.rs`).
 
 use chappe_core::dialect::clacks::frame::{self, Finder, TooLong};
 
-/// Octets read at once.
-const READ: usize = 64 << 10;
+use crate::lines;
 
-#[derive(Debug)]
-pub(super) struct Input {
-    buf: Vec<u8>,
-    /// Where the line begins that is at the front.
-    start: usize,
-    /// Up to where the finder has looked.
-    looked: usize,
-    /// Up to where there is anything.
-    end: usize,
-    finder: Finder,
-    limit: usize,
-}
+pub(super) type Input = lines::Input<Finder>;
 
-impl Input {
-    pub(super) fn new(limit: usize) -> Self {
-        Input { buf: Vec::new(), start: 0, looked: 0, end: 0, finder: Finder::new(), limit }
+impl lines::Finder for Finder {
+    type TooLong = TooLong;
+
+    fn is_inside(&self) -> bool {
+        Finder::is_inside(self)
     }
 
-    /// For another connection.
-    pub(super) fn clear(&mut self) {
-        *self = Input::new(self.limit);
+    fn line(&mut self, input: &mut &[u8], limit: usize) -> Result<Option<usize>, TooLong> {
+        Finder::line(self, input, limit)
     }
 
-    /// Whether a line has begun and not ended.
-    pub(super) fn is_inside(&self) -> bool {
-        self.start < self.end
-    }
-
-    /// One read.
-    pub(super) fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.looked, self.end) = (0, 0, 0);
-            if self.buf.len() > 16 * READ {
-                self.buf = Vec::new();
-            }
-        }
-        if self.buf.len() - self.end < READ {
-            if self.start > self.buf.len() / 2 {
-                self.buf.copy_within(self.start..self.end, 0);
-                self.looked -= self.start;
-                self.end -= self.start;
-                self.start = 0;
-            }
-            // twice as much each time, so that a long line is not moved for each of its pieces
-            if self.buf.len() - self.end < READ {
-                self.buf.resize((self.buf.len() * 2).max(READ * 2), 0);
-            }
-        }
-        let n = read(&mut self.buf[self.end..])?;
-        self.end += n;
-        Ok(n)
-    }
-
-    /// The next whole line, without its end and what does not belong to it; never an empty one.
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, TooLong> {
-        let mut rest = &self.buf[self.looked..self.end];
-        let had = rest.len();
-        let was_inside = self.finder.is_inside();
-        let found = self.finder.line(&mut rest, self.limit)?;
-        if !was_inside {
-            self.start = self.looked + (had - rest.len());
-        }
-        let Some(size) = found else {
-            self.looked = self.end;
-            return Ok(None);
-        };
-        let is_odd = self.finder.is_odd();
-        self.finder.next();
-        let line = self.start..self.start + size;
-        (self.start, self.looked) = (line.end, line.end);
+    fn take<'l>(&mut self, line: &'l mut [u8]) -> &'l [u8] {
+        let is_odd = self.is_odd();
+        self.next();
         if is_odd {
-            let n = frame::compact(&mut self.buf[line.clone()]);
-            return Ok(Some(&self.buf[line.start..line.start + n]));
+            let n = frame::compact(line);
+            return &line[..n];
         }
-        Ok(Some(frame::content(&self.buf[line])))
+        frame::content(line)
     }
 }
 

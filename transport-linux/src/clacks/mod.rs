@@ -35,8 +35,7 @@
 //! | `turn.rs` | connecting, reading, writing, what is due |
 //! | `heard.rs` | what lines from the server mean, and whose answer they are |
 //! | `say.rs` | lines to the server, checked |
-//! | `outbox.rs` | what is to be written, and what of it is kept |
-//! | `input.rs` | octets that came, as lines |
+//! | `input.rs` | where lines end, and what of them is to be understood |
 //! | `cache.rs` | values and keys of the cache front end |
 //! | `sent.rs` | values that were last sent |
 //! | `event.rs`, `error.rs` | what a program is told |
@@ -101,7 +100,6 @@ mod error;
 mod event;
 mod heard;
 mod input;
-mod outbox;
 mod say;
 mod sent;
 mod session;

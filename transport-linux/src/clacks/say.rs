@@ -9,8 +9,8 @@ use chappe_core::dialect::clacks::repr::{Command, Overhead};
 use chappe_core::dialect::clacks::token::encoded_len;
 
 use super::error::{Fault, Unsayable, shown};
-use super::outbox::{Fate, Outbox};
 use super::{Error, Options};
+use crate::lines::{Fate, Outbox};
 
 /// Octets of a line beside its name and value: the longest word, signs, the end.
 const AROUND: usize = 32;
@@ -27,15 +27,20 @@ pub(super) fn say(command: &Command<'_>, fate: Fate, max_line: usize, to: &mut O
         let what = named(parts[0].0, parts[0].1, parts[0].1);
         return Err(unsayable(format!("the line with {what}"), Fault::TooLong(size, max_line)));
     }
-    to.put(size, fate, |out| emit::command(command, out))
+    put(to, size, fate, |out| emit::command(command, out))
 }
 
 /// The first lines: name and token.
 pub(super) fn hello(options: &Options, to: &mut Outbox) -> Result<(), Error> {
     let (name, user, password) = (options.name.as_bytes(), options.user.as_bytes(), &options.password[..]);
-    to.put(name.len() + AROUND, Fate::Dropped, |out| emit::command(&Command::Clacks(name), out))?;
+    put(to, name.len() + AROUND, Fate::Dropped, |out| emit::command(&Command::Clacks(name), out))?;
     let size = encoded_len(user.len()) + encoded_len(password.len()) + AROUND;
-    to.put(size, Fate::Dropped, |out| emit::login(user, password, out))
+    put(to, size, Fate::Dropped, |out| emit::login(user, password, out))
+}
+
+/// Puts a line behind the others. `room`: what it needs at the most.
+fn put(to: &mut Outbox, room: usize, fate: Fate, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Result<(), Error> {
+    to.emit(room, fate, write).ok_or_else(|| Error::NotSent(Unsayable::whole()))
 }
 
 /// Whether options can be said.

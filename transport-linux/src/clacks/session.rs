@@ -9,17 +9,17 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use chappe_core::dialect::clacks::repr::{Command, Overhead};
-use mio::{Events, Poll};
+use mio::{Events, Poll, Token};
 
 use super::cache::Cache;
 use super::event::{Event, Missed, Why};
 use super::heard::Heard;
 use super::input::Input;
-use super::outbox::{Fate, Outbox};
 use super::sent::Sent;
-use super::turn::{Refusal, State, Trouble};
+use super::turn::{Refusal, Trouble};
 use super::{Error, Options, say};
 use crate::address::ClacksAddress;
+use crate::lines::{Fate, Link, Outbox};
 use crate::tls::Problem;
 
 /// After this long without a look at the socket, nothing is said without one.
@@ -38,9 +38,7 @@ pub struct Session {
     pub(super) options: Options,
     pub(super) poll: Poll,
     pub(super) events: Events,
-    pub(super) state: State,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
+    pub(super) link: Link,
     /// There are whole lines, or an end, that were not heard yet.
     pub(super) unsorted: bool,
     /// Something is waited for: what the queue has no room for is dropped.
@@ -52,11 +50,6 @@ pub struct Session {
     pub(super) heard: Heard,
     /// The end of the stream, once what came before it is heard.
     pub(super) ended: Option<Why>,
-    /// A write failed.
-    pub(super) broken: Option<String>,
-    /// Since when the server takes nothing.
-    pub(super) blocked: Option<Instant>,
-    pub(super) full_since: Option<Instant>,
     pub(super) connected_at: Instant,
     pub(super) heard_at: Instant,
     pub(super) pinged_at: Instant,
@@ -105,9 +98,7 @@ impl Session {
         let mut session = Session {
             poll: Poll::new().map_err(Error::Poll)?,
             events: Events::with_capacity(4),
-            state: State::Down(now),
-            readable: false,
-            writable: false,
+            link: Link::new(address.carrier().clone(), options.trust.clone(), Token(0), options.connecting, now),
             unsorted: false,
             greedy: false,
             input: Input::new(options.max_line),
@@ -115,9 +106,6 @@ impl Session {
             front: 0,
             heard: Heard::new(&options),
             ended: None,
-            broken: None,
-            blocked: None,
-            full_since: None,
             connected_at: now,
             heard_at: now,
             pinged_at: now,
@@ -484,9 +472,7 @@ impl Drop for Session {
         if self.refused.is_none() && self.is_up() {
             let _ = self.quit();
         }
-        if let State::Up(socket) = &mut self.state {
-            socket.end();
-        }
+        self.link.end();
     }
 }
 

@@ -1,52 +1,25 @@
 //! One look at the socket: connecting, reading, writing, and what is due.
 //!
-//! Owns: the connection, and when there is another one. Does not own what lines mean
-//! (`heard.rs`) nor which lines are kept (`outbox.rs`).
+//! Owns: when there is a connection, and what is said on it first. Does not own the socket
+//! (`lines/link.rs`), what lines mean (`heard.rs`) nor which of them are kept (`lines/outbox.rs`).
 //!
 //! What was read is heard before the end of the stream is told. What the queue has no room for
 //! is not read, unless something is waited for that may stand behind it. Before the server has
 //! begun as Clacks servers do it is told who this is, and nothing else.
 
-use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chappe_core::dialect::clacks::repr::Command;
-use mio::Token;
 
 use super::event::{Event, Why};
 use super::heard::{End, barrier_text};
-use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Error, say};
-use crate::address::Address;
-use crate::client::socket::{Socket, Target, look_up};
+use crate::lines::{Fate, Outbox, Read};
 
 /// Reads a turn.
 const READS: usize = 16;
-
-/// Octets that are written at once before the socket is looked at again.
-const WRITE: usize = 256 << 10;
-
-/// To a Unix socket whose queue of new connections is full, the next attempt comes after this.
-const FULL: Duration = Duration::from_millis(10);
-
-#[derive(Debug)]
-pub(super) enum State {
-    /// Until then.
-    Down(Instant),
-    Dialing(Dialing),
-    Up(Socket),
-}
-
-#[derive(Debug)]
-pub(super) struct Dialing {
-    socket: Socket,
-    /// Addresses of the host that are not tried yet in this attempt.
-    targets: VecDeque<SocketAddr>,
-    until: Instant,
-}
 
 /// Why there will be no connection any more, in the server's words.
 #[derive(Debug)]
@@ -72,10 +45,12 @@ impl Session {
     /// The session is over for good.
     pub(super) fn turn(&mut self, until: Option<Instant>) -> Result<(), Error> {
         self.alive()?;
-        self.dial();
+        if let Err(problem) = self.link.dial(self.poll.registry(), |_, _| Ok(())) {
+            self.failed(problem);
+        }
         self.due();
         self.write();
-        let is_busy = (self.unsorted || self.is_up() && self.readable) && !self.must_not_read();
+        let is_busy = (self.unsorted || self.link.is_readable()) && !self.must_not_read();
         let deadline = [until, self.deadline()].into_iter().flatten().min();
         let wait = match is_busy {
             true => Some(Duration::ZERO),
@@ -87,11 +62,14 @@ impl Session {
             Err(e) => return Err(Error::Poll(e)),
         }
         for event in &self.events {
-            self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-            self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+            self.link.note(event);
         }
         self.looked = Instant::now();
-        self.dialed();
+        match self.link.dialed(self.poll.registry()) {
+            Ok(true) => self.connected(),
+            Ok(false) => {}
+            Err(problem) => self.failed(problem),
+        }
         self.read();
         self.write();
         self.expire();
@@ -109,7 +87,7 @@ impl Session {
 
     /// Whether there is a connection; the server may not have said anything yet.
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.state, State::Up(_))
+        self.link.is_up()
     }
 
     /// Whether what comes has to wait in the socket.
@@ -119,20 +97,16 @@ impl Session {
 
     /// When something is due that no event tells.
     fn deadline(&self) -> Option<Instant> {
-        match &self.state {
-            State::Down(again) => Some(*again),
-            State::Dialing(dialing) => Some(dialing.until),
-            State::Up(_) => {
-                [self.blocked_until(), self.probe_at(), self.silent_at(), self.greeting_by(), self.ping_at()]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-        }
+        self.link.due().or_else(|| {
+            [self.blocked_until(), self.probe_at(), self.silent_at(), self.greeting_by(), self.ping_at()]
+                .into_iter()
+                .flatten()
+                .min()
+        })
     }
 
     fn blocked_until(&self) -> Option<Instant> {
-        self.blocked.map(|since| since + self.options.stalled)
+        self.link.blocked().map(|since| since + self.options.stalled)
     }
 
     /// When a silent server is asked whether it is there: after half of the time.
@@ -175,97 +149,28 @@ impl Session {
     fn expire(&mut self) {
         let now = Instant::now();
         let is_over = |at: Option<Instant>| at.is_some_and(|at| now >= at);
-        match &self.state {
-            State::Dialing(dialing) if now >= dialing.until => {
-                let text = format!("no connection within {:?}", self.options.connecting);
-                self.failed(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            State::Up(_) if is_over(self.greeting_by()) => {
-                self.end(End::NotClacks(format!("it has said nothing for {:?}", self.options.connecting)));
-            }
-            State::Up(_) if is_over(self.blocked_until()) => {
-                self.lose(Why::Lost(format!("the server took nothing for {:?}", self.options.stalled)));
-            }
-            // Only if there was nothing to be read.
-            State::Up(_) if is_over(self.silent_at()) && !self.readable && !self.unsorted => {
-                let silence = self.options.silence.unwrap_or_default();
-                self.lose(Why::Lost(format!("the server has said nothing for {silence:?}")));
-            }
-            _ => {}
+        if let Some(problem) = self.link.overdue(now) {
+            return self.failed(problem);
         }
-    }
-
-    /// Begins an attempt if it is time.
-    fn dial(&mut self) {
-        let State::Down(again) = self.state else { return };
-        if Instant::now() < again {
+        if !self.is_up() {
             return;
         }
-        match look_up(self.address.carrier()) {
-            Ok(targets) => self.attempt(targets.into(), Instant::now() + self.options.connecting, true),
-            Err(problem) => self.failed(problem),
-        }
-    }
-
-    /// With the first address left that lets one begin.
-    fn attempt(&mut self, mut targets: VecDeque<SocketAddr>, until: Instant, is_first: bool) {
-        loop {
-            let carrier = self.address.carrier();
-            let target = match (carrier, targets.pop_front()) {
-                (Address::Unix(path) | Address::TlsUnix(path), _) if is_first => Target::Path(path),
-                (_, Some(target)) => Target::Inet(target),
-                (_, None) => return self.failed(io::ErrorKind::AddrNotAvailable.into()),
-            };
-            match Socket::connect(carrier, target, &self.options.trust, self.poll.registry(), Token(0)) {
-                Ok(socket) => {
-                    (self.readable, self.writable) = (false, false);
-                    self.state = State::Dialing(Dialing { socket, targets, until });
-                    return;
-                }
-                // of a Unix socket: its queue of new connections is full
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let since = *self.full_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > self.options.connecting {
-                        self.full_since = None;
-                        return self.failed(e);
-                    }
-                    self.state = State::Down(Instant::now() + FULL);
-                    return;
-                }
-                Err(e) if targets.is_empty() => return self.failed(e),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Sees whether an attempt has come to something.
-    fn dialed(&mut self) {
-        if !matches!(self.state, State::Dialing(_)) || !(self.readable || self.writable) {
-            return;
-        }
-        let State::Dialing(mut dialing) = std::mem::replace(&mut self.state, State::Down(Instant::now())) else {
-            return;
-        };
-        match dialing.socket.is_connected() {
-            Ok(Some(())) => self.connected(dialing.socket),
-            Ok(None) => {
-                (self.readable, self.writable) = (false, false);
-                self.state = State::Dialing(dialing);
-            }
-            Err(problem) if dialing.targets.is_empty() => self.failed(problem),
-            Err(_) => self.attempt(dialing.targets, dialing.until, false),
+        if is_over(self.greeting_by()) {
+            self.end(End::NotClacks(format!("it has said nothing for {:?}", self.options.connecting)));
+        } else if is_over(self.blocked_until()) {
+            self.lose(Why::Lost(format!("the server took nothing for {:?}", self.options.stalled)));
+        } else if is_over(self.silent_at()) && !self.link.is_readable() && !self.unsorted {
+            // only if there was nothing to be read
+            let silence = self.options.silence.unwrap_or_default();
+            self.lose(Why::Lost(format!("the server has said nothing for {silence:?}")));
         }
     }
 
     /// There is a connection: says who this is and what it listens to.
-    fn connected(&mut self, socket: Socket) {
+    fn connected(&mut self) {
         let now = Instant::now();
-        self.state = State::Up(socket);
-        // Behind a handshake the first octets may have come with its last ones.
-        (self.readable, self.writable) = (true, true);
         (self.connected_at, self.heard_at, self.pinged_at) = (now, now, now);
         self.probed_at = None;
-        self.full_since = None;
         self.input.clear();
         let mut first = Outbox::default();
         // All of it was looked at when it was given to this session.
@@ -286,7 +191,7 @@ impl Session {
     /// An attempt has come to nothing.
     fn failed(&mut self, problem: io::Error) {
         let again_in = self.pause();
-        self.state = State::Down(Instant::now() + again_in);
+        self.link.rest(Instant::now() + again_in);
         if self.established {
             self.why = Why::Lost(format!("cannot connect again: {problem}"));
             self.heard.push_about_connection(Event::Unreachable { problem: problem.to_string(), again_in });
@@ -331,7 +236,7 @@ impl Session {
         let was_greeted = self.heard.server().is_some();
         let unsure = self.hang_up();
         let again_in = self.pause();
-        self.state = State::Down(Instant::now() + again_in);
+        self.link.rest(Instant::now() + again_in);
         self.why = why.clone();
         match (self.established, was_greeted || unsure > 0) {
             (true, true) => self.heard.push_about_connection(Event::Disconnected { why, unsure, again_in }),
@@ -344,18 +249,14 @@ impl Session {
 
     /// The connection is over. Returns how many lines may be lost.
     fn hang_up(&mut self) -> u64 {
-        if let State::Up(socket) = &mut self.state {
-            socket.end();
-        }
-        self.state = State::Down(Instant::now());
+        self.link.hang_up();
         let (_, taken) = self.outbox.counts();
         let unsure = taken - self.heard.proved();
         self.outbox.keep();
         self.input.clear();
         self.heard.over(taken);
         self.sent.forget();
-        (self.readable, self.writable, self.unsorted) = (false, false, false);
-        (self.blocked, self.ended, self.broken, self.front) = (None, None, None, 0);
+        (self.unsorted, self.ended, self.front) = (false, None, 0);
         self.generation += 1;
         self.unsure += unsure;
         unsure
@@ -365,27 +266,13 @@ impl Session {
     fn read(&mut self) {
         for _ in 0..READS {
             self.sort();
-            let must_wait = self.must_not_read();
-            let State::Up(socket) = &mut self.state else { return };
-            if must_wait || !self.readable {
+            if self.must_not_read() || !self.link.is_readable() {
                 return;
             }
-            match self.input.fill(|buf| socket.read(buf)) {
-                Ok(0) => {
-                    self.readable = false;
-                    let inside = if self.input.is_inside() { " within a line" } else { "" };
-                    self.ended = Some(Why::Lost(format!("the server closed the connection{inside}")));
-                }
-                Ok(_) => (self.heard_at, self.probed_at) = (Instant::now(), None),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    self.ended = self.broken.take().map(Why::Lost);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.readable = false;
-                    self.ended = Some(Why::Lost(e.to_string()));
-                }
+            match self.link.read(&mut self.input, "server") {
+                Read::Some => (self.heard_at, self.probed_at) = (Instant::now(), None),
+                Read::Nothing => {}
+                Read::End(why) => self.ended = Some(Why::Lost(why)),
             }
         }
         self.sort();
@@ -424,41 +311,15 @@ impl Session {
 
     /// Writes what the socket takes.
     pub(super) fn write(&mut self) {
-        while self.writable {
-            let State::Up(socket) = &mut self.state else { return };
-            let result = if socket.owes() {
-                socket.push().map(|all| all.then_some(0))
-            } else {
-                let waiting = self.outbox.waiting();
-                let most = if self.heard.server().is_some() { WRITE } else { self.front };
-                let now = &waiting[..waiting.len().min(most)];
-                if now.is_empty() {
-                    return;
-                }
-                socket.write(now).map(|n| (n > 0).then_some(n))
-            };
-            match result {
-                Ok(Some(n)) => {
-                    self.blocked = None;
-                    self.front = self.front.saturating_sub(n);
-                    self.outbox.taken(n);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() != io::ErrorKind::WouldBlock => {
-                    // What the server said before the end is still there to be read.
-                    self.broken = Some(e.to_string());
-                    (self.readable, self.writable) = (true, false);
-                }
-                Ok(None) | Err(_) => {
-                    self.writable = false;
-                    self.blocked.get_or_insert_with(Instant::now);
-                }
-            }
+        loop {
+            let most = if self.heard.server().is_some() { usize::MAX } else { self.front };
+            let Some(taken) = self.link.write(&mut self.outbox, most) else { return };
+            self.front = self.front.saturating_sub(taken);
         }
     }
 
     /// Whether all that was said is with the operating system.
     pub(super) fn is_written(&self) -> bool {
-        self.outbox.is_empty() && !matches!(&self.state, State::Up(socket) if socket.owes())
+        self.outbox.is_empty() && !self.link.owes()
     }
 }

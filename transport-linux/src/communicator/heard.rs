@@ -14,9 +14,9 @@ use chappe_core::dialect::communicator::number::Timespec;
 use chappe_core::dialect::communicator::translate::REPLY;
 
 use super::event::{Event, Missed, Why};
-use super::outbox::Fate;
 use super::session::{Session, serial};
 use super::{Answers, Message, Options};
+use crate::lines::Fate;
 
 /// Octets of answers that may wait beside what the program says.
 const FOR_ANSWERS: usize = 256 << 10;

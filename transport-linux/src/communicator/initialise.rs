@@ -160,7 +160,7 @@ impl Session {
 
     /// Of use on this connection only.
     fn send_here(&mut self, question: &str) -> Result<(), Error> {
-        self.put(&Message::new(question).to(DAEMON), super::outbox::Fate::Dropped)?;
+        self.put(&Message::new(question).to(DAEMON), crate::lines::Fate::Dropped)?;
         self.write();
         Ok(())
     }

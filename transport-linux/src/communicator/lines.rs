@@ -1,18 +1,37 @@
-//! What came, as lines.
+//! A stream cut into lines, for programs.
 //!
-//! Owns: the octets of lines that are not whole yet, up to the longest line taken. Does not own
-//! where a line ends (`chappe_core::dialect::communicator::frame`), nor what it says
-//! (`message.rs`).
+//! Owns: how programs are given it. Does not own the octets of lines that are not whole yet
+//! (`lines/input.rs`), where a line ends (`chappe_core::dialect::communicator::frame`), nor what it
+//! says (`message.rs`).
 
 use std::io;
 
 use chappe_core::dialect::communicator::frame::{Finder, TooLong};
 
-/// Octets read at once.
-const READ: usize = 64 << 10;
+use crate::lines;
+
+pub(super) type Input = lines::Input<Finder>;
+
+impl lines::Finder for Finder {
+    type TooLong = TooLong;
+
+    fn is_inside(&self) -> bool {
+        Finder::is_inside(self)
+    }
+
+    fn line(&mut self, input: &mut &[u8], limit: usize) -> Result<Option<usize>, TooLong> {
+        Finder::line(self, input, limit)
+    }
+
+    /// All of it: blanks and the LF are for the parser.
+    fn take<'l>(&mut self, line: &'l mut [u8]) -> &'l [u8] {
+        self.next();
+        line
+    }
+}
 
 /// A stream that comes in pieces, cut into lines. For programs that hold connections of their own;
-/// a [`Session`](super::Session) has one inside.
+/// a [`Session`](super::Session) does this itself.
 ///
 /// ```
 /// use chappe_linux::communicator::Lines;
@@ -25,38 +44,23 @@ const READ: usize = 64 << 10;
 /// assert_eq!(lines.next_line().unwrap(), Some(&b"TOP\n"[..]));
 /// ```
 #[derive(Debug)]
-pub struct Lines {
-    buf: Vec<u8>,
-    /// Where the line begins that is at the front.
-    start: usize,
-    /// Up to where the finder has looked.
-    looked: usize,
-    /// Up to where there is anything.
-    end: usize,
-    finder: Finder,
-    limit: usize,
-}
+pub struct Lines(Input);
 
 impl Lines {
     /// For one new connection. `limit`: octets of the longest line taken, with its LF.
     pub fn new(limit: usize) -> Self {
-        Lines { buf: Vec::new(), start: 0, looked: 0, end: 0, finder: Finder::new(), limit }
-    }
-
-    /// For another connection.
-    pub(super) fn clear(&mut self) {
-        *self = Lines::new(self.limit);
+        Lines(Input::new(limit))
     }
 
     /// Whether a line has begun and not ended.
     pub fn is_inside(&self) -> bool {
-        self.start < self.end
+        self.0.is_inside()
     }
 
     /// These octets came.
     pub fn push(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() {
-            let piece = octets.len().min(READ);
+            let piece = octets.len().min(lines::READ);
             // nothing is read that could fail
             let _ = self.fill(|buf| {
                 buf[..piece].copy_from_slice(&octets[..piece]);
@@ -72,27 +76,7 @@ impl Lines {
     ///
     /// Those of `read`.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
-        if self.start == self.end {
-            (self.start, self.looked, self.end) = (0, 0, 0);
-            if self.buf.len() > 16 * READ {
-                self.buf = Vec::new();
-            }
-        }
-        if self.buf.len() - self.end < READ {
-            if self.start > self.buf.len() / 2 {
-                self.buf.copy_within(self.start..self.end, 0);
-                self.looked -= self.start;
-                self.end -= self.start;
-                self.start = 0;
-            }
-            // twice as much each time, so that a long line is not moved for each of its pieces
-            if self.buf.len() - self.end < READ {
-                self.buf.resize((self.buf.len() * 2).max(READ * 2), 0);
-            }
-        }
-        let n = read(&mut self.buf[self.end..])?;
-        self.end += n;
-        Ok(n)
+        self.0.fill(read)
     }
 
     /// The next whole line, with its end; never an empty one. It may be blank.
@@ -101,21 +85,7 @@ impl Lines {
     ///
     /// It is longer than the limit: nobody knows where it ends, so the stream cannot go on.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, TooLong> {
-        let mut rest = &self.buf[self.looked..self.end];
-        let had = rest.len();
-        let was_inside = self.finder.is_inside();
-        let found = self.finder.line(&mut rest, self.limit)?;
-        if !was_inside {
-            self.start = self.looked + (had - rest.len());
-        }
-        let Some(size) = found else {
-            self.looked = self.end;
-            return Ok(None);
-        };
-        self.finder.next();
-        let line = self.start..self.start + size;
-        (self.start, self.looked) = (line.end, line.end);
-        Ok(Some(&self.buf[line]))
+        self.0.next()
     }
 }
 

@@ -30,8 +30,7 @@
 //! | `turn.rs` | connecting, reading, writing, what is due |
 //! | `heard.rs` | what messages from the daemon mean; events that wait |
 //! | `pauses.rs` | when to connect again |
-//! | `outbox.rs` | what is to be written, and what of it is kept |
-//! | `lines.rs` | octets that came, as lines |
+//! | `lines.rs` | a stream cut into lines, for programs |
 //! | `datagrams.rs` | `cdu:`, and `LOG_ROTATE` listeners |
 //! | `event.rs`, `error.rs` | what a program is told |
 //!
@@ -84,7 +83,6 @@ mod heard;
 mod initialise;
 mod lines;
 mod message;
-mod outbox;
 mod pauses;
 mod session;
 mod turn;

@@ -18,10 +18,10 @@ use super::datagrams::Signals;
 use super::event::{Event, Missed, Why};
 use super::heard::Queue;
 use super::initialise::Conditions;
-use super::lines::Lines;
-use super::outbox::{Fate, Outbox};
-use super::turn::{SIGNALS, State, Trouble, WAKER};
+use super::lines::Input;
+use super::turn::{SIGNALS, STREAM, Trouble, WAKER};
 use super::{Error, Message, Options, Uri};
+use crate::lines::{Fate, Link, Outbox};
 
 /// After this long without a look at the socket, nothing is said without one.
 const STALE: Duration = Duration::from_millis(100);
@@ -41,14 +41,12 @@ pub struct Session {
     pub(super) polled: Events,
     pub(super) waker: Arc<mio::Waker>,
     pub(super) woken: bool,
-    pub(super) state: State,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
+    pub(super) link: Link,
     /// There are whole lines, or an end, that were not heard yet.
     pub(super) unsorted: bool,
     /// Something is waited for: what the queue has no room for is dropped.
     pub(super) greedy: bool,
-    pub(super) lines: Lines,
+    pub(super) input: Input,
     /// Said before the service is registered, and only on this connection.
     pub(super) first: Outbox,
     pub(super) outbox: Outbox,
@@ -62,13 +60,8 @@ pub struct Session {
     pub(super) conditions: Conditions,
     /// The end of the stream, once what came before it is heard.
     pub(super) ended: Option<Why>,
-    /// A write failed.
-    pub(super) broken: Option<String>,
     /// What the daemon refused last that is about no message: it may be why it closes the connection.
     pub(super) last_words: Option<String>,
-    /// Since when the daemon takes nothing.
-    pub(super) blocked: Option<Instant>,
-    pub(super) full_since: Option<Instant>,
     pub(super) connected_at: Instant,
     pub(super) heard_at: Instant,
     /// When a silent daemon was asked whether it is there.
@@ -109,8 +102,8 @@ impl Session {
         let mut last = None;
         loop {
             session.turn(Some(until))?;
-            if session.ready {
-                session.telling = true;
+            // it may have ended already, which is for `receive` to tell
+            if session.telling {
                 return Ok(session);
             }
             let is_over = Instant::now() >= until;
@@ -180,12 +173,16 @@ impl Session {
             waker,
             woken: false,
             polled: Events::with_capacity(4),
-            state: State::Down(now + options.pauses.delay()),
-            readable: false,
-            writable: false,
+            link: Link::new(
+                uri.carrier().clone(),
+                options.trust.clone(),
+                STREAM,
+                options.connecting,
+                now + options.pauses.delay(),
+            ),
             unsorted: false,
             greedy: false,
-            lines: Lines::new(options.max_line),
+            input: Input::new(options.max_line),
             first: Outbox::default(),
             outbox: Outbox::default(),
             queue: Queue::new(&options),
@@ -195,10 +192,7 @@ impl Session {
             server: String::new(),
             conditions: Conditions::default(),
             ended: None,
-            broken: None,
             last_words: None,
-            blocked: None,
-            full_since: None,
             connected_at: now,
             heard_at: now,
             probed_at: None,
@@ -555,9 +549,7 @@ impl Drop for Session {
         if self.over.is_none() && self.is_up() {
             self.leave(Why::Stopped);
         }
-        if let State::Up(socket) = &mut self.state {
-            socket.end();
-        }
+        self.link.end();
     }
 }
 

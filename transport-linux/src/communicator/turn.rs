@@ -1,13 +1,12 @@
 //! One look at the socket: connecting, reading, writing, and what is due.
 //!
-//! Owns: the connection, and when there is another one. Does not own what lines mean
-//! (`heard.rs`) nor which lines are kept (`outbox.rs`).
+//! Owns: when there is a connection, and what is said on it first. Does not own the socket
+//! (`lines/link.rs`), what lines mean (`heard.rs`) nor which of them are kept (`lines/outbox.rs`).
 //!
 //! What was read is heard before the end of the stream is told. What the queue has no room for
 //! is not read, unless something is waited for that may stand behind it. Before the service is
 //! registered nothing leaves but its registration, and what answers the daemon (weak point W26).
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -16,11 +15,10 @@ use mio::Token;
 
 use super::datagrams::{Came, is_near};
 use super::event::{Event, Why};
-use super::outbox::{Fate, Outbox};
 use super::session::Session;
 use super::{Answers, Error};
 use crate::address::Address;
-use crate::client::socket::{Socket, Target, look_up};
+use crate::lines::{Fate, Outbox, Read};
 
 /// Reads a turn.
 const READS: usize = 16;
@@ -28,31 +26,9 @@ const READS: usize = 16;
 /// Datagrams a turn.
 const DATAGRAMS: usize = 64;
 
-/// Octets that are written at once before the socket is looked at again.
-const WRITE: usize = 256 << 10;
-
-/// To a Unix socket whose queue of new connections is full, the next attempt comes after this.
-const FULL: std::time::Duration = std::time::Duration::from_millis(10);
-
-const STREAM: Token = Token(0);
+pub(super) const STREAM: Token = Token(0);
 pub(super) const SIGNALS: Token = Token(1);
 pub(super) const WAKER: Token = Token(2);
-
-#[derive(Debug)]
-pub(super) enum State {
-    /// Until then.
-    Down(Instant),
-    Dialing(Dialing),
-    Up(Socket),
-}
-
-#[derive(Debug)]
-pub(super) struct Dialing {
-    socket: Socket,
-    /// Addresses of the host that are not tried yet in this attempt.
-    targets: VecDeque<SocketAddr>,
-    until: Instant,
-}
 
 /// Why there is no connection, while there has been none yet.
 #[derive(Debug)]
@@ -73,7 +49,7 @@ impl Session {
         self.dial();
         self.due();
         self.write();
-        let is_busy = (self.unsorted || self.is_up() && self.readable || self.signaled) && !self.must_not_read();
+        let is_busy = (self.unsorted || self.link.is_readable() || self.signaled) && !self.must_not_read();
         let deadline = [until, self.deadline()].into_iter().flatten().min();
         let wait = match is_busy {
             true => Some(std::time::Duration::ZERO),
@@ -88,14 +64,15 @@ impl Session {
             match event.token() {
                 SIGNALS => self.signaled = true,
                 WAKER => self.woken = true,
-                _ => {
-                    self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                    self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-                }
+                _ => self.link.note(event),
             }
         }
         self.looked = Instant::now();
-        self.dialed();
+        match self.link.dialed(self.poll.registry()) {
+            Ok(true) => self.connected(),
+            Ok(false) => {}
+            Err(problem) => self.failed(problem),
+        }
         self.read();
         self.read_signals();
         self.write();
@@ -110,7 +87,7 @@ impl Session {
 
     /// Whether there is a connection; the service may not be registered yet.
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.state, State::Up(_))
+        self.link.is_up()
     }
 
     /// Whether what comes has to wait in the socket.
@@ -121,18 +98,14 @@ impl Session {
     /// When something is due that no event tells.
     fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.as_ref().map(|(_, until)| *until);
-        let other = match &self.state {
-            State::Down(again) => Some(*again),
-            State::Dialing(dialing) => Some(dialing.until),
-            State::Up(_) => {
-                [self.blocked_until(), self.probe_at(), self.silent_at(), self.ready_by()].into_iter().flatten().min()
-            }
-        };
+        let other = self.link.due().or_else(|| {
+            [self.blocked_until(), self.probe_at(), self.silent_at(), self.ready_by()].into_iter().flatten().min()
+        });
         [leaving, other].into_iter().flatten().min()
     }
 
     fn blocked_until(&self) -> Option<Instant> {
-        self.blocked.map(|since| since + self.options.stalled)
+        self.link.blocked().map(|since| since + self.options.stalled)
     }
 
     /// When a silent daemon is asked whether it is there: after half of the time.
@@ -177,102 +150,41 @@ impl Session {
             self.over = Some(why);
             return;
         }
-        match &self.state {
-            State::Dialing(dialing) if now >= dialing.until => {
-                let text = format!("no connection within {:?}", self.options.connecting);
-                self.failed(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            State::Up(_) if is_over(self.ready_by()) => {
-                let text = format!("it has not said READY within {:?}", self.options.connecting);
-                self.not_communicator(text);
-            }
-            State::Up(_) if is_over(self.blocked_until()) => {
-                self.lose(Why::Lost(format!("the daemon took nothing for {:?}", self.options.stalled)));
-            }
-            // Only if there was nothing to be read.
-            State::Up(_) if is_over(self.silent_at()) && !self.readable && !self.unsorted => {
-                let silence = self.options.silence.unwrap_or_default();
-                self.lose(Why::Lost(format!("the daemon has said nothing for {silence:?}")));
-            }
-            _ => {}
+        if let Some(problem) = self.link.overdue(now) {
+            return self.failed(problem);
+        }
+        if !self.is_up() {
+            return;
+        }
+        if is_over(self.ready_by()) {
+            self.not_communicator(format!("it has not said READY within {:?}", self.options.connecting));
+        } else if is_over(self.blocked_until()) {
+            self.lose(Why::Lost(format!("the daemon took nothing for {:?}", self.options.stalled)));
+        } else if is_over(self.silent_at()) && !self.link.is_readable() && !self.unsorted {
+            // only if there was nothing to be read
+            let silence = self.options.silence.unwrap_or_default();
+            self.lose(Why::Lost(format!("the daemon has said nothing for {silence:?}")));
         }
     }
 
     /// Begins an attempt if it is time.
     fn dial(&mut self) {
-        let State::Down(again) = self.state else { return };
-        if Instant::now() < again || self.leaving.is_some() {
+        if self.leaving.is_some() {
             return;
         }
-        let found = look_up(self.uri.carrier()).and_then(|found| {
-            let is_plain = matches!(self.uri.carrier(), Address::Tcp { .. });
-            if is_plain { is_near(&found).map(|()| found) } else { Ok(found) }
-        });
-        match found {
-            Ok(targets) => self.attempt(targets.into(), Instant::now() + self.options.connecting, true),
-            Err(problem) => self.failed(problem),
-        }
-    }
-
-    /// With the first address left that lets one begin.
-    fn attempt(&mut self, mut targets: VecDeque<SocketAddr>, until: Instant, is_first: bool) {
-        loop {
-            let carrier = self.uri.carrier();
-            let target = match (carrier, targets.pop_front()) {
-                (Address::Unix(path) | Address::TlsUnix(path), _) if is_first => Target::Path(path),
-                (_, Some(target)) => Target::Inet(target),
-                (_, None) => return self.failed(io::ErrorKind::AddrNotAvailable.into()),
-            };
-            match Socket::connect(carrier, target, &self.options.trust, self.poll.registry(), STREAM) {
-                Ok(socket) => {
-                    (self.readable, self.writable) = (false, false);
-                    self.state = State::Dialing(Dialing { socket, targets, until });
-                    return;
-                }
-                // of a Unix socket: its queue of new connections is full
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let since = *self.full_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() > self.options.connecting {
-                        self.full_since = None;
-                        return self.failed(e);
-                    }
-                    self.state = State::Down(Instant::now() + FULL);
-                    return;
-                }
-                Err(e) if targets.is_empty() => return self.failed(e),
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// Sees whether an attempt has come to something.
-    fn dialed(&mut self) {
-        if !matches!(self.state, State::Dialing(_)) || !(self.readable || self.writable) {
-            return;
-        }
-        let State::Dialing(mut dialing) = std::mem::replace(&mut self.state, State::Down(Instant::now())) else {
-            return;
+        let check = |carrier: &Address, found: &[SocketAddr]| {
+            if matches!(carrier, Address::Tcp { .. }) { is_near(found) } else { Ok(()) }
         };
-        match dialing.socket.is_connected() {
-            Ok(Some(())) => self.connected(dialing.socket),
-            Ok(None) => {
-                (self.readable, self.writable) = (false, false);
-                self.state = State::Dialing(dialing);
-            }
-            Err(problem) if dialing.targets.is_empty() => self.failed(problem),
-            Err(_) => self.attempt(dialing.targets, dialing.until, false),
+        if let Err(problem) = self.link.dial(self.poll.registry(), check) {
+            self.failed(problem);
         }
     }
 
     /// There is a connection: says who this is.
-    fn connected(&mut self, socket: Socket) {
+    fn connected(&mut self) {
         let now = Instant::now();
-        self.state = State::Up(socket);
-        // Behind a handshake the first octets may have come with its last ones.
-        (self.readable, self.writable) = (true, true);
         (self.connected_at, self.heard_at, self.probed_at) = (now, now, None);
-        self.full_since = None;
-        self.lines.clear();
+        self.input.clear();
         self.first = Outbox::default();
         // it was looked at when the session began
         match self.registration() {
@@ -284,7 +196,7 @@ impl Session {
 
     /// The connection is of use.
     pub(super) fn is_there(&mut self, event: Event) {
-        self.ready = true;
+        (self.ready, self.telling) = (true, true);
         self.failures = 0;
         self.queue.push_about_connection(event);
     }
@@ -293,7 +205,7 @@ impl Session {
     fn failed(&mut self, problem: io::Error) {
         let again_in = self.options.pauses.after(self.failures);
         self.failures += 1;
-        self.state = State::Down(Instant::now() + again_in);
+        self.link.rest(Instant::now() + again_in);
         if self.telling {
             self.why = Why::Lost(format!("cannot connect: {problem}"));
             self.queue.push_about_connection(Event::Unreachable { problem: problem.to_string(), again_in });
@@ -328,7 +240,7 @@ impl Session {
         self.failures += 1;
         let again_in = if was_ready { pause.saturating_sub(self.connected_at.elapsed()) } else { pause };
         self.hang_up();
-        self.state = State::Down(Instant::now() + again_in);
+        self.link.rest(Instant::now() + again_in);
         again_in
     }
 
@@ -359,16 +271,12 @@ impl Session {
 
     /// The connection is over.
     fn hang_up(&mut self) {
-        if let State::Up(socket) = &mut self.state {
-            socket.end();
-        }
-        self.state = State::Down(Instant::now());
+        self.link.hang_up();
         self.first = Outbox::default();
         self.outbox.keep();
-        self.lines.clear();
+        self.input.clear();
         self.conditions.forget();
-        (self.readable, self.writable, self.unsorted) = (false, false, false);
-        (self.blocked, self.ended, self.broken, self.last_words, self.ready) = (None, None, None, None, false);
+        (self.unsorted, self.ended, self.last_words, self.ready) = (false, None, None, false);
         self.generation += 1;
     }
 
@@ -376,27 +284,13 @@ impl Session {
     fn read(&mut self) {
         for _ in 0..READS {
             self.sort();
-            let must_wait = self.must_not_read();
-            let State::Up(socket) = &mut self.state else { return };
-            if must_wait || !self.readable {
+            if self.must_not_read() || !self.link.is_readable() {
                 return;
             }
-            match self.lines.fill(|buf| socket.read(buf)) {
-                Ok(0) => {
-                    self.readable = false;
-                    let inside = if self.lines.is_inside() { " within a line" } else { "" };
-                    self.ended = Some(Why::Lost(format!("the daemon closed the connection{inside}")));
-                }
-                Ok(_) => (self.heard_at, self.probed_at) = (Instant::now(), None),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    self.ended = self.broken.take().map(Why::Lost);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.readable = false;
-                    self.ended = Some(Why::Lost(e.to_string()));
-                }
+            match self.link.read(&mut self.input, "daemon") {
+                Read::Some => (self.heard_at, self.probed_at) = (Instant::now(), None),
+                Read::Nothing => {}
+                Read::End(why) => self.ended = Some(Why::Lost(why)),
             }
         }
         self.sort();
@@ -410,7 +304,7 @@ impl Session {
                 return;
             }
             let generation = self.generation;
-            let line = match self.lines.next_line() {
+            let line = match self.input.next() {
                 Ok(None) => break,
                 Ok(Some(line)) => super::Message::read(line),
                 Err(_) => {
@@ -460,42 +354,21 @@ impl Session {
 
     /// Writes what the socket takes.
     pub(super) fn write(&mut self) {
-        while self.writable {
-            let State::Up(socket) = &mut self.state else { return };
-            let may_not = self.first.is_empty() && !self.ready;
-            let out = if self.first.is_empty() { &mut self.outbox } else { &mut self.first };
-            let result = if socket.owes() {
-                socket.push().map(|all| all.then_some(0))
-            } else {
-                let waiting = out.waiting();
-                let now = &waiting[..waiting.len().min(WRITE)];
-                if now.is_empty() || may_not {
-                    return;
-                }
-                socket.write(now).map(|n| (n > 0).then_some(n))
+        loop {
+            let (out, most) = match (self.first.is_empty(), self.ready) {
+                (false, _) => (&mut self.first, usize::MAX),
+                (true, true) => (&mut self.outbox, usize::MAX),
+                // what TLS owes
+                (true, false) => (&mut self.outbox, 0),
             };
-            match result {
-                Ok(Some(n)) => {
-                    self.blocked = None;
-                    out.taken(n);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() != io::ErrorKind::WouldBlock => {
-                    // What the daemon said before the end is still there to be read.
-                    self.broken = Some(e.to_string());
-                    (self.readable, self.writable) = (true, false);
-                }
-                Ok(None) | Err(_) => {
-                    self.writable = false;
-                    self.blocked.get_or_insert_with(Instant::now);
-                }
+            if self.link.write(out, most).is_none() {
+                return;
             }
         }
     }
 
     /// Whether all that was said is with the operating system.
     pub(super) fn is_written(&self) -> bool {
-        let owes = matches!(&self.state, State::Up(socket) if socket.owes());
-        self.first.is_empty() && self.outbox.is_empty() && !owes
+        self.first.is_empty() && self.outbox.is_empty() && !self.link.owes()
     }
 }

@@ -202,6 +202,37 @@ pub(super) fn bounds(at: At<'_>, path: &[Step<'_>], value: u32, least: u32, most
     Ok(())
 }
 
+/// Checks an outbox for lines: one more must fit when half of it is used, because what may not be
+/// missed cannot be dropped. `beside`: octets that a line of `max_line` may take more. `usual`: the
+/// outbox of who has said nothing.
+pub(super) fn holds_lines(
+    at: At<'_>,
+    section: &str,
+    (outbox, usual): (u32, u32),
+    max_line: u32,
+    beside: usize,
+) -> Result<(), ConfigError> {
+    let needed = 2 * (u64::from(max_line) + beside as u64);
+    if u64::from(outbox) >= needed {
+        return Ok(());
+    }
+    // Of two keys that do not go together, the one that somebody wrote is to blame.
+    let (key, text) = if outbox == usual {
+        let text = format!(
+            "{max_line} needs a larger outbox than the usual {outbox}, for two of the longest lines: add outbox = {needed} \
+             at least"
+        );
+        ("max_line", text)
+    } else {
+        let text = format!(
+            "{outbox} must not be less than two of the longest lines and some octets more, 2 * (max_line + {beside}), \
+             which is {needed}"
+        );
+        ("outbox", text)
+    };
+    Err(at(&[Key(section), Key(key)], text))
+}
+
 /// The secret in a file's text.
 pub(crate) fn trim_token(text: &str) -> &str {
     text.strip_suffix('\n').map_or(text, |t| t.strip_suffix('\r').unwrap_or(t))

@@ -15,7 +15,7 @@ use chappe_core::router::FRAME_MARGIN;
 use serde::{Deserialize, Serialize};
 
 use super::Step::Key;
-use super::check::{At, bounds, trim_token};
+use super::check::{At, bounds, holds_lines, trim_token};
 use super::endpoint::HostPort;
 use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, User, blank};
 use crate::tls::{Files, Trust};
@@ -226,33 +226,10 @@ impl Clacks {
             );
             return Err(at(&[Key("clacks"), Key("max_value")], text));
         }
-        self.check_outbox(at)?;
+        let outbox = (self.outbox, Clacks::default().outbox);
+        holds_lines(at, "clacks", outbox, self.max_line, FRAME_MARGIN)?;
         self.check_link(at)?;
         self.check_master(at)
-    }
-
-    /// One more must fit when half of it is used: what may not be missed cannot be dropped.
-    fn check_outbox(&self, at: At<'_>) -> Result<(), ConfigError> {
-        let needed = 2 * (u64::from(self.max_line) + FRAME_MARGIN as u64);
-        if u64::from(self.outbox) >= needed {
-            return Ok(());
-        }
-        // Of two keys that do not go together, the one that somebody wrote is to blame.
-        let (key, text) = if self.outbox == Clacks::default().outbox {
-            let text = format!(
-                "{} needs a larger outbox than the usual {}, for two of the longest lines: add outbox = {needed} at least",
-                self.max_line, self.outbox
-            );
-            ("max_line", text)
-        } else {
-            let text = format!(
-                "{} must not be less than two of the longest lines and some octets more, 2 * (max_line + {FRAME_MARGIN}), \
-                 which is {needed}",
-                self.outbox
-            );
-            ("outbox", text)
-        };
-        Err(at(&[Key("clacks"), Key(key)], text))
     }
 
     fn check_link(&self, at: At<'_>) -> Result<(), ConfigError> {
@@ -378,10 +355,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(None, text, |_| {})
-    }
+    use crate::config::parse;
 
     #[test]
     fn times_are_those_of_the_dialect() {

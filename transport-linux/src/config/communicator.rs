@@ -14,7 +14,7 @@ use chappe_core::router::FRAME_MARGIN;
 use serde::{Deserialize, Serialize};
 
 use super::Step::{Index, Key};
-use super::check::{At, MIN_TOKEN, bounds, trim_token};
+use super::check::{At, MIN_TOKEN, bounds, holds_lines, trim_token};
 use super::{AbsolutePath, Config, ConfigError, Endpoint, Right, Secret, blank};
 
 /// Longest line that can be configured.
@@ -217,7 +217,8 @@ impl Communicator {
                 format!("at most {MAX_NAME} letters, digits and `_`, no digit first; or empty, for the host's name");
             return Err(at(&key("server"), text));
         }
-        self.check_outbox(at)?;
+        let outbox = (self.outbox, Communicator::default().outbox);
+        holds_lines(at, "communicator", outbox, self.max_line, BESIDE_LINE)?;
         match (&self.signal_secret, &self.signal_secret_file) {
             (Some(_), Some(_)) => {
                 return Err(at(&key("signal_secret_file"), "there is a signal_secret too: take one away".into()));
@@ -233,30 +234,6 @@ impl Communicator {
             is_service(service).map_err(wrong)?;
         }
         Ok(())
-    }
-
-    /// One more must fit when half of it is used: what may not be missed cannot be dropped.
-    fn check_outbox(&self, at: At<'_>) -> Result<(), ConfigError> {
-        let needed = 2 * (self.longest_frame() as u64);
-        if u64::from(self.outbox) >= needed {
-            return Ok(());
-        }
-        // Of two keys that do not go together, the one that somebody wrote is to blame.
-        let (key, text) = if self.outbox == Communicator::default().outbox {
-            let text = format!(
-                "{} needs a larger outbox than the usual {}, for two of the longest lines: add outbox = {needed} at least",
-                self.max_line, self.outbox
-            );
-            ("max_line", text)
-        } else {
-            let text = format!(
-                "{} must not be less than two of the longest lines and some octets more, 2 * (max_line + {BESIDE_LINE}), \
-                 which is {needed}",
-                self.outbox
-            );
-            ("outbox", text)
-        };
-        Err(at(&[Key("communicator"), Key(key)], text))
     }
 
     /// Reads the secret, and which services the folder has.
@@ -439,10 +416,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(None, text, |_| {})
-    }
+    use crate::config::parse;
 
     #[test]
     fn what_cannot_be_names_its_line_and_key() {

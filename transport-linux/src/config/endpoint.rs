@@ -82,6 +82,20 @@ pub enum Endpoint {
     },
 }
 
+/// What an [`Endpoint`] is to the operating system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Carrier<'a> {
+    /// TCP, with TLS or without.
+    Tcp(&'a HostPort),
+    Udp(&'a HostPort),
+    /// A Unix stream socket at this path.
+    Path(&'a Path),
+    /// A Unix stream socket at one of these.
+    Usual(fn() -> Vec<PathBuf>),
+    /// A terminal device, and its speed.
+    Serial(&'a Path, u32),
+}
+
 /// A host (name or address) and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPort {
@@ -94,9 +108,28 @@ pub struct HostPort {
 impl Endpoint {
     /// Whether it is a Unix socket, and so a file with an owner and permissions.
     pub fn is_file(&self) -> bool {
-        let is_auto =
-            matches!(self, Endpoint::UnixAuto | Endpoint::MsgqAuto | Endpoint::ClacksAuto | Endpoint::CommunicatorAuto);
-        is_auto || self.path().is_some()
+        matches!(self.carrier(), Carrier::Path(_) | Carrier::Usual(_))
+    }
+
+    /// What it is to the operating system, whatever is spoken there.
+    pub(crate) fn carrier(&self) -> Carrier<'_> {
+        match self {
+            Endpoint::Tcp(place)
+            | Endpoint::Tls(place)
+            | Endpoint::ClacksTcp(place)
+            | Endpoint::ClacksTls(place)
+            | Endpoint::CommunicatorTcp(place)
+            | Endpoint::CommunicatorTls(place) => Carrier::Tcp(place),
+            Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => Carrier::Udp(place),
+            Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
+                Carrier::Path(path)
+            }
+            Endpoint::UnixAuto => Carrier::Usual(usual_sockets),
+            Endpoint::MsgqAuto => Carrier::Usual(usual_msgq_sockets),
+            Endpoint::ClacksAuto => Carrier::Usual(usual_clacks_sockets),
+            Endpoint::CommunicatorAuto => Carrier::Usual(usual_communicator_sockets),
+            Endpoint::Serial { path, speed } | Endpoint::ClacksSerial { path, speed } => Carrier::Serial(path, *speed),
+        }
     }
 
     /// Whether the Communicator's dialect is spoken there.
@@ -125,25 +158,16 @@ impl Endpoint {
 
     /// Host and port, if it has them.
     pub fn place(&self) -> Option<&HostPort> {
-        match self {
-            Endpoint::Tcp(place)
-            | Endpoint::Tls(place)
-            | Endpoint::Udp(place)
-            | Endpoint::ClacksTcp(place)
-            | Endpoint::ClacksTls(place)
-            | Endpoint::CommunicatorTcp(place)
-            | Endpoint::CommunicatorTls(place)
-            | Endpoint::CommunicatorUdp(place) => Some(place),
+        match self.carrier() {
+            Carrier::Tcp(place) | Carrier::Udp(place) => Some(place),
             _ => None,
         }
     }
 
     /// The path of a Unix socket, if it is given.
     pub fn path(&self) -> Option<&Path> {
-        match self {
-            Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
-                Some(path)
-            }
+        match self.carrier() {
+            Carrier::Path(path) => Some(path),
             _ => None,
         }
     }

@@ -103,10 +103,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(None, text, |_| {})
-    }
+    use crate::config::parse;
 
     #[test]
     fn the_folder_is_where_it_is_said_or_beside_the_values() {

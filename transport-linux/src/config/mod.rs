@@ -29,6 +29,7 @@ pub(crate) use communicator::BESIDE_LINE;
 pub use communicator::{Address, Communicator, Form};
 pub use discovery::Discovery;
 pub(crate) use discovery::is_interface;
+pub(crate) use endpoint::Carrier;
 pub use endpoint::{
     BIND10_SOCKET, BIND10_VARIABLE, DEFAULT_PORT, DEFAULT_SPEED, DEFAULT_TLS_PORT, Endpoint, HostPort, MAX_SOCKET_PATH,
     named_by_bind10, usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
@@ -554,6 +555,12 @@ impl Config {
         // Every field is a table, an array, text or a number: nothing in it can fail.
         toml::to_string(self).unwrap_or_else(|e| format!("# cannot be shown: {e}\n"))
     }
+}
+
+/// A configuration that is in no file.
+#[cfg(test)]
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(None, text, |_| {})
 }
 
 #[cfg(test)]

@@ -135,11 +135,7 @@ fn number(kind: sys::Names, what: &str, id: &SystemId) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(None, text, |_| {})
-    }
+    use crate::config::parse;
 
     #[test]
     fn names_and_numbers_become_numbers_and_print_as_they_were() {

@@ -21,8 +21,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::gate::rights;
 use crate::config::{
-    BIND10_VARIABLE, Config, Endpoint, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10,
-    usual_clacks_sockets, usual_communicator_sockets, usual_msgq_sockets, usual_sockets,
+    BIND10_VARIABLE, Carrier, Config, Endpoint, HostPort, Listener as Wanted, MAX_SOCKET_PATH, Mode, named_by_bind10,
 };
 use crate::sys;
 
@@ -222,13 +221,8 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
         io::ErrorKind::PermissionDenied => format!("{e}; choose another address or run with more rights").into(),
         _ => e.to_string().into(),
     };
-    match &wanted.address {
-        Endpoint::Tcp(place)
-        | Endpoint::Tls(place)
-        | Endpoint::ClacksTcp(place)
-        | Endpoint::ClacksTls(place)
-        | Endpoint::CommunicatorTcp(place)
-        | Endpoint::CommunicatorTls(place) => {
+    match wanted.address.carrier() {
+        Carrier::Tcp(place) => {
             let scheme = schemes(dialect(&wanted.address)).tcp;
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
@@ -239,7 +233,7 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
             }
             Ok(all)
         }
-        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => {
+        Carrier::Udp(place) => {
             let scheme = schemes(dialect(&wanted.address)).udp;
             let mut all = Vec::new();
             for address in place.resolve().map_err(say)? {
@@ -249,15 +243,12 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
             }
             Ok(all)
         }
-        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
+        Carrier::Path(path) => {
             let (socket, file) = bind_unix(path, wanted, config.limits.backlog)?;
             Ok(vec![(Door::Unix(socket, Some(file)), wanted.address.to_string(), true)])
         }
-        Endpoint::UnixAuto => open_first(&usual_sockets(), wanted, config.limits.backlog),
-        Endpoint::ClacksAuto => open_first(&usual_clacks_sockets(), wanted, config.limits.backlog),
-        Endpoint::CommunicatorAuto => open_first(&usual_communicator_sockets(), wanted, config.limits.backlog),
         // Who names a place means it: in another one nobody would look.
-        Endpoint::MsgqAuto => match named_by_bind10() {
+        Carrier::Usual(places) => match named_by_bind10().filter(|_| wanted.address == Endpoint::MsgqAuto) {
             Some(path) => {
                 let named = format!("{} (from {BIND10_VARIABLE})", path.display());
                 let about = |problem| match problem {
@@ -268,10 +259,10 @@ fn open(wanted: &Wanted, config: &Config) -> Result<Vec<Opened>, Problem> {
                 let (socket, file) = bind_unix(&path, wanted, config.limits.backlog).map_err(about)?;
                 Ok(vec![(Door::Unix(socket, Some(file)), format!("msgq://{}", path.display()), true)])
             }
-            None => open_first(&usual_msgq_sockets(), wanted, config.limits.backlog),
+            None => open_first(&places(), wanted, config.limits.backlog),
         },
-        Endpoint::Serial { path, speed } | Endpoint::ClacksSerial { path, speed } => {
-            let source = Door::Serial { path: path.clone(), speed: *speed };
+        Carrier::Serial(path, speed) => {
+            let source = Door::Serial { path: path.to_owned(), speed };
             Ok(vec![(source, wanted.address.to_string(), true)])
         }
     }
@@ -510,25 +501,14 @@ fn adopt(fd: OwnedFd) -> Result<Opened, String> {
 
 fn is_same(wanted: &Endpoint, address: &str) -> bool {
     let is_at = |path: &Path| address.strip_prefix("unix://").is_some_and(|at| Path::new(at) == path);
-    match wanted {
-        Endpoint::UnixAuto => usual_sockets().iter().any(|p| is_at(p)),
-        Endpoint::MsgqAuto => usual_msgq_sockets().iter().any(|p| is_at(p)),
-        Endpoint::ClacksAuto => usual_clacks_sockets().iter().any(|p| is_at(p)),
-        Endpoint::CommunicatorAuto => usual_communicator_sockets().iter().any(|p| is_at(p)),
-        Endpoint::Unix(path) | Endpoint::Msgq(path) | Endpoint::Clacks(path) | Endpoint::Communicator(path) => {
-            is_at(path)
-        }
-        Endpoint::Tcp(place)
-        | Endpoint::Tls(place)
-        | Endpoint::ClacksTcp(place)
-        | Endpoint::ClacksTls(place)
-        | Endpoint::CommunicatorTcp(place)
-        | Endpoint::CommunicatorTls(place) => {
-            place.resolve().is_ok_and(|all| all.iter().any(|a| format!("tcp://{a}") == address))
-        }
-        Endpoint::Udp(place) | Endpoint::CommunicatorUdp(place) => {
-            place.resolve().is_ok_and(|all| all.iter().any(|a| format!("udp://{a}") == address))
-        }
-        Endpoint::Serial { .. } | Endpoint::ClacksSerial { .. } => false,
+    let leads_to = |place: &HostPort, scheme: &str| {
+        place.resolve().is_ok_and(|all| all.iter().any(|a| format!("{scheme}://{a}") == address))
+    };
+    match wanted.carrier() {
+        Carrier::Usual(places) => places().iter().any(|p| is_at(p)),
+        Carrier::Path(path) => is_at(path),
+        Carrier::Tcp(place) => leads_to(place, "tcp"),
+        Carrier::Udp(place) => leads_to(place, "udp"),
+        Carrier::Serial(..) => false,
     }
 }

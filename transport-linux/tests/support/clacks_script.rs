@@ -17,21 +17,18 @@
 //! | `login` | name and right token |
 //! | `# …` | nothing |
 
+#[path = "script_stream.rs"]
+mod stream;
+
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chappe_linux::address::ClacksAddress;
-use chappe_linux::clacks::{Options, Session};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long nothing comes, to be nothing.
-const QUIET: Duration = Duration::from_millis(200);
+use chappe_linux::clacks::{Event, Options, Session};
+use stream::{Peer, Timed, unescape};
 
 const GREETING: &str = "S: CLACKS PageCamel 36\nS: OVERHEAD M Authentication required";
 
@@ -98,60 +95,60 @@ pub fn options() -> Options {
     }
 }
 
+pub const SOON: Option<Duration> = Some(Duration::from_secs(5));
+
+pub fn set(name: &str, value: &str) -> Event {
+    Event::Set { name: name.into(), value: value.into() }
+}
+
+pub fn notify(name: &str) -> Event {
+    Event::Notify { name: name.into() }
+}
+
+pub fn info(text: &str) -> Event {
+    Event::ServerInfo(text.into())
+}
+
+/// The next event, which there is.
+pub fn next(bus: &mut Session) -> Event {
+    bus.receive(SOON).unwrap().expect("an event")
+}
+
+/// All that wait.
+pub fn waiting(bus: &mut Session) -> Vec<Event> {
+    std::iter::from_fn(|| bus.receive(Some(Duration::ZERO)).unwrap()).collect()
+}
+
 /// Plays one script; over any stream.
 pub fn play(stream: impl Timed, script: &str, step: usize) {
-    let mut peer = Peer { stream, input: Vec::new(), step, bound: HashMap::new() };
+    let mut player = Player { peer: Peer::new(stream, step), bound: HashMap::new() };
     let is_said = |line: &&str| !line.is_empty() && !line.starts_with('#');
     for line in script.lines().map(str::trim_start).filter(is_said) {
         let is_over = match line {
             "hello" => {
-                GREETING.lines().chain(LOGIN.lines()).chain(["S: OVERHEAD O Welcome!"]).any(|line| peer.step(line))
+                GREETING.lines().chain(LOGIN.lines()).chain(["S: OVERHEAD O Welcome!"]).any(|line| player.step(line))
             }
-            "greet" => GREETING.lines().chain(LOGIN.lines()).any(|line| peer.step(line)),
-            "login" => LOGIN.lines().any(|line| peer.step(line)),
-            line => peer.step(line),
+            "greet" => GREETING.lines().chain(LOGIN.lines()).any(|line| player.step(line)),
+            "login" => LOGIN.lines().any(|line| player.step(line)),
+            line => player.step(line),
         };
         if is_over {
             return;
         }
     }
     // What is not in the script is not said, and the end comes at the end.
-    if let Ok(rest) = peer.until_end() {
+    if let Ok(rest) = player.peer.until_end() {
         assert!(matches!(&rest[..], b"" | b"QUIT\r\n"), "not in the script: {:?}", String::from_utf8_lossy(&rest));
     }
 }
 
-/// A stream that can be told how long to wait.
-pub trait Timed: Read + Write {
-    fn patience(&self, patience: Duration);
-}
-
-impl Timed for UnixStream {
-    fn patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-impl Timed for rustls::StreamOwned<rustls::ServerConnection, std::net::TcpStream> {
-    fn patience(&self, patience: Duration) {
-        self.sock.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-impl Timed for std::net::TcpStream {
-    fn patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-struct Peer<S> {
-    stream: S,
-    input: Vec<u8>,
-    step: usize,
+/// Plays one script.
+struct Player<S> {
+    peer: Peer<S>,
     bound: HashMap<String, String>,
 }
 
-impl<S: Timed> Peer<S> {
+impl<S: Timed> Player<S> {
     /// Whether it was the last.
     fn step(&mut self, line: &str) -> bool {
         if let Some(ms) = line.strip_prefix("wait ") {
@@ -160,14 +157,13 @@ impl<S: Timed> Peer<S> {
         }
         match line.split_once(": ").unwrap_or_else(|| panic!("no step: {line:?}")) {
             ("C", "(ended)") => {
-                let rest = self.until_end().unwrap();
-                assert!(rest.is_empty(), "before the end: {:?}", String::from_utf8_lossy(&rest));
+                self.peer.ended();
                 return true;
             }
-            ("C", "(quiet)") => self.quiet(),
+            ("C", "(quiet)") => self.peer.quiet(),
             ("C", want) => self.expect(want),
             ("S", "(closed)") => return true,
-            ("S", "(empty)") => self.write(b"\r\n"),
+            ("S", "(empty)") => self.peer.write(b"\r\n"),
             ("S", text) => {
                 let (text, end) = match text.strip_prefix("(raw) ") {
                     Some(raw) => (raw, ""),
@@ -178,22 +174,15 @@ impl<S: Timed> Peer<S> {
                     text = text.replace(name, value);
                 }
                 let bytes = [unescape(&text), end.as_bytes().to_vec()].concat();
-                self.write(&bytes);
+                self.peer.write(&bytes);
             }
             _ => panic!("no step: {line:?}"),
         }
         false
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for piece in bytes.chunks(self.step) {
-            // the client may have left already
-            let _ = self.stream.write_all(piece).and_then(|()| self.stream.flush());
-        }
-    }
-
     fn expect(&mut self, want: &str) {
-        let line = self.line().unwrap_or_else(|| panic!("the end instead of {want:?}"));
+        let line = self.peer.line().unwrap_or_else(|| panic!("the end instead of {want:?}"));
         let line = line.strip_suffix("\r\n").unwrap_or_else(|| panic!("no CR LF: {line:?}")).to_owned();
         assert!(!line.contains('\r'), "{line:?}");
         match want.split_once('<') {
@@ -206,61 +195,4 @@ impl<S: Timed> Peer<S> {
             _ => assert_eq!(line, want),
         }
     }
-
-    fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.input.iter().position(|b| *b == b'\n') {
-                let line = self.input.drain(..=at).collect();
-                return Some(String::from_utf8(line).unwrap());
-            }
-            match self.read(PATIENCE) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(e) => panic!("the client says nothing: {e}; half a line: {:?}", self.input),
-            }
-        }
-    }
-
-    fn quiet(&mut self) {
-        let came = self.read(QUIET);
-        assert!(self.input.is_empty() && came.is_err(), "{came:?} {:?}", String::from_utf8_lossy(&self.input));
-    }
-
-    fn until_end(&mut self) -> io::Result<Vec<u8>> {
-        while self.read(PATIENCE)? > 0 {}
-        Ok(std::mem::take(&mut self.input))
-    }
-
-    fn read(&mut self, patience: Duration) -> io::Result<usize> {
-        self.stream.patience(patience);
-        let mut bytes = [0; 65_536];
-        match self.stream.read(&mut bytes) {
-            Ok(n) => {
-                self.input.extend_from_slice(&bytes[..n]);
-                Ok(n)
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => Ok(0),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-fn unescape(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        let (octet, left) = match (first, more) {
-            (b'\\', [b'r', left @ ..]) => (b'\r', left),
-            (b'\\', [b'n', left @ ..]) => (b'\n', left),
-            (b'\\', [b'\\', left @ ..]) => (b'\\', left),
-            (b'\\', [b'x', high, low, left @ ..]) => {
-                let digit = |b: &u8| (*b as char).to_digit(16).unwrap() as u8;
-                (digit(high) << 4 | digit(low), left)
-            }
-            _ => (*first, more),
-        };
-        out.push(octet);
-        rest = left;
-    }
-    out
 }

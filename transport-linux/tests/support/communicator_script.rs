@@ -11,20 +11,16 @@
 //! | `register` | `REGISTER` of `tester`, `HELP`, `READY`, and the answer with the standard commands |
 //! | `# …` | nothing |
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::{UnixListener, UnixStream};
+#[path = "script_stream.rs"]
+pub mod stream;
+
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chappe_linux::communicator::{Options, Session, Uri};
-
-/// Longer than anything here takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long nothing comes, to be nothing.
-const QUIET: Duration = Duration::from_millis(200);
+use stream::{Peer, Timed, unescape};
 
 /// What every service announces.
 pub const STANDARD: &str = "ALIVE,DISCONNECTING,HELP,INVALID,LEAK,LOG_ROTATE,QUITTING,READY,RESTART,\
@@ -90,7 +86,7 @@ pub fn options() -> Options {
 
 /// Plays one script; over any stream.
 pub fn play(stream: impl Timed, script: &str, step: usize) {
-    let mut peer = Peer { stream, input: Vec::new(), step };
+    let mut player = Player(Peer::new(stream, step));
     let is_said = |line: &&str| !line.is_empty() && !line.starts_with('#');
     for line in script.lines().map(str::trim_start).filter(is_said) {
         let is_over = match line {
@@ -102,63 +98,36 @@ pub fn play(stream: impl Timed, script: &str, step: usize) {
                     "S: <hostA:communicatord READY my_address=10.0.0.1:4042",
                     &list,
                 ];
-                hello.iter().any(|line| peer.step(line))
+                hello.iter().any(|line| player.step(line))
             }
-            line => peer.step(line),
+            line => player.step(line),
         };
         if is_over {
             return;
         }
     }
     // What is not in the script is not said, and the end comes at the end.
-    if let Ok(rest) = peer.until_end() {
+    if let Ok(rest) = player.0.until_end() {
         let rest = String::from_utf8_lossy(&rest);
         let is_goodbye = rest.starts_with("UNREGISTER service=") && rest.lines().count() == 1;
         assert!(rest.is_empty() || is_goodbye, "not in the script: {rest:?}");
     }
 }
 
-/// A stream that can be told how long to wait.
-pub trait Timed: Read + Write {
-    fn patience(&self, patience: Duration);
-}
+/// Plays one script.
+struct Player<S>(Peer<S>);
 
-impl Timed for UnixStream {
-    fn patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-impl Timed for TcpStream {
-    fn patience(&self, patience: Duration) {
-        self.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-impl Timed for rustls::StreamOwned<rustls::ServerConnection, TcpStream> {
-    fn patience(&self, patience: Duration) {
-        self.sock.set_read_timeout(Some(patience)).unwrap();
-    }
-}
-
-struct Peer<S> {
-    stream: S,
-    input: Vec<u8>,
-    step: usize,
-}
-
-impl<S: Timed> Peer<S> {
+impl<S: Timed> Player<S> {
     /// Whether it was the last.
     fn step(&mut self, line: &str) -> bool {
         match line.split_once(": ").unwrap_or_else(|| panic!("no step: {line:?}")) {
             ("C", "(ended)") => {
-                let rest = self.until_end().unwrap();
-                assert!(rest.is_empty(), "before the end: {:?}", String::from_utf8_lossy(&rest));
+                self.0.ended();
                 return true;
             }
-            ("C", "(quiet)") => self.quiet(),
+            ("C", "(quiet)") => self.0.quiet(),
             ("C", want) => {
-                let line = self.line().unwrap_or_else(|| panic!("the end instead of {want:?}"));
+                let line = self.0.line().unwrap_or_else(|| panic!("the end instead of {want:?}"));
                 assert_eq!(line.strip_suffix('\n').expect("LF"), want);
             }
             ("S", "(closed)") => return true,
@@ -167,70 +136,10 @@ impl<S: Timed> Peer<S> {
                     Some(raw) => unescape(raw),
                     None => [text.as_bytes(), b"\n"].concat(),
                 };
-                for piece in bytes.chunks(self.step) {
-                    // the other side may have left already
-                    let _ = self.stream.write_all(piece).and_then(|()| self.stream.flush());
-                }
+                self.0.write(&bytes);
             }
             _ => panic!("no step: {line:?}"),
         }
         false
     }
-
-    fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.input.iter().position(|b| *b == b'\n') {
-                let line = self.input.drain(..=at).collect();
-                return Some(String::from_utf8(line).unwrap());
-            }
-            match self.read(PATIENCE) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(e) => panic!("the other side says nothing: {e}; half a line: {:?}", self.input),
-            }
-        }
-    }
-
-    fn quiet(&mut self) {
-        let came = self.read(QUIET);
-        assert!(self.input.is_empty() && came.is_err(), "{came:?} {:?}", String::from_utf8_lossy(&self.input));
-    }
-
-    fn until_end(&mut self) -> io::Result<Vec<u8>> {
-        while self.read(PATIENCE)? > 0 {}
-        Ok(std::mem::take(&mut self.input))
-    }
-
-    fn read(&mut self, patience: Duration) -> io::Result<usize> {
-        self.stream.patience(patience);
-        let mut bytes = [0; 65_536];
-        match self.stream.read(&mut bytes) {
-            Ok(n) => {
-                self.input.extend_from_slice(&bytes[..n]);
-                Ok(n)
-            }
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => Ok(0),
-            Err(e) => Err(e),
-        }
-    }
-}
-
-fn unescape(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        let (octet, left) = match (first, more) {
-            (b'\\', [b'r', left @ ..]) => (b'\r', left),
-            (b'\\', [b'n', left @ ..]) => (b'\n', left),
-            (b'\\', [b'\\', left @ ..]) => (b'\\', left),
-            (b'\\', [b'x', high, low, left @ ..]) => {
-                let digit = |b: &u8| (*b as char).to_digit(16).unwrap() as u8;
-                (digit(high) << 4 | digit(low), left)
-            }
-            _ => (*first, more),
-        };
-        out.push(octet);
-        rest = left;
-    }
-    out
 }

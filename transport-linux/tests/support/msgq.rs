@@ -2,13 +2,47 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::PATIENCE;
+use super::{CHAPPE, PATIENCE};
+
+/// Where its programs look for the socket.
+pub const VARIABLE: &str = "BIND10_MSGQ_SOCKET_FILE";
+
+/// A listener whose clients may do everything that strangers usually may.
+pub const BUS: &str = "[[listeners]]\naddress = \"msgq://FOLDER/bus\"\n";
+
+/// The same, and one of the native dialect.
+pub const BOTH: &str =
+    "[[listeners]]\naddress = \"msgq:FOLDER/bus\"\n[[listeners]]\naddress = \"unix://FOLDER/native\"\n";
+
+/// The daemon, with that variable not set.
+pub fn serve(config: &Path) -> Command {
+    let mut command = Command::new(CHAPPE);
+    command.arg("serve").arg("--config").arg(config).env_remove(VARIABLE);
+    command
+}
+
+/// To its end, with nothing to read.
+pub fn run(command: &mut Command) -> Output {
+    command.env_remove("CHAPPE_CONFIG").stdin(Stdio::null()).output().unwrap()
+}
+
+/// The header that subscribes to all instances of a group.
+pub fn subscribe(group: &str) -> Value {
+    json!({"type": "subscribe", "group": group, "instance": "*"})
+}
+
+/// Who runs the tests.
+pub fn own_user() -> u32 {
+    std::fs::metadata("/proc/self").unwrap().uid()
+}
 
 /// A frame: the two lengths, header and body as they are.
 pub fn frame_of(header: &[u8], body: &[u8]) -> Vec<u8> {

@@ -36,6 +36,9 @@ pub struct FixedStore<'s, R: ?Sized = VecView<StoredRow>, F = ()> {
     pub(super) buried: (u32, u32),
     /// Latest time that was handed in.
     pub(super) seen: Stamp,
+    /// The time that was handed in last: earlier than that, after the calendar was set back.
+    #[cfg(feature = "clacks")]
+    pub(super) today: Stamp,
     /// Of the tree that `order.rs` owns; 0: none.
     #[cfg(feature = "clacks")]
     pub(super) top: u32,
@@ -72,6 +75,8 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
             tombstones: Ends::EMPTY,
             buried: (0, 0),
             seen: Stamp(0),
+            #[cfg(feature = "clacks")]
+            today: Stamp(0),
             #[cfg(feature = "clacks")]
             top: 0,
             #[cfg(feature = "clacks")]
@@ -291,11 +296,20 @@ impl<'s, R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'s, R, F> {
         let row = &mut self.rows[n];
         (row.changed, row.origin) = (stamp, origin);
     }
+
+    /// It is so late.
+    pub(super) fn told(&mut self, now: Stamp) {
+        self.seen = self.seen.max(now);
+        #[cfg(feature = "clacks")]
+        {
+            self.today = now;
+        }
+    }
 }
 
 impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
     fn get(&mut self, name: &str, now: Stamp, out: &mut [u8]) -> Option<Found> {
-        self.seen = self.seen.max(now);
+        self.told(now);
         let n = self.find(name).1?;
         let row = &mut self.rows[n];
         if row.state != State::Value {
@@ -404,7 +418,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
     }
 
     fn expire_tombstones(&mut self, now: Stamp) -> bool {
-        self.seen = self.seen.max(now);
+        self.told(now);
         for _ in 0..EXPIRE_AT_ONCE {
             match self.rows.get(self.tombstones.first) {
                 Some(row) if self.seen.0 - row.accessed.0 >= self.settings.keep => self.drop_oldest(),
@@ -439,7 +453,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> Store for FixedStore<'_, R, F> {
         stale_micros: u64,
         name: &'o mut [u8; MAX_NAME],
     ) -> Swept<'o> {
-        self.seen = self.seen.max(now);
+        self.told(now);
         self.sweep_where(from, budget, |accessed| now.0.saturating_sub(accessed.0) > stale_micros, name)
     }
 

@@ -51,7 +51,8 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
     fn take_over_removal(&mut self, found: (u32, Option<u32>), entry: &Entry<'_>) -> Result<Applied, StoreError> {
         // Kept from now on, it would outlive the time for which removals are remembered, and two
         // nodes could go on giving it back to each other.
-        let is_over = self.seen.0.saturating_sub(entry.changed.0) >= self.settings.keep;
+        // The calendar may have been set back: what is new by it is not old.
+        let is_over = self.today.0.saturating_sub(entry.changed.0) >= self.settings.keep;
         let n = match found {
             (_, Some(n)) if is_over => {
                 self.forget(n);

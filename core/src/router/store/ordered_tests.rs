@@ -100,6 +100,20 @@ fn what_there_is_no_room_for_is_said() {
     assert_eq!(s.following(None, &mut out[..MAX_NAME - 1]), None);
 }
 
+/// Otherwise a removal would not be remembered, and another node would bring the value back.
+#[test]
+fn a_removal_is_not_old_because_the_calendar_was_set_back() {
+    let mut memory = Memory::new();
+    let mut s = FixedStore::new(memory.parts(), SETTINGS).unwrap();
+    let keep = SETTINGS.keep;
+    s.expire_tombstones(at(3 * keep));
+    s.merge(&value("n", b"one", keep, 0)).unwrap();
+    s.expire_tombstones(at(keep + 2));
+    assert_eq!(s.merge(&removal("n", keep + 1)), Ok(Applied::Done));
+    assert_eq!(s.merge(&value("n", b"one", keep, 0)), Ok(Applied::Older));
+    assert!(s.check().is_ok());
+}
+
 /// Otherwise what a third node has from between would win at one of two nodes only.
 #[test]
 fn the_same_value_much_later_is_a_later_change() {
@@ -366,6 +380,7 @@ struct Row {
 struct Model {
     rows: BTreeMap<String, Row>,
     seen: u64,
+    today: u64,
     made: u64,
 }
 
@@ -385,6 +400,10 @@ impl Model {
             self.made += 1;
         }
         self.rows.insert(name.into(), Row { value, changed, accessed, origin, nth });
+    }
+
+    fn told(&mut self, now: u64) {
+        (self.seen, self.today) = (self.seen.max(now), now);
     }
 
     /// The tombstone that goes next, if it is its time.
@@ -407,7 +426,7 @@ impl Model {
         if old.is_some_and(|r| changed < r.changed || is_echo(r) || (changed == r.changed && value > r.value)) {
             return Applied::Older;
         }
-        if e.deleted && self.seen.saturating_sub(changed) >= KEEP {
+        if e.deleted && self.today.saturating_sub(changed) >= KEEP {
             return if self.rows.remove(e.name).is_some() { Applied::Done } else { Applied::Absent };
         }
         self.change(e.name, value, changed, e.accessed.micros(), e.origin);
@@ -487,7 +506,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
                 done[0] += 1;
             }
             11 => {
-                m.seen = m.seen.max(now);
+                m.told(now);
                 let found = s.get(&name, at(now), &mut []);
                 let row = m.rows.get_mut(&name).filter(|r| r.value.is_some());
                 assert_eq!(found.map(|f| f.accessed.micros()), row.as_ref().map(|r| r.accessed));
@@ -496,7 +515,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
                 }
             }
             12 => {
-                m.seen = m.seen.max(now);
+                m.told(now);
                 if random(2) == 0 {
                     assert!(!s.expire_tombstones(at(now)) || is_small);
                     while let Some(name) = m.oldest() {
@@ -514,7 +533,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
             }
             13 => {
                 // a step of a sweep that goes on while everything changes
-                m.seen = m.seen.max(now);
+                m.told(now);
                 let stale = random(600);
                 sweep_at = match s.sweep(sweep_at, &mut 3, at(now), stale, &mut name_out) {
                     Swept::Gone { name, next } => {
@@ -529,7 +548,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
             }
             14 if random(8) == 0 => {
                 // a whole sweep
-                m.seen = m.seen.max(now);
+                m.told(now);
                 let (stale, mut cursor, mut gone) = (200 + random(600), Cursor::START, BTreeSet::new());
                 loop {
                     match s.sweep(cursor, &mut (1 + random(4) as usize), at(now), stale, &mut name_out) {
@@ -565,7 +584,7 @@ fn against_model<const ROWS: usize, const BLOCKS: usize>(seed: u64, steps: u64) 
                     assert_eq!(other.restore(&row), Ok(Applied::Done));
                 }
                 s = other;
-                m.seen = s.seen().micros();
+                (m.seen, m.today) = (s.seen().micros(), 0);
                 sweep_at = Cursor::START;
                 done[4] += 1;
             }

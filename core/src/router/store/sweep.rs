@@ -53,7 +53,7 @@ impl<R: Rows<StoredRow> + ?Sized, F: Forget> FixedStore<'_, R, F> {
 
     /// See [`Store::expire_named`](super::Store::expire_named).
     pub(super) fn expire_one<'o>(&mut self, now: Stamp, name: &'o mut [u8; MAX_NAME]) -> Option<&'o str> {
-        self.seen = self.seen.max(now);
+        self.told(now);
         let oldest = self.tombstones.first;
         let made = self.rows.get(oldest)?.accessed;
         if self.seen.0 - made.0 < self.settings.keep {

@@ -21,7 +21,7 @@ use tracing::{debug, error, info, warn};
 use super::doors::From;
 use super::{CLOCK_JUMPS, EventLoop, second};
 use crate::config::Config;
-use crate::daemon::listener::{Door, Listener};
+use crate::daemon::listener::Listener;
 use crate::daemon::peers::Peer;
 use crate::sys::{self, ClockJumps, TimeOfDay};
 
@@ -183,15 +183,7 @@ impl EventLoop<'_> {
     /// nothing but itself.
     pub(super) fn read_signals(&mut self, now: Instant, i: u16) {
         for _ in 0..DATAGRAMS {
-            let Door::Udp(socket) = &self.listeners[usize::from(i)].source else { return };
-            let n = match socket.recv_from(&mut self.buffer) {
-                Ok((n, _)) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return self.rest(now, i, &e),
-            };
-            self.counts.datagrams_received += 1;
-            self.counts.read_bytes += n as u64;
+            let Some((n, _)) = self.next_datagram(now, i) else { return };
             if n > MAX_DATAGRAM {
                 self.counts.datagrams_too_long += 1;
                 continue;
@@ -200,11 +192,7 @@ impl EventLoop<'_> {
                 self.counts.datagrams_refused += 1;
                 continue;
             };
-            self.gathered += n;
-            self.hear(now, id, n);
-            if self.gathered >= self.gather {
-                self.flush(now);
-            }
+            self.hear_datagram(now, id, n);
         }
         self.push_door(i);
     }

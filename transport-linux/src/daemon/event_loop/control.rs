@@ -188,25 +188,21 @@ impl EventLoop<'_> {
         let mut rows = Vec::with_capacity(Counter::ALL.len() + 64);
         let counters = self.router.counters();
         let row = |name, help, kind, value| Row { name, label: None, help, kind, value };
-        for &counter in Counter::ALL {
-            rows.push(row(counter.name(), counter.help(), "counter", counters.get(counter)));
-        }
-        for (name, help, value) in self.counts.each() {
-            rows.push(row(name, help, "counter", value));
-        }
+        let count = |(name, help, value)| row(name, help, "counter", value);
+        rows.extend(Counter::ALL.iter().map(|&c| count((c.name(), c.help(), counters.get(c)))));
+        rows.extend(self.counts.each().map(count));
         rows.push(row("log_lines_dropped", "log lines that found their queue full", "counter", self.log.dropped()));
         rows.push(row("connections", "connections and datagram sources now", "gauge", self.peers.open() as u64));
         if let Some(keeper) = &self.keeper {
             let (counts, kept) = (keeper.counts(), keeper.kept());
-            for (name, help, value) in [
+            let store = [
                 ("store_commits", "transactions with changes of values that are on disk", counts.commits),
                 ("store_rows", "values in those", counts.rows),
                 ("store_bytes", "bytes of those", counts.bytes),
                 ("store_failures", "transactions that the disk did not take", counts.failures),
                 ("store_behind", "times that as many changes waited for the disk as may", counts.behind),
-            ] {
-                rows.push(row(name, help, "counter", value));
-            }
+            ];
+            rows.extend(store.map(count));
             let works = u64::from(matches!(kept.how, Keeping::Disk));
             rows.push(row("store_unwritten", "changes of values that are not on disk yet", "gauge", kept.waiting));
             rows.push(row(
@@ -218,15 +214,14 @@ impl EventLoop<'_> {
         }
         if let Some(flags) = &self.flags {
             let (counts, waiting) = (flags.keeper.counts(), flags.keeper.waiting() as u64);
-            for (name, help, value) in [
+            let files = [
                 ("flag_files_written", "files of flags that were written", counts.written),
                 ("flag_files_removed", "files of flags that were removed", counts.removed),
                 ("flag_files_found", "files of flags that others have changed", counts.found),
                 ("flag_files_bad", "files that were passed over because they are no flags", counts.bad),
                 ("flag_files_failures", "times that files of flags could not be written or read", counts.failures),
-            ] {
-                rows.push(row(name, help, "counter", value));
-            }
+            ];
+            rows.extend(files.map(count));
             let unshown = flags.waiting.len() as u64;
             let works = u64::from(flags.trouble.is_none());
             rows.push(row("flag_files", "flags in files now", "gauge", counts.files));

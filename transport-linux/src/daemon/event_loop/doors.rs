@@ -282,15 +282,7 @@ impl EventLoop<'_> {
 
     fn read_datagrams(&mut self, now: Instant, i: u16) {
         for _ in 0..DATAGRAMS {
-            let Door::Udp(socket) = &self.listeners[usize::from(i)].source else { return };
-            let (n, from) = match socket.recv_from(&mut self.buffer) {
-                Ok(got) => got,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return self.rest(now, i, &e),
-            };
-            self.counts.datagrams_received += 1;
-            self.counts.read_bytes += n as u64;
+            let Some((n, from)) = self.next_datagram(now, i) else { return };
             if n > self.settings.max_frame {
                 self.counts.datagrams_too_long += 1;
                 continue;
@@ -306,13 +298,38 @@ impl EventLoop<'_> {
                 self.counts.datagrams_early += 1;
                 continue;
             }
-            self.gathered += n;
-            self.hear(now, id, n);
-            if self.gathered >= self.gather {
-                self.flush(now);
-            }
+            self.hear_datagram(now, id, n);
         }
         self.push_door(i);
+    }
+
+    /// Reads one datagram into the buffer. `None`: there is none for now.
+    pub(super) fn next_datagram(&mut self, now: Instant, i: u16) -> Option<(usize, SocketAddr)> {
+        loop {
+            let Door::Udp(socket) = &self.listeners[usize::from(i)].source else { return None };
+            match socket.recv_from(&mut self.buffer) {
+                Ok((n, from)) => {
+                    self.counts.datagrams_received += 1;
+                    self.counts.read_bytes += n as u64;
+                    return Some((n, from));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    self.rest(now, i, &e);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// What a station says in a datagram stands in the buffer.
+    pub(super) fn hear_datagram(&mut self, now: Instant, id: StationId, n: usize) {
+        self.gathered += n;
+        self.hear(now, id, n);
+        if self.gathered >= self.gather {
+            self.flush(now);
+        }
     }
 
     fn new_source(&mut self, now: Instant, i: u16, from: SocketAddr) -> Option<StationId> {

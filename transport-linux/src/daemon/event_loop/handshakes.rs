@@ -181,9 +181,7 @@ impl EventLoop<'_> {
             return self.lose(now, id, &e.to_string());
         }
         if plain > 0 {
-            self.counts.read_bytes += plain as u64;
-            self.gathered += plain;
-            self.hear(now, id, plain);
+            self.heard(now, id, plain);
         }
     }
 

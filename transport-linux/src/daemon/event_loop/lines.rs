@@ -56,9 +56,7 @@ impl EventLoop<'_> {
             return self.lose(now, id, &e.to_string());
         }
         self.counts.reads += 1;
-        self.counts.read_bytes += got as u64;
-        self.gathered += got;
-        self.hear(now, id, got);
+        self.heard(now, id, got);
     }
 
     /// The station is gone, the line is still there.

@@ -551,6 +551,7 @@ impl<'s> EventLoop<'s> {
         }
     }
 
+    /// What a station says stands in the buffer.
     #[inline]
     fn heard(&mut self, now: Instant, id: StationId, n: usize) {
         self.counts.read_bytes += n as u64;

@@ -1,25 +1,20 @@
 //! What is to be written.
 //!
 //! Owns: lines that the operating system has not taken yet, whole lines only; which of them go
-//! over to the next connection; and how many were taken. Does not own what they say (`say.rs`).
+//! over to the next connection; and how many were taken. Does not own what they say.
 //!
 //! A line of which only a part was taken when the connection ended is there from its beginning
-//! again: the server throws away what has no end.
+//! again: who listens throws away what has no end.
 
 use std::collections::VecDeque;
 use std::fmt;
-
-use chappe_core::dialect::clacks::frame;
-
-use super::Error;
-use super::error::Unsayable;
 
 /// Octets that were taken and are still in memory, before the rest is moved to the front.
 const SLACK: usize = 256 << 10;
 
 /// What becomes of a line when the connection ends before it was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It goes over to the next connection.
     Kept,
     /// It is of use on this connection only, or is said again by other means.
@@ -33,7 +28,7 @@ struct Line {
 }
 
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     bytes: Vec<u8>,
     /// Where the first line begins that was not taken whole.
     at: usize,
@@ -55,50 +50,57 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     /// Octets that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.at - self.part
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Of the lines that are kept, how many were put here, and how many of them taken.
-    pub(super) fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(&self) -> (u64, u64) {
         (self.put, self.taken)
     }
 
-    /// Puts one line, with its end, behind the others. `room`: what it needs at the most.
-    pub(super) fn put(
+    /// Puts one line, with its end, behind the others.
+    pub(crate) fn put(&mut self, line: &[u8], fate: Fate) {
+        self.bytes.extend_from_slice(line);
+        self.note(line.len(), fate);
+    }
+
+    /// Puts one line that is written here, with its end, behind the others. `room`: what it needs
+    /// at the most. `None`: it cannot be written, and nothing was put.
+    pub(crate) fn emit(
         &mut self,
         room: usize,
         fate: Fate,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
-    ) -> Result<(), Error> {
+    ) -> Option<()> {
         let from = self.bytes.len();
         self.bytes.resize(from + room, 0);
         let size = write(&mut self.bytes[from..]).unwrap_or(0);
         self.bytes.truncate(from + size);
-        if size == 0 {
-            return Err(Error::NotSent(Unsayable::whole()));
-        }
+        (size > 0).then(|| self.note(size, fate))
+    }
+
+    fn note(&mut self, size: usize, fate: Fate) {
         self.lines.push_back(Line { size, fate });
         self.put += u64::from(fate == Fate::Kept);
-        Ok(())
     }
 
-    /// The last line, without its end.
-    pub(super) fn last(&self) -> &[u8] {
+    /// The last line, with its end.
+    pub(crate) fn last(&self) -> &[u8] {
         let size = self.lines.back().map_or(0, |line| line.size);
-        frame::content(&self.bytes[self.bytes.len() - size..])
+        &self.bytes[self.bytes.len() - size..]
     }
 
-    pub(super) fn waiting(&self) -> &[u8] {
+    pub(crate) fn waiting(&self) -> &[u8] {
         &self.bytes[self.at + self.part..]
     }
 
     /// So many octets of what waits were taken.
-    pub(super) fn taken(&mut self, octets: usize) {
+    pub(crate) fn taken(&mut self, octets: usize) {
         self.part += octets;
         while let Some(line) = self.lines.front()
             && self.part >= line.size
@@ -119,7 +121,7 @@ impl Outbox {
     }
 
     /// The connection is over: only what is kept is left.
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         let old = std::mem::take(&mut self.bytes);
         let mut from = std::mem::take(&mut self.at);
         self.part = 0;
@@ -134,7 +136,7 @@ impl Outbox {
     }
 
     /// A new connection: these lines are said before all others, and only on this one.
-    pub(super) fn begin(&mut self, first: Outbox) {
+    pub(crate) fn begin(&mut self, first: Outbox) {
         let rest = std::mem::replace(&mut self.bytes, first.bytes);
         self.bytes.extend_from_slice(&rest[self.at..]);
         (self.at, self.part) = (0, 0);
@@ -147,19 +149,11 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn put(out: &mut Outbox, text: &str, fate: Fate) {
-        out.put(text.len() + 9, fate, |to| {
-            to[..text.len()].copy_from_slice(text.as_bytes());
-            Some(text.len())
-        })
-        .unwrap();
-    }
-
     fn three() -> Outbox {
         let mut out = Outbox::default();
-        put(&mut out, "SET a=1\r\n", Fate::Kept);
-        put(&mut out, "PING\r\n", Fate::Dropped);
-        put(&mut out, "SET b=2\r\n", Fate::Kept);
+        out.put(b"SET a=1\r\n", Fate::Kept);
+        out.put(b"PING\r\n", Fate::Dropped);
+        out.put(b"SET b=2\r\n", Fate::Kept);
         out
     }
 
@@ -181,7 +175,7 @@ mod tests {
             assert_eq!(out.waiting(), rest.as_bytes(), "{taken}");
             assert_eq!(out.counts(), (2, count));
             let mut first = Outbox::default();
-            put(&mut first, "CLACKS x\r\n", Fate::Dropped);
+            first.put(b"CLACKS x\r\n", Fate::Dropped);
             out.begin(first);
             assert_eq!(out.waiting(), format!("CLACKS x\r\n{rest}").as_bytes());
             out.taken(10);
@@ -192,18 +186,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_here_is_as_what_is_put() {
+        let mut out = three();
+        let written = out.emit(50, Fate::Kept, |to| {
+            to[..5].copy_from_slice(b"QUIT\n");
+            Some(5)
+        });
+        assert_eq!((written, out.len(), out.counts().0), (Some(()), 29, 3));
+        assert_eq!(out.last(), b"QUIT\n");
+        assert!(out.waiting().ends_with(b"SET b=2\r\nQUIT\n"));
+    }
+
+    #[test]
     fn what_cannot_be_said_leaves_nothing_behind() {
         let mut out = three();
-        assert!(matches!(out.put(50, Fate::Kept, |_| Some(0)), Err(Error::NotSent(_))));
-        assert!(matches!(out.put(50, Fate::Kept, |_| None), Err(Error::NotSent(_))));
+        assert_eq!(out.emit(50, Fate::Kept, |_| Some(0)), None);
+        assert_eq!(out.emit(50, Fate::Kept, |_| None), None);
         assert_eq!((out.len(), out.counts().0), (24, 2));
+        assert_eq!(out.last(), b"SET b=2\r\n");
     }
 
     #[test]
     fn memory_is_given_back() {
         let mut out = Outbox::default();
         for _ in 0..100_000 {
-            put(&mut out, "SET abcdefg=hijklmnop\r\n", Fate::Kept);
+            out.put(b"SET abcdefg=hijklmnop\r\n", Fate::Kept);
         }
         while !out.is_empty() {
             out.taken(out.len().min(70_001));
