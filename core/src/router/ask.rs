@@ -305,6 +305,13 @@ impl Router<'_> {
         let mut d = self.stations[n].debts.first;
         while d != 0 {
             let debt = self.requests.debt(d);
+            // to close a question may close one that is spent, and so have taken the next debt away; what was
+            // looked at before is looked at again in vain
+            #[cfg(feature = "msgq")]
+            if debt.station != n {
+                d = self.stations[n].debts.first;
+                continue;
+            }
             let (this, request) = (d, debt.request);
             d = debt.next_of_station();
             let asked = self.requests.row(request);

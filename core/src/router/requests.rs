@@ -251,6 +251,11 @@ impl<'s> Requests<'s> {
         remove::<OfRequest, _>(&mut self.debts, &mut self.rows[request].debts, d);
         remove::<OfDebtor, _>(&mut self.debts, &mut stations[station].debts, d);
         self.debts.give(d);
+        #[cfg(feature = "msgq")]
+        {
+            // who walks along the debts of a station sees that this is none of them any more
+            self.debts[d].station = 0;
+        }
         self.rows[request].owed -= counted as u32;
         (self.rows[request].owed == 0).then_some(request)
     }
