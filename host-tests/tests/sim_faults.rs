@@ -6,7 +6,7 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::sweep::{STEPS, attempt};
 
 /// From which seed on, and within how many, a fault is found.
-const FOUND: [(Fault, u64, u64); 23] = [
+const FOUND: [(Fault, u64, u64); 30] = [
     (Fault::DropMessage, 0, 20),
     (Fault::DeliverTwice, 0, 20),
     (Fault::DeliverToSender, 0, 20),
@@ -30,6 +30,13 @@ const FOUND: [(Fault, u64, u64); 23] = [
     (Fault::SkipTombstone, 0, 20),
     (Fault::LinkEcho, 0, 20),
     (Fault::KeysyncStops, 0, 20),
+    (Fault::FlagUntold, 0, 40),
+    (Fault::ListLeavesOut, 0, 20),
+    (Fault::ClearNothing, 90, 20),
+    (Fault::NoticeMissing, 0, 20),
+    (Fault::DiskErrorIgnored, 0, 20),
+    (Fault::HeldBack, 0, 20),
+    (Fault::MonitorMisses, 0, 20),
 ];
 
 fn found(fault: Fault) -> Option<u64> {

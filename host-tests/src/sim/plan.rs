@@ -376,7 +376,8 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
             manual: random.below(4) == 0,
             by_hand: random.below(2) == 0,
         },
-        104 if random.below(8) == 0 => Op::Clear { s },
+        // somebody of Clacks
+        104 if random.below(3) == 0 => Op::Clear { s: 5 },
         108..110 => match random.below(3) {
             0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
             1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },

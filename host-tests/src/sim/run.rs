@@ -115,8 +115,8 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     changes: BTreeMap<String, Change>,
     /// How many changes there were at its node when a message had come to somebody.
     brought: BTreeMap<(usize, Token), u64>,
-    /// All nodes have the same calendar.
-    one_calendar: bool,
+    /// All nodes have the same calendar and take all changes, so there is one history of values.
+    one_history: bool,
     ran: Ran,
 }
 
@@ -166,7 +166,7 @@ pub fn run(plan: &Plan, change: impl for<'a> Fn(&mut Settings<'a>)) -> Result<Ra
         stale: Vec::new(),
         changes: BTreeMap::new(),
         brought: BTreeMap::new(),
-        one_calendar: true,
+        one_history: true,
         ran: Ran::default(),
     };
     let mut at = 0;
@@ -803,7 +803,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             Op::DiskIs { n, how } => self.disk_is(n, how)?,
             Op::Calendar { n, seconds } => {
                 self.calendars[n] += seconds * 1_000_000;
-                self.one_calendar = false;
+                self.one_history = false;
                 let calendar = self.calendars[n] as u64;
                 self.ask(n, |_, node| {
                     node.router.set_calendar(calendar);
@@ -884,6 +884,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         }
         self.saw(&format!("disks that are {how:?}"));
         self.disks[n].how.set(how);
+        // what comes over links is refused, too, until they come up anew
+        self.one_history &= how == Keeping::Disk || self.links.is_empty();
         if let (Keeping::Failing, Some(node)) = (how, &mut self.nodes[n]) {
             node.model.stored(Code::NotStored);
         }
@@ -977,7 +979,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             return Err(format!("D10: node 0 has {:?}, node {n} has {other:?}", all[0]));
         }
         // of changes that no delay can have put into another order, the last is what is left
-        for (key, c) in self.changes.iter().filter(|(_, c)| self.one_calendar && c.at > c.before + 3000) {
+        for (key, c) in self.changes.iter().filter(|(_, c)| self.one_history && c.at > c.before + 3000) {
             if all[0].get(key) != c.value.as_ref() {
                 let (is, should) = (all[0].get(key), &c.value);
                 return Err(format!("D10: {key} is {is:?}, and was last changed to {should:?} at {} ms", c.at));
