@@ -4,7 +4,7 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::shrink::shrink;
 use chappe_host_tests::sim::sweep::{STEPS, attempt, sweep};
 
-/// Two halves, so that they run beside each other wherever tests do.
+/// In parts, so that they run beside each other wherever tests do.
 fn seeds(from: u64, seeds: u64) {
     let swept = sweep(from, seeds, STEPS, 1, None, 1);
     if let Some((seed, failure)) = swept.failures.first() {
@@ -52,13 +52,23 @@ fn seeds(from: u64, seeds: u64) {
 }
 
 #[test]
-fn sim_seeds_0_to_59() {
-    seeds(0, 60);
+fn sim_seeds_0_to_99() {
+    seeds(0, 100);
 }
 
 #[test]
-fn sim_seeds_60_to_119() {
-    seeds(60, 60);
+fn sim_seeds_100_to_199() {
+    seeds(100, 100);
+}
+
+#[test]
+fn sim_seeds_200_to_299() {
+    seeds(200, 100);
+}
+
+#[test]
+fn sim_seeds_300_to_399() {
+    seeds(300, 100);
 }
 
 #[test]
