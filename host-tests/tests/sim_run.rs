@@ -43,7 +43,6 @@ fn seeds(from: u64, seeds: u64) {
         "heard FlagChange",
         "heard Notice",
         "heard Outcome NotStored",
-        "heard Outcome Refused",
         "heard Page",
         "said Clear",
     ] {
