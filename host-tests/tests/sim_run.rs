@@ -96,7 +96,7 @@ fn whether_somebody_monitors_is_heard_by_nobody() {
         shown += with.tally.get("counter monitor_shown");
         assert_eq!(without.tally.get("counter monitor_shown"), 0);
     }
-    assert!(shown > 10_000, "{shown}");
+    assert!(shown > 1000, "{shown}");
 }
 
 #[test]
