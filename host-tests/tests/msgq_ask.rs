@@ -533,3 +533,34 @@ fn many_questions_in_one_write_are_all_answered_in_order() {
     let answers: Vec<i64> = w.heard(a).iter().map(|f| f.header["reply"].as_i64().unwrap()).collect();
     assert_eq!(answers, (0..250).map(|i| 2 * i).collect::<Vec<_>>());
 }
+
+/// Found by the simulation: to close a question made the node forget the oldest that was answered, which was the next
+/// that the callee had something to do with; the walk along its questions went on from there, wherever that was.
+#[test]
+fn d5_a_callee_that_leaves_is_let_off_all_it_was_asked_however_many_questions_that_closes() {
+    for goes in [false, true] {
+        let mut w = World::msgq(|s| s.asks = 10_000);
+        let (a, other, callee) = (w.talker(), w.talker(), w.talker());
+        w.subscribe(callee, "only");
+        w.subscribe(callee, "g");
+        w.subscribe(other, "g");
+        let first = w.group_send(a, "only", "*", true, &json!(1));
+        // a sixteenth of the table is remembered when it was answered, while the callee might still answer
+        for _ in 0..256 {
+            w.group_send(a, "g", "*", true, &json!(1));
+            let question = w.heard_one(other);
+            w.group_reply(other, &question, &json!({"result": [0]}));
+        }
+        w.heard(a);
+        let last = w.group_send(a, "only", "*", true, &json!(1));
+        if goes {
+            w.hang_up(callee);
+        } else {
+            w.unsubscribe(callee, "only");
+        }
+        let told: Vec<Option<i64>> = w.heard(a).iter().map(|f| f.header["reply"].as_i64()).collect();
+        assert_eq!(told, [Some(first), Some(last)], "goes: {goes}");
+        w.hang_up(a);
+        assert_eq!((w.used("requests"), w.used("debts")), (0, 0), "goes: {goes}");
+    }
+}

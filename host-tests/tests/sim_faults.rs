@@ -6,7 +6,7 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::sweep::{STEPS, attempt};
 
 /// From which seed on, and within how many, a fault is found.
-const FOUND: [(Fault, u64, u64); 31] = [
+const FOUND: [(Fault, u64, u64); 38] = [
     (Fault::DropMessage, 0, 20),
     (Fault::DeliverTwice, 0, 20),
     (Fault::DeliverToSender, 0, 20),
@@ -38,6 +38,13 @@ const FOUND: [(Fault, u64, u64); 31] = [
     (Fault::NumberMixed, 0, 20),
     (Fault::RenameKeeps, 0, 20),
     (Fault::AnswerIsMessage, 0, 20),
+    (Fault::FlagUntold, 0, 40),
+    (Fault::ListLeavesOut, 0, 20),
+    (Fault::ClearNothing, 90, 20),
+    (Fault::NoticeMissing, 0, 20),
+    (Fault::DiskErrorIgnored, 0, 20),
+    (Fault::HeldBack, 0, 20),
+    (Fault::MonitorMisses, 0, 20),
 ];
 
 fn found(fault: Fault) -> Option<u64> {

@@ -47,6 +47,15 @@ fn seeds(from: u64, seeds: u64) {
         "counter dropped_outbox_full",
         "counter values_merged",
         "counter values_older",
+        "counter values_refused_disk",
+        "counter flushes_failed",
+        "counter monitor_shown",
+        "disks that are Behind",
+        "heard FlagChange",
+        "heard Notice",
+        "heard Outcome NotStored",
+        "heard Page",
+        "said Clear",
     ] {
         assert!(swept.tally.get(what) > 0, "{what} never happened in seeds {from} to {}", from + seeds);
     }
@@ -81,6 +90,24 @@ fn the_same_seed_is_the_same_run() {
     }
     let hash = |seed| attempt(&Plan::new(seed, STEPS), None).expect("nothing is wrong").hash;
     assert_ne!(hash(0), hash(1));
+}
+
+/// D4: who monitors costs nobody else anything. The station is there in both runs, and looks on in one.
+#[test]
+fn whether_somebody_monitors_is_heard_by_nobody() {
+    let mut shown = 0;
+    for seed in 0..12 {
+        let run = |monitored| {
+            let mut plan = Plan::new(seed, STEPS);
+            plan.setup.monitored = monitored;
+            attempt(&plan, None).expect("nothing is wrong")
+        };
+        let (with, without) = (run(true), run(false));
+        assert_eq!(with.hash, without.hash, "seed {seed}");
+        shown += with.tally.get("counter monitor_shown");
+        assert_eq!(without.tally.get("counter monitor_shown"), 0);
+    }
+    assert!(shown > 1000, "{shown}");
 }
 
 #[test]

@@ -161,6 +161,8 @@ impl Router<'_> {
         let put = if !there {
             Err(Code::RecipientLeft)
         } else if !self.owe(r, to) {
+            // others may have been asked, and then nobody is told
+            self.counters.one(Counter::NotAsked);
             Err(Code::Full)
         } else {
             self.hand_anew(delivery, to).map_err(|denied| {

@@ -77,6 +77,13 @@ faults! {
     NumberMixed "number-mixed" "a question of the Communicator is answered with another number",
     RenameKeeps "rename-keeps" "who registers under another name keeps the old one, too",
     AnswerIsMessage "answer-is-message" "an answer without a number is handed on as a message",
+    FlagUntold "flag-untold" "watchers are not told that a flag has changed",
+    ListLeavesOut "list-leaves-out" "a list leaves a station out",
+    ClearNothing "clear-nothing" "CLEARCACHE is taken, and values stay",
+    NoticeMissing "notice-missing" "members of the notifications of MSGQ are not told of a change",
+    DiskErrorIgnored "disk-error-ignored" "a change that the disk refuses is said to be made",
+    HeldBack "held-back" "a frame is put into an outbox, and nobody is told to write it",
+    MonitorMisses "monitor-misses" "a monitor is not shown something, and not told so",
 }
 
 #[cfg(feature = "faults")]

@@ -6,8 +6,8 @@
 
 mod communicator;
 
-use super::plan::Speech;
-use super::words::{Heard, Said, Sent, To, Token};
+use super::plan::{NOTICES, Speech};
+use super::words::{Flag, Heard, Row, Said, Sent, Table, To, Token};
 use chappe_core::model::{Change, Code};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ pub struct Expect {
     pub sure: bool,
     /// It may come whenever it comes.
     pub loose: bool,
+    /// Since when: the judge's.
+    pub at: u64,
     /// Of the same group it may come in any order; a lower group comes first.
     pub group: u64,
 }
@@ -39,6 +41,15 @@ pub enum What {
     AnyAnswer(i64, u64),
     /// A value or its absence, whichever.
     AnyValue(u32),
+    /// A page of a list, the first or a later one, of all the rows that there are; `None`: whichever there are.
+    Page {
+        /// Number of the request.
+        seq: u32,
+        /// It is the first.
+        first: bool,
+        /// The rows.
+        all: Option<Vec<Row>>,
+    },
 }
 
 impl What {
@@ -67,6 +78,9 @@ impl What {
                 seq == s && about == station && (codes.contains(code) || !tells_why && *code != Code::Ok)
             }
             (What::AnyAnswer(seq, about), Heard::Reply { seq: s, station, .. }) => seq == s && about == station,
+            (What::Page { seq, .. }, Heard::Page { seq: s, .. }) => seq == s,
+            // a list of nothing
+            (What::Page { seq, .. }, Heard::Outcome { seq: s, code: Code::Ok, count: 0 }) => seq == s,
             (What::AnyValue(seq), Heard::Value { seq: s, .. }) => seq == s,
             (What::AnyValue(seq), Heard::Outcome { seq: s, code: Code::NotFound, .. }) => seq == s,
             _ => false,
@@ -85,6 +99,8 @@ pub struct Seen {
     pub kept: bool,
     /// A message waits without a copy on the disk.
     pub unsaved: bool,
+    /// Changes of values are refused, with this code.
+    pub refuses: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +116,7 @@ struct Membership {
 struct Watch {
     stations: bool,
     members: bool,
+    flags: bool,
     /// The only name of interest; empty: all.
     name: String,
 }
@@ -162,6 +179,9 @@ pub struct Model {
     serial: u64,
     /// What clients of the Communicator call the node.
     pub server: String,
+    flags: BTreeMap<String, Flag>,
+    /// Stations that belong to the node.
+    pub own: Vec<u64>,
     /// The values.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Other nodes change values, too: what they are is not known here.
@@ -183,6 +203,15 @@ fn covers(joined: &str, name: &str) -> bool {
         Some(stem) => name.len() > stem.len() && name.starts_with(stem),
         None => joined == name,
     }
+}
+
+fn hears_notices(m: &Membership) -> bool {
+    m.name == NOTICES && m.instance == "*"
+}
+
+/// Whether a flag can be called that.
+fn is_flag(full: &str) -> bool {
+    full.split('/').count() == 3
 }
 
 /// The end of the wheel's tick in which something of this time is due: never early, less than a tick late.
@@ -207,6 +236,11 @@ impl Model {
     /// Whether it is there and introduced.
     pub fn is_ready(&self, id: u64) -> bool {
         self.stations.get(&id).is_some_and(|st| st.ready)
+    }
+
+    /// What it speaks, if it is there.
+    pub fn speech(&self, id: u64) -> Option<Speech> {
+        self.stations.get(&id).map(|st| st.speech)
     }
 
     /// Whether nobody waits for an answer.
@@ -247,14 +281,14 @@ impl Model {
     }
 
     fn expect(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: false, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: false, at, group });
     }
 
     /// It comes whenever it comes.
     fn expect_some_time(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: true, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: true, at, group });
     }
 
     fn tell(&mut self, to: u64, heard: Heard) {
@@ -282,6 +316,7 @@ impl Model {
     fn connected(&mut self, id: u64) {
         self.stations.get_mut(&id).expect("it was admitted").ready = true;
         self.announce(id, Change::Connected, "", "");
+        self.notice(id, Change::Connected, "");
     }
 
     /// It is a link.
@@ -310,6 +345,17 @@ impl Model {
             Change::Joined => self.status(about, name, "up up_since", 1),
             Change::Left => self.status(about, name, "down down_since", 0),
             _ => {}
+        }
+    }
+
+    /// Stations of MSGQ are told, as members of a name; who caused it, too.
+    fn notice(&mut self, station: u64, change: Change, name: &str) {
+        let is_told = |st: &Station| st.ready && st.speech == Speech::Msgq && st.members.iter().any(hears_notices);
+        let told: Vec<u64> = self.stations.iter().filter(|(_, st)| is_told(st)).map(|(id, _)| *id).collect();
+        for id in told {
+            let name = name.to_string();
+            // who does not read is closed for it
+            self.tell(id, Heard::Notice { change, station, name });
         }
     }
 
@@ -356,6 +402,7 @@ impl Model {
                 what: What::Exactly(Heard::Welcome),
                 sure: true,
                 loose: false,
+                at: 0,
                 group: 0,
             }),
             (false, _) => {}
@@ -382,12 +429,27 @@ impl Model {
             Said::Remove { seq, key } => self.remove(id, *seq, key, seen),
             Said::Add { seq, key, amount, .. } => self.add(id, *seq, key, *amount, seen),
             Said::Flush { seq, text } => match self.stations[&id].speech {
-                Speech::Clacks => self.tell(id, Heard::Flushed(text.clone())),
+                Speech::Clacks if seen.kept || seen.refuses != Some(Code::NotStored) => {
+                    self.tell(id, Heard::Flushed(text.clone()))
+                }
                 _ if seen.kept => self.outcome(id, *seq, Code::Ok, 0),
                 _ if seen.full => self.outcome(id, *seq, Code::Full, 0),
+                _ if seen.refuses == Some(Code::NotStored) => self.outcome(id, *seq, Code::NotStored, 0),
                 _ => self.flushes.push((id, *seq)),
             },
-            Said::Watch { seq, stations, members, name } => self.watch(id, *seq, (*stations, *members, name), seen),
+            Said::Watch { seq, stations, members, flags, name } => {
+                let watch = Watch { stations: *stations, members: *members, flags: *flags, name: name.clone() };
+                self.watch(id, *seq, watch, seen);
+            }
+            Said::Flag { seq, raise, by_hand, flag } => {
+                let flag = Flag { station: id, ..flag.clone() };
+                match raise {
+                    true => self.raise(id, *seq, flag, seen),
+                    false => self.lower(id, *seq, flag, *by_hand),
+                }
+            }
+            Said::List { seq, what, name, first } => self.list(id, *seq, (*what, name), *first),
+            Said::Clear => self.clear(id, seen),
             Said::Declare { seq, name, forget } => self.declare(id, *seq, name, *forget, seen),
             Said::Goodbye { seq } => self.outcome(id, *seq, Code::Ok, 0),
             Said::Link => self.set_link(id),
@@ -403,7 +465,7 @@ impl Model {
             Err(code) => code,
             Ok(true) => {
                 self.outcome(id, seq, Code::Ok, 0);
-                self.announce(id, Change::Joined, name, instance);
+                self.joined(id, name, instance);
                 self.group += 1;
                 return self.bring_mail(id, name, instance, seen);
             }
@@ -411,11 +473,21 @@ impl Model {
         self.outcome(id, seq, code, 0);
     }
 
+    /// Whoever watches that is told that it has.
+    fn joined(&mut self, id: u64, name: &str, instance: &str) {
+        self.announce(id, Change::Joined, name, instance);
+        self.notice(id, Change::Joined, name);
+    }
+
     /// It joins, and nobody is told. Returns whether it had not before; or why it does not.
     fn enter(&mut self, id: u64, name: &str, instance: &str, exclusive: bool, seen: Seen) -> Result<bool, Code> {
         let mine = &self.stations[&id].members;
         if let Some(m) = mine.iter().find(|m| m.name == name && m.instance == instance) {
-            return if exclusive && !m.exclusive { Err(Code::NameTaken) } else { Ok(false) };
+            let is_taken = exclusive && !m.exclusive;
+            if self.stations[&id].speech == Speech::Msgq {
+                self.notice(id, Change::Joined, name);
+            }
+            return if is_taken { Err(Code::NameTaken) } else { Ok(false) };
         }
         let of_name = |st: &Station| st.members.iter().filter(|m| m.name == name).cloned().collect::<Vec<_>>();
         let others: Vec<_> =
@@ -452,7 +524,7 @@ impl Model {
         let at = self.stations[&id].members.iter().position(|m| m.name == name && m.instance == instance);
         match at {
             Some(at) => {
-                self.end_membership(id, at);
+                self.end_membership(id, at, false);
                 self.outcome(id, seq, Code::Ok, 0);
             }
             None if self.stations[&id].speech == Speech::Native => self.outcome(id, seq, Code::NotFound, 0),
@@ -460,13 +532,18 @@ impl Model {
         }
     }
 
-    fn end_membership(&mut self, id: u64, at: usize) {
+    /// `goes`: with the station itself.
+    fn end_membership(&mut self, id: u64, at: usize, goes: bool) {
         let st = self.stations.get_mut(&id).expect("it is there");
         let m = st.members.remove(at);
         if st.members.iter().all(|other| other.name != m.name) {
             self.forgive(id, Some(&m.name));
         }
         self.announce(id, Change::Left, &m.name, &m.instance);
+        // who goes has left a name once
+        if !goes || self.stations[&id].members.iter().all(|other| other.name != m.name) {
+            self.notice(id, Change::Left, &m.name);
+        }
     }
 
     /// It does not answer what it was asked, at that name or at all.
@@ -644,7 +721,7 @@ impl Model {
             if let Some((asker, seq)) = to.filter(|to| self.is_forgotten(*to)) {
                 // to something that wanted no answer, as far as anybody knows: a letter
                 let what = What::Exactly(Heard::Reply { seq, station: 0, token, code: Code::Ok });
-                self.out.push(Expect { to: asker, what, sure: false, loose: true, group: self.group });
+                self.out.push(Expect { to: asker, what, sure: false, loose: true, at: 0, group: self.group });
             }
             return;
         };
@@ -669,6 +746,9 @@ impl Model {
     }
 
     fn set(&mut self, id: u64, seq: u32, key: &str, value: &[u8], announce: bool, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -691,6 +771,9 @@ impl Model {
 
     fn remove(&mut self, id: u64, seq: u32, key: &str, seen: Seen) {
         let clacks = self.stations[&id].speech == Speech::Clacks;
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -704,6 +787,9 @@ impl Model {
     }
 
     fn add(&mut self, id: u64, seq: u32, key: &str, amount: i64, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -718,23 +804,120 @@ impl Model {
         }
     }
 
-    /// The disk has caught up.
-    pub fn stored(&mut self) {
+    /// The disk has caught up, or fails: those who wait for it are told so.
+    pub fn stored(&mut self, code: Code) {
         self.group += 1;
         for (id, seq) in std::mem::take(&mut self.flushes) {
-            self.outcome(id, seq, Code::Ok, 0);
+            self.outcome(id, seq, code, 0);
         }
         self.group += 1;
     }
 
-    fn watch(&mut self, id: u64, seq: u32, (stations, members, name): (bool, bool, &str), seen: Seen) {
+    fn watch(&mut self, id: u64, seq: u32, watch: Watch, seen: Seen) {
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
         let watches = &mut self.stations.get_mut(&id).expect("it is there").watches;
-        watches.retain(|w| w.name != name);
-        watches.push(Watch { stations, members, name: name.into() });
+        watches.retain(|w| w.name != watch.name);
+        watches.push(watch);
         self.outcome(id, seq, Code::Ok, 0);
+    }
+
+    /// How many flags are up.
+    pub fn raised(&self) -> usize {
+        self.flags.len()
+    }
+
+    fn raise(&mut self, id: u64, seq: u32, flag: Flag, seen: Seen) {
+        let old = self.flags.get(&flag.name).cloned();
+        let code = match &old {
+            _ if !is_flag(&flag.name) || flag.priority > 100 => Code::BadRequest,
+            None if seen.full => Code::Full,
+            _ => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.insert(flag.name.clone(), flag.clone());
+            // who raises it again says nothing new
+            if old.is_none_or(|old| old != Flag { station: old.station, ..flag.clone() }) {
+                self.tell_flag(true, flag);
+            }
+        }
+    }
+
+    fn lower(&mut self, id: u64, seq: u32, flag: Flag, by_hand: bool) {
+        let code = match self.flags.get(&flag.name) {
+            _ if !is_flag(&flag.name) => Code::BadRequest,
+            None => Code::NotFound,
+            Some(up) if up.manual && !by_hand => Code::Refused,
+            Some(_) => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.remove(&flag.name);
+            self.tell_flag(false, flag);
+        }
+    }
+
+    /// Who watches flags is told, whoever has changed one included.
+    fn tell_flag(&mut self, raised: bool, flag: Flag) {
+        self.group += 1;
+        let all = self.stations.iter().filter(|(_, st)| st.watches.iter().any(|w| w.flags));
+        let watchers: Vec<u64> = all.map(|(watcher, _)| *watcher).collect();
+        for watcher in watchers {
+            self.tell(watcher, Heard::FlagChange { raised, flag: flag.clone() });
+        }
+    }
+
+    fn list(&mut self, id: u64, seq: u32, (what, name): (Table, &str), first: bool) {
+        let unknown = self.linked && matches!(what, Table::Values | Table::Keys);
+        let all = (!unknown).then(|| self.rows(what, name));
+        self.expect(id, What::Page { seq, first, all }, true);
+    }
+
+    fn rows(&self, what: Table, name: &str) -> Vec<Row> {
+        let members = || self.stations.iter().flat_map(|(id, st)| st.members.iter().map(move |m| (*id, m)));
+        let mut rows: Vec<Row> = match what {
+            Table::Stations => {
+                let ready = self.stations.iter().filter(|(_, st)| st.ready);
+                let row = |station, speech: &str, joins| Row::Station { station, dialect: speech.into(), joins };
+                let rows = ready.map(|(id, st)| row(*id, st.speech.dialect(), st.members.len() as u64));
+                rows.chain(self.own.iter().map(|id| row(*id, "messi", 0))).collect()
+            }
+            Table::Members => {
+                let its = members().filter(|(_, m)| m.name == name);
+                let row = |(station, m): (u64, &Membership)| {
+                    let (instance, exclusive) = (m.instance.clone(), m.exclusive);
+                    Row::Member { station, instance, exclusive }
+                };
+                return its.map(row).collect();
+            }
+            Table::Names => {
+                let joined = members().map(|(_, m)| m.name.clone());
+                let all: BTreeSet<String> = joined.chain(self.declared.union(&self.lent).cloned()).collect();
+                let row = |name: String| {
+                    let its: Vec<bool> = members().filter(|(_, m)| m.name == name).map(|(_, m)| m.exclusive).collect();
+                    let (members, exclusive) = (its.len() as u64, its.contains(&true));
+                    Row::Name { members, exclusive, declared: self.is_declared(&name), name }
+                };
+                all.into_iter().map(row).collect()
+            }
+            Table::Values => {
+                let row = |(name, value): (&String, &Vec<u8>)| Row::Value { name: name.clone(), value: value.clone() };
+                self.values.iter().map(row).collect()
+            }
+            Table::Keys => self.values.keys().cloned().map(Row::Key).collect(),
+            Table::Flags => self.flags.values().cloned().map(Row::Flag).collect(),
+        };
+        rows.retain(|row| matches!(row, Row::Station { .. }) || row.key().1.starts_with(name));
+        rows
+    }
+
+    fn clear(&mut self, id: u64, seen: Seen) {
+        match seen.refuses {
+            Some(code) => self.outcome(id, 0, code, 0),
+            None => self.values.clear(),
+        }
     }
 
     fn declare(&mut self, id: u64, seq: u32, name: &str, forget: bool, seen: Seen) {
@@ -761,7 +944,7 @@ impl Model {
         let Some(st) = self.stations.get_mut(&id) else { return };
         st.watches.clear();
         while !self.stations[&id].members.is_empty() {
-            self.end_membership(id, 0);
+            self.end_membership(id, 0, true);
         }
         self.flushes.retain(|(who, _)| *who != id);
         self.forgive(id, None);
@@ -770,6 +953,7 @@ impl Model {
         self.group += 1;
         if self.stations[&id].ready {
             self.announce(id, Change::Disconnected, "", "");
+            self.notice(id, Change::Disconnected, "");
         }
         self.stations.remove(&id);
         self.group += 1;

@@ -4,6 +4,8 @@
 //! run itself has no random numbers, a run without some of its operations is a run, too: see `shrink.rs`.
 
 use crate::random::Random;
+use chappe_core::model::What;
+use chappe_core::router::store::Keeping;
 
 /// Names that are joined and sent to.
 pub const NAMES: [&str; 7] = ["a", "a::b", "a::c", "d", "x", "y::z", "./TICK"];
@@ -13,10 +15,14 @@ const MAIL: [usize; 4] = [1, 4, 5, 6];
 pub const COMMANDS: [&str; 3] = ["TICK", "TOCK", "STATUS"];
 /// What is joined, too: everything below `a`.
 pub const PATTERN: &str = "a::*";
+/// Where stations of MSGQ are told who comes and goes.
+pub const NOTICES: &str = "notifications/cc_members";
 /// Instances of a membership.
 pub const INSTANCES: [&str; 3] = ["*", "*", "i"];
 /// Names of values. The first is also the name of messages.
 pub const KEYS: [&str; 4] = ["a", "k1", "k2", "k3"];
+/// Names of flags. The last cannot be one.
+pub const FLAGS: [&str; 6] = ["hot", "hot", "cold", "low", "high", "a/b"];
 /// The name of a value that only counting changes.
 pub const COUNTER: &str = "n";
 
@@ -28,6 +34,18 @@ pub enum Speech {
     Msgq,
     Clacks,
     Communicator,
+}
+
+impl Speech {
+    /// What the core calls the dialect.
+    pub fn dialect(self) -> &'static str {
+        match self {
+            Speech::Native => "messi",
+            Speech::Msgq => "msgq",
+            Speech::Clacks => "clacks",
+            Speech::Communicator => "communicator",
+        }
+    }
 }
 
 /// One station.
@@ -60,6 +78,8 @@ pub struct Setup {
     pub tight: bool,
     /// The calendars of nodes are set forward and back.
     pub clock_steps: bool,
+    /// A station of each node's own monitors all others.
+    pub monitored: bool,
     /// What half of what happens is about, so that what takes several things in a row comes about.
     pub theme: Theme,
 }
@@ -103,7 +123,10 @@ pub enum Op {
     Get { s: usize, key: &'static str },
     Add { s: usize, amount: i64 },
     Flush { s: usize },
-    Watch { s: usize, stations: bool, members: bool, name: &'static str },
+    Watch { s: usize, stations: bool, members: bool, flags: bool, name: &'static str },
+    Flag { s: usize, raise: bool, name: &'static str, priority: u32, manual: bool, by_hand: bool },
+    List { s: usize, what: What, name: &'static str },
+    Clear { s: usize },
     Declare { s: usize, forget: bool },
     Read { s: usize, how: Reading },
     Segment { s: usize, octets: usize },
@@ -116,6 +139,7 @@ pub enum Op {
     Crash { n: usize },
     Restart { n: usize },
     Disk { n: usize },
+    DiskIs { n: usize, how: Keeping },
     Calendar { n: usize, seconds: i64 },
     Sleep { ms: u32 },
     Unlink { l: usize, ms: u64 },
@@ -143,6 +167,9 @@ impl Op {
             | Op::Flush { s }
             | Op::Watch { s, .. }
             | Op::Declare { s, .. }
+            | Op::Flag { s, .. }
+            | Op::List { s, .. }
+            | Op::Clear { s }
             | Op::Goodbye { s } => Some(s),
             _ => None,
         }
@@ -218,12 +245,12 @@ fn setup(random: &mut Random) -> Setup {
     let (durable, tight, clock_steps) = (random.below(2) == 0, random.below(3) == 0, random.below(2) == 0);
     let theme = [Theme::Anything, Theme::Mail, Theme::Questions, Theme::Values, Theme::Services][random.below(5)];
     let durable = durable || theme == Theme::Mail && random.below(2) == 0;
-    Setup { nodes, links, seats, durable, tight, clock_steps, theme }
+    Setup { nodes, links, seats, durable, tight, clock_steps, monitored: random.below(2) == 0, theme }
 }
 
 /// Most have joined something, somebody watches, mail is declared.
 fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
-    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, name: "" }];
+    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, flags: true, name: "" }];
     ops.push(Op::Declare { s: random.below(4), forget: false });
     for s in 0..setup.seats.len() {
         let is_line = setup.seats[s].speech == Speech::Communicator;
@@ -326,7 +353,7 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
-    match random.below(100) {
+    match random.below(112) {
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
         0..2 => Op::Join { s: for_mail, name: "mail", instance: "*", exclusive: false },
         2..12 => Op::Join { s, name: few, instance, exclusive: random.below(6) == 0 },
@@ -351,7 +378,8 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         73 | 74 => Op::Flush { s },
         75..77 => {
             let one = random.below(3) == 0;
-            Op::Watch { s, stations: !one, members: true, name: if one { all } else { "" } }
+            let flags = !one && random.below(2) == 0;
+            Op::Watch { s, stations: !one, members: true, flags, name: if one { all } else { "" } }
         }
         77 => Op::Declare { s, forget: random.below(4) == 0 },
         78..81 => Op::Read { s, how: [Reading::All, Reading::All, Reading::Slowly, Reading::Nothing][random.below(4)] },
@@ -372,9 +400,38 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
             0 => Op::Get { s, key },
             links => Op::Unlink { l: random.below(links), ms: [500, 20_000][random.below(2)] },
         },
-        _ => match setup.links.len() {
+        99 => match setup.links.len() {
             0 => Op::Add { s, amount: -1 },
             links => Op::HalfLink { l: random.below(links) },
         },
+        100..104 => Op::Flag {
+            s,
+            raise: random.below(3) > 0,
+            name: FLAGS[random.below(FLAGS.len())],
+            priority: 10 * random.below(12) as u32,
+            manual: random.below(4) == 0,
+            by_hand: random.below(2) == 0,
+        },
+        // somebody of Clacks
+        104 if random.below(3) == 0 => Op::Clear { s: 5 },
+        108..110 => match random.below(3) {
+            0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
+            1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },
+            _ => Op::Leave { s, name: NOTICES, instance: "*" },
+        },
+        104..108 => {
+            let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
+            let name = match what {
+                What::Members => all,
+                What::Stations => "",
+                What::Flags => ["", "u/s/h"][random.below(2)],
+                _ => ["", "a"][random.below(2)],
+            };
+            Op::List { s, what, name }
+        }
+        _ => {
+            let how = [Keeping::Disk, Keeping::Disk, Keeping::Behind, Keeping::Failing][random.below(4)];
+            Op::DiskIs { n, how }
+        }
     }
 }

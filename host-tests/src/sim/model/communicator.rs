@@ -3,11 +3,11 @@
 //! Owns: whom a line is for, what it does to memberships, letters, mail and questions, which the rest of the
 //! model knows, and what its sender is told. Does not own those.
 
-use super::{Expect, Mail, Model, Seen, What};
+use super::{Mail, Model, Seen, What};
 use crate::communicator::message::{Message, is_command, is_name};
 use crate::sim::plan::Speech;
 use crate::sim::words::{DAEMON, Heard, Sent, To, Token, name_of, service_of, token_of};
-use chappe_core::model::{Change, Code};
+use chappe_core::model::Code;
 
 /// What is answered by nothing.
 const LOGGED: [&str; 8] =
@@ -139,7 +139,7 @@ impl Model {
                 let name = format!("./{}", m.get("list").unwrap_or_default());
                 match self.enter(id, &name, "*", false, seen) {
                     Ok(true) => {
-                        self.announce(id, Change::Joined, &name, "*");
+                        self.joined(id, &name, "*");
                         self.group += 1;
                         self.bring_mail(id, &name, "*", seen);
                     }
@@ -182,9 +182,9 @@ impl Model {
         self.own(id, "READY".into());
         let is_old = |m: &super::Membership| m.name != name && !m.name.starts_with("./");
         if is_new {
-            self.announce(id, Change::Joined, name, "*");
+            self.joined(id, name, "*");
             if let Some(at) = self.stations[&id].members.iter().position(is_old) {
-                self.end_membership(id, at);
+                self.end_membership(id, at, false);
             }
         }
         self.group += 1;
@@ -247,7 +247,7 @@ impl Model {
             self.stations.iter().filter(|(id, st)| **id != about && hears(st)).map(|(id, _)| *id).collect();
         for to in all {
             let what = What::Exactly(Heard::Line(format!("STATUS {} {news}", service_of(name))));
-            self.out.push(Expect { to, what, sure: true, loose: false, group: self.group });
+            self.expect(to, what, true);
         }
     }
 

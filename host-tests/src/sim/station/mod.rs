@@ -15,7 +15,7 @@ use super::plan::{self, Op, Reading, Speech};
 use super::words::{Heard, Token, text};
 use chappe_core::client::Wish;
 use chappe_core::id::StationId;
-use chappe_core::model::{Declare, Letter, Store, StoreOp, Watch};
+use chappe_core::model::{Declare, Flag, Letter, List, Store, StoreOp, Watch};
 use chappe_core::time::Instant;
 use std::collections::BTreeSet;
 
@@ -64,6 +64,12 @@ trait Client {
     fn watch(&mut self, _watch: Watch<'_>) {}
     /// Declares a name, or forgets it.
     fn declare(&mut self, _declare: Declare<'_>) {}
+    /// Raises a flag or lowers it.
+    fn flag(&mut self, _now: u64, _flag: Flag<'_>) {}
+    /// Lists something, to the end, unless it still reads another list.
+    fn list(&mut self, _now: u64, _list: List<'static>) {}
+    /// Forgets all values.
+    fn clear(&mut self) {}
     /// Takes leave.
     fn goodbye(&mut self, _now: u64) {}
     /// Calls that have not ended.
@@ -168,7 +174,9 @@ impl<'s> Station<'s> {
 
     /// Joins, now and after each new connection.
     pub fn join(&mut self, name: &str, instance: &str, exclusive: bool) {
-        if name == plan::PATTERN && self.seat.speech != Speech::Native {
+        let native = self.seat.speech == Speech::Native;
+        let msgq = self.seat.speech == Speech::Msgq;
+        if name == plan::PATTERN && !native || name == plan::NOTICES && !msgq {
             return;
         }
         let is_new = self.joined.insert((name.into(), instance.into()));
@@ -237,9 +245,26 @@ impl<'s> Station<'s> {
                 client.store(now, Store { op: StoreOp::Add, name: plan::COUNTER, amount, ..Store::default() });
             }
             Op::Flush { .. } => client.flush(now, token),
-            Op::Watch { stations, members, name, .. } => {
-                client.watch(Watch { seq: 201, stations, members, name, ..Watch::default() });
+            Op::Watch { stations, members, flags, name, .. } => {
+                client.watch(Watch { seq: 201, stations, members, flags, name, ..Watch::default() });
             }
+            Op::Flag { raise, name, priority, manual, by_hand, .. } => client.flag(
+                now,
+                Flag {
+                    raise,
+                    unit: "u",
+                    section: "s",
+                    name,
+                    description: if raise { "wrong" } else { "" },
+                    priority,
+                    tags: if raise { "t" } else { "" },
+                    manual_down: manual,
+                    by_hand,
+                    ..Flag::default()
+                },
+            ),
+            Op::List { what, name, .. } => client.list(now, List { what, name, ..List::default() }),
+            Op::Clear { .. } => client.clear(),
             Op::Declare { forget, .. } => client.declare(Declare { seq: 202, name: "mail", forget }),
             Op::Goodbye { .. } => client.goodbye(now),
             _ => {}

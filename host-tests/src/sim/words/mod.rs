@@ -9,10 +9,10 @@ mod communicator;
 mod msgq;
 mod native;
 
-pub use clacks::clacks_heard;
+pub use clacks::{Keys, clacks_heard};
 pub use communicator::{DAEMON, communicator_heard, name_of, question_in, service_of, token_of};
 pub use msgq::msgq_heard;
-pub use native::native_heard;
+pub use native::{Page, native_heard};
 
 use super::plan::Speech;
 use crate::communicator::message::Message;
@@ -84,6 +84,55 @@ pub struct Sent {
     pub ttl: u64,
 }
 
+/// A flag: what it is called, what is told of it, and who has changed it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub struct Flag {
+    pub name: String,
+    pub description: String,
+    pub priority: u32,
+    pub tags: String,
+    pub manual: bool,
+    pub station: u64,
+}
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub enum Table {
+    Stations,
+    Names,
+    Members,
+    Values,
+    Flags,
+    /// Of values, only what they are called.
+    Keys,
+}
+
+/// A row of a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub enum Row {
+    Station { station: u64, dialect: String, joins: u64 },
+    Name { name: String, members: u64, exclusive: bool, declared: bool },
+    Member { station: u64, instance: String, exclusive: bool },
+    Value { name: String, value: Vec<u8> },
+    Flag(Flag),
+    Key(String),
+}
+
+impl Row {
+    /// By what it is known, whatever else of it changes.
+    pub fn key(&self) -> (u64, String) {
+        match self {
+            Row::Station { station, .. } => (*station, String::new()),
+            Row::Member { station, instance, .. } => (*station, instance.clone()),
+            Row::Name { name, .. } | Row::Value { name, .. } | Row::Key(name) => (0, name.clone()),
+            Row::Flag(flag) => (0, flag.name.clone()),
+        }
+    }
+}
+
 /// What a station says to its node.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
@@ -136,6 +185,7 @@ pub enum Said {
         seq: u32,
         stations: bool,
         members: bool,
+        flags: bool,
         name: String,
     },
     Declare {
@@ -143,6 +193,21 @@ pub enum Said {
         name: String,
         forget: bool,
     },
+    Flag {
+        seq: u32,
+        raise: bool,
+        by_hand: bool,
+        flag: Flag,
+    },
+    /// A page of a list: the first, or one that goes on.
+    List {
+        seq: u32,
+        what: Table,
+        name: String,
+        first: bool,
+    },
+    /// All values are to be forgotten.
+    Clear,
     Goodbye {
         seq: u32,
     },
@@ -187,6 +252,22 @@ pub enum Heard {
     Flushed(String),
     /// What a server of the Communicator says itself, without what is for people or only clocks know.
     Line(String),
+    /// A page of a list, and whether there is more.
+    Page {
+        seq: u32,
+        rows: Vec<Row>,
+        more: bool,
+    },
+    FlagChange {
+        raised: bool,
+        flag: Flag,
+    },
+    /// What members of the notifications of MSGQ are told.
+    Notice {
+        change: Change,
+        station: u64,
+        name: String,
+    },
     Presence {
         change: Change,
         station: u64,
