@@ -111,6 +111,10 @@ impl Judge {
         if e.loose {
             return Ok(());
         }
+        if *heard == Heard::Welcome && speech == Speech::Msgq {
+            // until it asks for its name, a station of MSGQ is handed nothing
+            self.lags(now);
+        }
         if e.at > self.lagged && now > e.at + self.delay {
             let late = now - e.at - self.delay;
             return Err(format!("D4: {heard:?} comes {late} ms late to who reads all"));

@@ -208,9 +208,14 @@ impl Plan {
         let mut random = Random::new(seed);
         let setup = setup(&mut random);
         let begin = beginning(&mut random, &setup);
-        let rest = (begin.len()..steps.max(begin.len())).map(|_| step(&mut random, &setup)).collect();
-        let steps = [begin, rest].concat().into_iter().enumerate().collect();
-        Plan { seed, setup, steps }
+        let mut all = begin;
+        while all.len() < steps {
+            match random.below(24) {
+                0 => all.extend(scene(&mut random, &setup).into_iter().map(|op| Step { op, pause: 60 })),
+                _ => all.push(step(&mut random, &setup)),
+            }
+        }
+        Plan { seed, setup, steps: all.into_iter().enumerate().collect() }
     }
 
     /// As much of it as is in `only`.
@@ -274,6 +279,39 @@ fn step(random: &mut Random, setup: &Setup) -> Step {
         _ => op(random, setup),
     };
     Step { op, pause }
+}
+
+/// What rarely comes about by single operations of chance.
+fn scene(random: &mut Random, setup: &Setup) -> Vec<Op> {
+    let (s, other) = (random.below(setup.seats.len()), random.below(setup.seats.len()));
+    let (name, key) = (NAMES[3 + random.below(3)], KEYS[random.below(KEYS.len())]);
+    match random.below(4) {
+        // a service is asked, and answers in one way or another
+        0 => {
+            let s = 6 + random.below(3);
+            let join = Op::Join { s, name, instance: "*", exclusive: true };
+            let ask = Op::Ask { s: other, name, each: false, ttl: 8000 };
+            vec![join, ask, Op::Answer { s, which: random.below(4), times: 1 + random.below(2), size: 5 }]
+        }
+        // much waits for one that goes
+        1 => vec![
+            Op::Join { s, name, instance: "*", exclusive: false },
+            Op::Read { s, how: Reading::Nothing },
+            Op::Send { s: other, name, instance: "*", count: 10, size: 800, numbered: false },
+            Op::Unplug { s },
+            Op::Read { s, how: Reading::All },
+        ],
+        // a value goes with all others
+        2 => vec![Op::Set { s: other, key, size: 5, announce: false }, Op::Clear { s: 5 }, Op::Get { s, key }],
+        // mail finds who it is for
+        _ => vec![
+            Op::Declare { s: other, forget: false },
+            Op::Leave { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*" },
+            Op::Mail { s, ttl: 60_000 },
+            Op::Join { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*", exclusive: false },
+            Op::Leave { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*" },
+        ],
+    }
 }
 
 fn about_mail(random: &mut Random, setup: &Setup) -> Op {
