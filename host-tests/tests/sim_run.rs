@@ -92,11 +92,12 @@ fn the_same_seed_is_the_same_run() {
     assert_ne!(hash(0), hash(1));
 }
 
-/// D4: who monitors costs nobody else anything. The station is there in both runs, and looks on in one.
+/// D4: who monitors costs nobody else anything. The station is there in both runs, and looks on in one. What waits
+/// for it takes of the memory that all share, so where that is short, others may be told of it.
 #[test]
 fn whether_somebody_monitors_is_heard_by_nobody() {
     let mut shown = 0;
-    for seed in 0..12 {
+    for seed in (0..24).filter(|seed| !Plan::new(*seed, STEPS).setup.tight) {
         let run = |monitored| {
             let mut plan = Plan::new(seed, STEPS);
             plan.setup.monitored = monitored;
