@@ -47,7 +47,7 @@ fn keep(station: &mut Station, value: &[u8]) {
 fn without_descriptors_who_is_in_goes_on_nothing_spins_and_it_ends_when_there_are_some() {
     let limits = "hello_within_ms = 600000";
     let more = "[store]\npath = \"FOLDER/values.redb\"\nwrite_within_ms = 0\n[clacks]\nlogin_within_ms = 600000\n";
-    let mut house = House::start_by(limits, more, |config| {
+    let house = House::start_by(limits, more, |config| {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {LIMIT}; exec \"$0\" serve --config \"$1\""), CHAPPE]).arg(config);
         shell
@@ -145,5 +145,8 @@ fn without_descriptors_who_is_in_goes_on_nothing_spins_and_it_ends_when_there_ar
     house.daemon.signal("HUP");
     until("it logs to the file again", || !lines(&log, "config.reloaded").is_empty());
     keep(&mut station, b"after");
-    println!("{:?}", after.since(&before, &["refused_descriptors", "accept_pauses", "reload_failures", "flag_files_failures"]));
+    println!(
+        "{:?}",
+        after.since(&before, &["refused_descriptors", "accept_pauses", "reload_failures", "flag_files_failures"])
+    );
 }

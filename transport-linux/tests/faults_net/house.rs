@@ -200,7 +200,7 @@ impl House {
     }
 
     /// Waits until the numbers are as they should be, and returns them.
-    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Page) -> bool) -> Page {
         let end = Instant::now() + 3 * PATIENCE;
         loop {
             let page = self.page();

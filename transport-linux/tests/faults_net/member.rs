@@ -1,7 +1,7 @@
 //! Somebody at the daemon, of any dialect, who can hear what is said to a group and say
 //! something to it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use chappe_core::dialect::messi::repr::{Hello, Join, Letter, ServerToClient};
 use chappe_core::dialect::messi::wire::kind;
@@ -91,24 +91,17 @@ impl Member {
         }
     }
 
-    /// Reads what is there to the end; what is not whole is a panic. Returns the messages.
-    pub(crate) fn until_end(&mut self) -> usize {
-        let mut n = 0;
-        match self {
-            Member::Native(station) => {
-                while station.next().is_some() {
-                    n += 1;
-                }
-            }
-            Member::Msgq(client) => {
-                while client.next().is_some() {
-                    n += 1;
-                }
-            }
-            Member::Clacks(client) => n = client.until_end().len(),
-            Member::Communicator(client) => n = client.until_end().len(),
-        }
-        n
+    /// Takes some of what is there, however it is framed, and reads no further. 0: the end.
+    pub(crate) fn take(&mut self, most: usize) -> usize {
+        let mut room = vec![0; most];
+        let result = match self {
+            Member::Msgq(client) => client.stream.read(&mut room),
+            Member::Native(Station { stream, .. })
+            | Member::Clacks(clacks::Client { stream, .. })
+            | Member::Communicator(communicator::Client { stream, .. }) => stream.both().0.read(&mut room),
+        };
+        // a reset, or TLS without its last word, is an end like any other
+        result.unwrap_or(0)
     }
 
     /// Whether it is still in and answered; what it hears meanwhile is not lost, but for a
@@ -131,13 +124,13 @@ impl Member {
     /// Takes little from the kernel at a time.
     pub(crate) fn narrow(&self) {
         let result = match self {
-            Member::Msgq(client) => SockRef::from(&client.stream).set_recv_buffer_size(4096),
+            Member::Msgq(client) => SockRef::from(&client.stream).set_recv_buffer_size(65_536),
             Member::Native(Station { stream, .. })
             | Member::Clacks(clacks::Client { stream, .. })
             | Member::Communicator(communicator::Client { stream, .. }) => match stream {
-                Stream::Tcp(s) => SockRef::from(s).set_recv_buffer_size(4096),
-                Stream::Unix(s) => SockRef::from(s).set_recv_buffer_size(4096),
-                Stream::Tls(s) => SockRef::from(&s.sock).set_recv_buffer_size(4096),
+                Stream::Tcp(s) => SockRef::from(s).set_recv_buffer_size(65_536),
+                Stream::Unix(s) => SockRef::from(s).set_recv_buffer_size(65_536),
+                Stream::Tls(s) => SockRef::from(&s.sock).set_recv_buffer_size(65_536),
                 Stream::File(_) => Ok(()),
             },
         };
@@ -154,7 +147,14 @@ pub(crate) fn opening(tongue: Tongue, n: usize, asked: &str) -> Vec<u8> {
             let mut bytes = frame(Hello { seq: 1, name: "vanishes", ..Hello::default() });
             bytes.extend(frame(Join { seq: 2, name: &name, ..Join::default() }));
             bytes.extend(frame(Join { seq: 3, name: "vanish::*", ..Join::default() }));
-            bytes.extend(frame(Letter { seq: 4, name: asked, verb: "ASK", ask: true, body: b"?", ..Letter::default() }));
+            bytes.extend(frame(Letter {
+                seq: 4,
+                name: asked,
+                verb: "ASK",
+                ask: true,
+                body: b"?",
+                ..Letter::default()
+            }));
             bytes
         }
         Tongue::Msgq => {

@@ -61,8 +61,7 @@ impl Pulse {
         let group = group(way);
         let clock = Instant::now();
         let name = |what: &str, n: usize| format!("{}{what}{n}", group.to_lowercase());
-        let listeners: Vec<_> =
-            (0..listeners).map(|n| Member::of(house, way, &name("hears", n), &group)).collect();
+        let listeners: Vec<_> = (0..listeners).map(|n| Member::of(house, way, &name("hears", n), &group)).collect();
         let listeners = listeners.into_iter().map(|member| std::thread::spawn(move || listen(member, clock))).collect();
         let mut member = Member::of(house, way, &name("says", 0), &format!("{group}NOT"));
         let phase = Arc::new(AtomicUsize::new(0));

@@ -23,17 +23,6 @@ const LIMITS: &str = "outbox = 1048576\nslow_after_ms = 500\nlinger_ms = 200";
 const MORE: &str = "[msgq]\nmax_body = 65536\noutbox = 2097152\n[clacks]\nmax_line = 65536\noutbox = 1048576\nlinger_ms = 200\n\
                     [communicator]\nmax_line = 65536\noutbox = 1048576\n";
 
-/// Why the connection of this member ends, in the daemon's own words; what it hears first is whole.
-fn last_words(member: &mut Member, way: Way) {
-    match member {
-        Member::Clacks(client) => {
-            let last = client.until_end();
-            assert!(last.iter().all(|l| l.starts_with("SET ") || l.starts_with("OVERHEAD E ") || l.is_empty() || l == "QUIT"), "{way:?}: {last:?}");
-        }
-        other => assert!(other.until_end() > 0, "{way:?}: it had heard something"),
-    }
-}
-
 #[test]
 fn fast_readers_miss_nothing_beside_slow_and_stopped_ones_in_any_dialect() {
     let mut house = House::start(LIMITS, MORE);
@@ -55,27 +44,22 @@ fn fast_readers_miss_nothing_beside_slow_and_stopped_ones_in_any_dialect() {
         };
         stopped.push((way, join("stopped")));
         let (mut member, is_over) = (join("slow"), is_over.clone());
-        // A tenth of what comes: whole messages in order, as long as it is there.
+        // A tenth of what comes.
         slow.push(std::thread::spawn(move || {
-            let mut last = 0u64;
-            let mut heard = 0u64;
+            let mut taken = 0;
             while !is_over.load(Ordering::Relaxed) {
-                match member.try_hear() {
-                    Some(text) => {
-                        let seq = text.split('_').next().unwrap().parse().unwrap();
-                        assert!(seq >= last, "{way:?}: out of order");
-                        (last, heard) = (seq, heard + 1);
-                        std::thread::sleep(10 * every);
-                    }
-                    None => return (way, heard, true),
+                match member.take(SIZE) {
+                    0 => return (way, taken, "closed"),
+                    n => taken += n,
                 }
+                std::thread::sleep(10 * every);
             }
-            (way, heard, false)
+            (way, taken, "there")
         }));
     }
     pulse::all(&pulses, 1);
-    let page = house.until("all that have stopped are closed", |page| {
-        page.get("closed_slow") - before.get("closed_slow") >= FEW.len() as u64
+    let page = house.until("all that have stopped, and all that are too slow, are closed", |page| {
+        page.get("closed_slow") - before.get("closed_slow") == 2 * FEW.len() as u64
     });
     let most = house.memory();
     std::thread::sleep(span());
@@ -83,13 +67,17 @@ fn fast_readers_miss_nothing_beside_slow_and_stopped_ones_in_any_dialect() {
     is_over.store(true, Ordering::Relaxed);
     std::thread::sleep(span());
     let beats = pulse::stop(pulses);
-    for (way, member) in &mut stopped {
-        last_words(member, *way);
-    }
+    let stopped: Vec<_> = stopped
+        .iter_mut()
+        .map(|(way, member)| (*way, std::iter::from_fn(|| Some(member.take(65_536)).filter(|n| *n > 0)).sum::<usize>()))
+        .collect();
     let slow: Vec<_> = slow.into_iter().map(|thread| thread.join().unwrap()).collect();
     let sent: u64 = beats.iter().map(|beat| beat.sent).sum();
     let dropped = page.since(&before, &["dropped_outbox_full", "closed_slow"]);
-    println!("{sent} sent to groups; {dropped:?}; resident KiB {memory}, then {most}; (way, heard, closed): {slow:?}");
+    println!(
+        "{sent} sent to groups; {dropped:?}; resident KiB {memory}, then {most}\n\
+              octets that those who had stopped find in their sockets: {stopped:?}; that slow ones took: {slow:?}"
+    );
     pulse::print("a message to fast readers beside slow ones", &beats);
     assert_eq!(house.daemon.event("connection.closed")["reason"], "slow");
     let after = house.until("nobody but the page is there", |page| page.get("connections") <= 1);

@@ -30,7 +30,11 @@ const TABLES: [&str; 6] = ["stations", "names", "memberships", "requests", "watc
 
 /// What is to be the same afterwards.
 fn rows(page: &Page) -> Vec<u64> {
-    TABLES.iter().map(|table| page.used(table)).chain(["connections", "tls_handshakes_open"].map(|n| page.get(n))).collect()
+    TABLES
+        .iter()
+        .map(|table| page.used(table))
+        .chain(["connections", "tls_handshakes_open"].map(|n| page.get(n)))
+        .collect()
 }
 
 /// How they go.
@@ -160,7 +164,15 @@ fn waves_of_clients_that_vanish_leave_nothing_and_take_nothing_from_others() {
     let after = house.page();
     let reasons = after.since(
         &before,
-        &["closed_lost", "closed_not_introduced", "closed_silent", "tls_ended", "tls_handshakes", "tls_broken", "tls_failed"],
+        &[
+            "closed_lost",
+            "closed_not_introduced",
+            "closed_silent",
+            "tls_ended",
+            "tls_handshakes",
+            "tls_broken",
+            "tls_failed",
+        ],
     );
     println!(
         "{came} clients in {} waves, {questions} heard by who was asked; {reasons:?}\n\
