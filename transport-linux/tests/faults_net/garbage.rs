@@ -53,7 +53,7 @@ const KINDS: usize = 16;
 
 /// One of the kinds of garbage.
 fn garbage(house: &House, kind: usize, way: Way, dice: &mut Dice) -> Vec<u8> {
-    let other = |tongue| opening(tongue, 1, "NOBODY");
+    let other = |tongue| opening(tongue, 1, "NOBODY", "GROUP", 10);
     let noise = dice.below(20_000) + 1;
     match kind {
         0 => dice.octets(noise),

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 
-use chappe_core::dialect::messi::repr::{Hello, Join, Letter, ServerToClient};
+use chappe_core::dialect::messi::repr::{Hello, Join, Letter, ServerToClient, Watch};
 use chappe_core::dialect::messi::wire::kind;
 use serde_json::json;
 use socket2::SockRef;
@@ -138,15 +138,18 @@ impl Member {
     }
 }
 
-/// What a client of this dialect says first: it comes in, joins something of its own, asks
-/// `asked`, which does not answer, and wants to be told things.
-pub(crate) fn opening(tongue: Tongue, n: usize, asked: &str) -> Vec<u8> {
+/// What a client of this dialect says first: it comes in, joins `group` and something of its own,
+/// asks `asked`, wants to be told things, and says something of `size` octets to nobody.
+pub(crate) fn opening(tongue: Tongue, n: usize, asked: &str, group: &str, size: usize) -> Vec<u8> {
+    let body = "x".repeat(size);
     match tongue {
         Tongue::Native => {
             let name = format!("vanish::{n}");
             let mut bytes = frame(Hello { seq: 1, name: "vanishes", ..Hello::default() });
-            bytes.extend(frame(Join { seq: 2, name: &name, ..Join::default() }));
-            bytes.extend(frame(Join { seq: 3, name: "vanish::*", ..Join::default() }));
+            for name in [&name, "vanish::*", group] {
+                bytes.extend(frame(Join { seq: 2, name, ..Join::default() }));
+            }
+            bytes.extend(frame(Watch { seq: 3, name: &name, stations: true, members: true, ..Watch::default() }));
             bytes.extend(frame(Letter {
                 seq: 4,
                 name: asked,
@@ -155,25 +158,35 @@ pub(crate) fn opening(tongue: Tongue, n: usize, asked: &str) -> Vec<u8> {
                 body: b"?",
                 ..Letter::default()
             }));
+            bytes.extend(frame(Letter { name: "nobody", verb: "SET", body: body.as_bytes(), ..Letter::default() }));
             bytes
         }
         Tongue::Msgq => {
             let mut bytes = msgq::frame(&json!({"type": "getlname"}), b"");
-            let group = format!("vanish{n}");
-            bytes.extend(msgq::frame(&json!({"type": "subscribe", "group": group, "instance": "*"}), b""));
+            for group in [&format!("vanish{n}"), group] {
+                bytes.extend(msgq::frame(&json!({"type": "subscribe", "group": group, "instance": "*"}), b""));
+            }
             let ask = json!({"type": "send", "from": "x", "to": "*", "group": asked, "instance": "*", "seq": 1,
                              "want_answer": true});
             bytes.extend(msgq::frame(&ask, b"{\"command\": [\"ask\"]}"));
+            let say = json!({"type": "send", "from": "x", "to": "*", "group": "nobody", "instance": "*", "seq": 2});
+            bytes.extend(msgq::frame(&say, body.as_bytes()));
             bytes
         }
         Tongue::Clacks => {
             let mut bytes = clacks::login("anybody", "anything");
-            bytes.extend(format!("LISTEN vanish{n}\r\nLISTEN vanish\r\nKEYLIST\r\nFLUSH {n}\r\n").bytes());
+            let words = ["LISTEN vanish", &format!("LISTEN vanish{n}"), &format!("LISTEN {group}"), "KEYLIST"];
+            bytes.extend(words.join("\r\n").bytes());
+            bytes.extend(format!("\r\nFLUSH {n}\r\nSET nobody={body}\r\n").bytes());
             bytes
         }
         Tongue::Communicator => {
-            let list = format!("HELP,QUITTING,READY,STOP,UNKNOWN,VANISH{n}");
-            format!("REGISTER service=vanish{n};version=1\nCOMMANDS list={list}\n{asked}/ASK\nLIST_SERVICES\n").into()
+            let list = format!("HELP,QUITTING,READY,STOP,UNKNOWN,VANISH{n},{group}");
+            format!(
+                "REGISTER service=vanish{n};version=1\nCOMMANDS list={list}\n{asked}/ASK\nLIST_SERVICES\n\
+                 ./NOBODY a={body}\n"
+            )
+            .into()
         }
     }
 }

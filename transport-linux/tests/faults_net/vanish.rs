@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chappe_core::dialect::messi::repr::{Hello, Join};
+use chappe_core::dialect::messi::repr::{Answer, Hello, Join, ServerToClient};
 use rustls::{ClientConfig, ClientConnection};
 use socket2::SockRef;
 
@@ -17,13 +17,16 @@ use crate::house::{FEW, House, Page, WAYS, Way};
 use crate::member::{opening, write};
 use crate::pulse::{self, Pulse};
 use crate::support::tls::{TLS12, TLS13, client, session};
-use crate::support::{Station, Stream, frame};
+use crate::support::{Station, Stream, clacks, frame};
 
 /// Of each way, in a wave; and sources of datagrams.
 const EACH: usize = 40;
 const DATAGRAMS: usize = 20;
 
-/// Everybody asks this station, which does not answer.
+/// Values whose names clients of Clacks want listed.
+const KEYS: usize = 1000;
+
+/// Everybody asks this station, which answers every second one.
 const ASKED: &str = "ASKED";
 
 const TABLES: [&str; 6] = ["stations", "names", "memberships", "requests", "watches", "mail"];
@@ -76,7 +79,11 @@ fn visit(house: &House, way: Way, n: usize, tls: &[Arc<ClientConfig>], dice: &mu
         2 => End::Half,
         _ => End::Silent,
     };
-    let words = opening(way.tongue(), n, ASKED);
+    // What the pair of this dialect says may be on its way to this one, too, when it goes.
+    let pair = FEW.into_iter().find(|few| few.tongue() == way.tongue()).unwrap();
+    let group = if dice.below(4) == 0 { pulse::group(pair) } else { "VANISHALL".into() };
+    let size = if dice.below(4) == 0 { dice.below(50_000) } else { 10 };
+    let words = opening(way.tongue(), n, ASKED, &group, size);
     // every third says all of it
     let said = if dice.below(3) == 0 { words.len() } else { dice.below(words.len()) };
     let mut stream = house.plain(way);
@@ -120,11 +127,24 @@ fn waves_of_clients_that_vanish_leave_nothing_and_take_nothing_from_others() {
         std::thread::spawn(move || {
             let mut heard = 0u64;
             while !is_over.load(Ordering::Relaxed) {
-                heard += u64::from(asked.next_within(Duration::from_millis(50)).is_some());
+                let Some(Some(message)) = asked.next_within(Duration::from_millis(50)) else { continue };
+                let ServerToClient::Message(letter) = message.message() else { continue };
+                heard += 1;
+                if heard.is_multiple_of(2) {
+                    asked.say(Answer { ask_id: letter.ask_id, body: b"!", ..Answer::default() });
+                }
             }
             heard
         })
     };
+    // Lists that are longer than what the kernel takes at once.
+    let mut keeper = clacks::Client::unix(house.address(Way::Clacks)).greeted();
+    keeper.login("anybody", "anything");
+    keeper.say("NOPING");
+    for n in 0..KEYS {
+        keeper.say(&format!("STORE key::{n:08}{}=", "x".repeat(80)));
+    }
+    keeper.sync();
     let pulses: Vec<Pulse> = FEW.map(|way| Pulse::start(&house, way)).into();
     let before = house.page();
     let descriptors = house.descriptors();
@@ -161,7 +181,7 @@ fn waves_of_clients_that_vanish_leave_nothing_and_take_nothing_from_others() {
     let beats = pulse::stop(pulses);
     is_over.store(true, Ordering::Relaxed);
     let questions = reads.join().unwrap();
-    let after = house.page();
+    let after = house.until("nothing waits for anybody", |page| page.used("buffer_blocks") == 0);
     let reasons = after.since(
         &before,
         &[
@@ -172,6 +192,7 @@ fn waves_of_clients_that_vanish_leave_nothing_and_take_nothing_from_others() {
             "tls_handshakes",
             "tls_broken",
             "tls_failed",
+            "answers_stray",
         ],
     );
     println!(
