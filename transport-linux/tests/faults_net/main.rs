@@ -1,5 +1,5 @@
 //! Faults of sockets, on the real daemon with a listener of every kind: descriptors that run out,
-//! clients that vanish, readers that do not read, garbage, floods. Beside each of them steady
+//! clients that vanish, readers that do not read, writers that never stop, garbage, floods. Beside each of them steady
 //! pairs (`pulse`) prove that nobody else loses anything, and say what it costs them.
 //!
 //! Owns: the faults and what they print. `CHAPPE_FAULT_SECONDS=60` makes each load last that
@@ -19,6 +19,7 @@ mod descriptors;
 mod dice;
 mod flood;
 mod garbage;
+mod greedy;
 mod house;
 mod member;
 mod pulse;

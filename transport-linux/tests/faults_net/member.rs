@@ -121,6 +121,16 @@ impl Member {
         }
     }
 
+    /// Only its connection.
+    pub(crate) fn into_stream(self) -> Stream {
+        match self {
+            Member::Native(station) => station.stream,
+            Member::Msgq(client) => Stream::Unix(client.stream),
+            Member::Clacks(client) => client.stream,
+            Member::Communicator(client) => client.stream,
+        }
+    }
+
     /// Takes little from the kernel at a time.
     pub(crate) fn narrow(&self) {
         let result = match self {
