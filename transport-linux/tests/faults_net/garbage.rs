@@ -270,6 +270,13 @@ fn changes_of_keys_without_end_hold_up_nobody() {
     assert!(changes > 100, "{changes}");
     assert!(grown < 8192, "{grown} KiB more");
     house.until("nobody is there", |page| page.get("connections") == 1);
+    // Who says nothing else is no good peer.
+    let Stream::Tls(mut stream) = house.connect(Way::Tls) else { unreachable!() };
+    for _ in 0..200 {
+        stream.conn.refresh_traffic_keys().unwrap();
+    }
+    while stream.conn.wants_write() && stream.conn.write_tls(&mut stream.sock).is_ok() {}
+    house.until("it is ended", |page| page.get("tls_broken") == after.get("tls_broken") + 1);
 }
 
 #[test]
