@@ -11,7 +11,7 @@ use chappe_core::dialect::messi::repr::Hello;
 use rustls::ClientConnection;
 
 use crate::dice::{Dice, span};
-use crate::house::{FEW, House, Tongue, WAYS, Way};
+use crate::house::{FEW, House, Page, Tongue, WAYS, Way};
 use crate::member::{Member, opening, write};
 use crate::pulse::{self, Pulse};
 use crate::support::tls::{TLS12, TLS13, client, session};
@@ -49,7 +49,10 @@ fn client_hello(house: &House, dice: &mut Dice) -> Vec<u8> {
     hello
 }
 
-const KINDS: usize = 16;
+const KINDS: usize = 18;
+
+/// From here on: its own words, not quite as they should be.
+const NEARLY: usize = 16;
 
 /// One of the kinds of garbage.
 fn garbage(house: &House, kind: usize, way: Way, dice: &mut Dice) -> Vec<u8> {
@@ -79,7 +82,7 @@ fn garbage(house: &House, kind: usize, way: Way, dice: &mut Dice) -> Vec<u8> {
         13 => [&[22, 3, 1, 0xff, 0xff][..], &dice.octets(60_000)].concat(),
         14 => [&[22u8, 3, 1, 0x40, 0][..], &[1, 1, 0, 0], &[0; 0x4000 - 4]].concat().repeat(4),
         // a good beginning of TLS, with something wrong in it
-        _ => {
+        15 => {
             let mut hello = client_hello(house, dice);
             for _ in 0..=dice.below(4) {
                 let at = dice.below(hello.len());
@@ -87,6 +90,18 @@ fn garbage(house: &House, kind: usize, way: Way, dice: &mut Dice) -> Vec<u8> {
             }
             hello.extend(dice.octets(100));
             hello
+        }
+        _ => {
+            let mut words = other(way.tongue()).repeat(1 + dice.below(3));
+            for _ in 0..=dice.below(8) {
+                let (at, n) = (dice.below(words.len()), dice.below(8));
+                match dice.below(3) {
+                    0 => words[at] ^= 1 << n,
+                    1 => drop(words.drain(at..(at + n).min(words.len() - 1).max(at))),
+                    _ => drop(words.splice(at..at, dice.octets(n))),
+                }
+            }
+            words
         }
     }
 }
@@ -153,7 +168,8 @@ fn garbage_on_every_listener_costs_only_who_sends_it_and_is_counted() {
             // Its own words are no garbage. Programs of the Communicator need not introduce
             // themselves: a line that is none is answered, and the next may be better.
             let own = [Tongue::Native, Tongue::Msgq, Tongue::Clacks, Tongue::Communicator].get(kind.wrapping_sub(6));
-            let may_stay = own == Some(&way.tongue()) || kind == 10 || way.tongue() == Tongue::Communicator;
+            let may_stay =
+                own == Some(&way.tongue()) || kind == 10 || kind >= NEARLY || way.tongue() == Tongue::Communicator;
             assert!(may_stay || until_end(stream), "kind {kind} by {way:?} is not ended");
         }
         house.until("all of them are gone", |page| page.get("connections") == before.get("connections"));
@@ -277,6 +293,29 @@ fn changes_of_keys_without_end_hold_up_nobody() {
     }
     while stream.conn.wants_write() && stream.conn.write_tls(&mut stream.sock).is_ok() {}
     house.until("it is ended", |page| page.get("tls_broken") == after.get("tls_broken") + 1);
+}
+
+#[test]
+fn bad_peers_by_the_thousand_do_not_fill_the_log() {
+    let mut house = House::start("", "");
+    let before = house.page();
+    let begun = Instant::now();
+    let mut came = 0;
+    while came < 2000 || begun.elapsed() < span() {
+        let mut stream = house.plain([Way::Msgq, Way::ClacksTcp, Way::CdTcp, Way::Unix][came as usize % 4]);
+        let _ = write(&mut stream, &[0xff; 5000]);
+        came += 1;
+    }
+    let closed =
+        |page: &Page| page.get("closed_malformed") + page.get("closed_lost") + page.get("closed_not_introduced");
+    let after = house.until("all of them are gone", |page| closed(page) - closed(&before) >= came);
+    let seconds = begun.elapsed().as_secs() + 1;
+    house.daemon.event("connection.many_closed");
+    let lines = house.daemon.seen().iter().filter(|line| line["event"] == "connection.closed").count() as u64;
+    println!("{came} bad peers in {seconds} s, {lines} lines of log; {:?}", after.since(&before, &REASONS));
+    // one more second may have begun on either side
+    assert!(lines <= (seconds + 2) * 100, "{lines} lines in {seconds} s");
+    assert!(lines >= 100, "and those that tell are there");
 }
 
 #[test]
