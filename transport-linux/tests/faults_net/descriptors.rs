@@ -28,6 +28,13 @@ fn set_limit(house: &House, soft: u64) {
     assert_eq!(result, 0, "{}", io::Error::last_os_error());
 }
 
+/// As `kill` does it, and at once.
+fn signal(house: &House, signal: libc::c_int) {
+    // SAFETY: no pointers; our own child, which has not been waited for.
+    let result = unsafe { libc::kill(house.daemon.pid() as libc::pid_t, signal) };
+    assert_eq!(result, 0, "{}", io::Error::last_os_error());
+}
+
 /// Lines of the log file with this event.
 fn lines(log: &Path, event: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
@@ -74,13 +81,20 @@ fn without_descriptors_who_is_in_goes_on_nothing_spins_and_it_ends_when_there_ar
     let mut crowd: Vec<Stream> = Vec::new();
     while begun.elapsed() < span() || crowd.len() < 200 {
         crowd.extend(WAYS.map(|way| house.plain(way)));
+        // Another thread wants descriptors just then: it reads the configuration.
+        signal(&house, libc::SIGHUP);
         if crowd.len() > 400 {
             // who was refused is gone already, as far as the daemon is concerned
             crowd.truncate(200);
         }
     }
     until("nothing is left", || house.descriptors() as u64 >= LIMIT - 1);
-    let refused = house.until("newcomers are refused", |page| page.get("refused_descriptors") > 0);
+    // However long that went on, newcomers are still told, and at once.
+    for _ in 0..20 {
+        let mut told = Station::new(house.connect(Way::Tcp));
+        assert_eq!(told.closing(), Some(Code::Full));
+    }
+    let refused = house.page();
     keep(&mut station, b"during");
     // The log's file cannot be opened anew, nor the configuration: both say so, and nothing changes.
     std::fs::rename(&log, folder.join("log.1")).unwrap();
@@ -88,8 +102,8 @@ fn without_descriptors_who_is_in_goes_on_nothing_spins_and_it_ends_when_there_ar
     let Member::Communicator(client) = &mut manager else { unreachable!() };
     client.say("LOG_ROTATE");
     client.sync();
-    house.daemon.signal("HUP");
     until("it cannot be opened anew", || !lines(&aside, "log.not_reopened").is_empty());
+    signal(&house, libc::SIGHUP);
     until("the configuration cannot be read", || !lines(&aside, "config.refused").is_empty());
     let why = lines(&aside, "config.refused")[0]["detail"].as_str().unwrap().to_owned();
     assert!(why.contains("os error 24") || why.contains("open files"), "{why}");

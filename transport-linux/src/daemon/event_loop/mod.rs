@@ -837,9 +837,7 @@ impl<'s> EventLoop<'s> {
                     self.push_door(i as u16);
                 }
             }
-            if self.spare.is_none() {
-                self.spare = File::open("/dev/null").ok();
-            }
+            self.has_spare();
         }
         if let Some((every, next)) = &mut self.watchdog
             && *next <= now
