@@ -211,3 +211,26 @@ for table in ('questions', 'answers'):
             name = line[3:].strip().replace(' ', '-').replace(',', '')
         if line.startswith('in '):
             save('discovery', f'{table}-{name}', plain(line[3:].rstrip('\n')))
+
+# --- all dialects on one node ---
+
+COME, RAW, FRAMED, JOIN, LEAVE, SIGNAL, LARGE, ASK, ANSWER, VALUE, LIST, MORE, READ, TIME, SHELL = 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15
+SLOW, ALL_AT_ONCE, DEAF, GONE, LATER, DUE = READ + 32, READ + 16, READ, TIME + 240, TIME + 112, TIME + 64
+six = [b for kind in range(6) for b in (COME + 16 * kind, 6)]
+each = lambda op, flags=0: [b for n in range(6) for b in (op, flags // 6 * 6 + n)]
+for name, ops in {
+        'all-join-and-signal': six + each(JOIN) + each(SIGNAL) + each(SIGNAL + 16) + each(LEAVE) + each(SIGNAL),
+        'all-ask-and-answer': six + each(JOIN) + each(ASK) + each(ANSWER) + each(ASK) + [GONE, 0] + [LATER, 200] * 3,
+        'asked-directly-and-each': six + each(JOIN) + [ASK, 54, ASK, 60, ASK, 14, ASK, 12, ANSWER, 0, ANSWER, 1, GONE, 2, DUE, 1, DUE, 1],
+        'values-of-all': six + each(JOIN) + each(VALUE, 36) + each(VALUE) + each(VALUE, 42) + each(VALUE, 6) + each(VALUE, 12),
+        'lists-watches-and-flags': six + each(LIST, 12) + each(LIST, 24) + each(MORE) + each(MORE, 48) + [SHELL + 16, 0, SHELL + 48, 1, SHELL + 32, 0, SHELL + 80, 0],
+        'mail-for-who-comes': six + [MORE, 42 - 40, MORE, 66, MORE, 3, MORE, 3 + 64, MORE, 4, MORE, 5, MORE, 3, DUE, 0, MORE, 4],
+        'deaf-until-closed': six + each(JOIN) + [DEAF, 0, DEAF, 1, DEAF, 2, DEAF, 3] + [LARGE, 250] * 60 + [LATER, 255] * 4,
+        'reads-one-octet': six + each(JOIN) + [SLOW, 0, SLOW, 1, SLOW, 2, SLOW, 3] + each(SIGNAL) * 3 + [ALL_AT_ONCE, 1] + each(SIGNAL),
+        'monitors': six + [MORE, 6, MORE, 30, MORE, 42] + each(JOIN) + each(SIGNAL) + each(ASK) + each(VALUE, 36) + [MORE, 78],
+        'each-to-everyone': six + [MORE, 7, MORE, 31] + each(JOIN) + [MORE, 7, MORE, 199],
+        'exclusive-and-patterns': six + [JOIN, 6, JOIN, 7, JOIN, 48, JOIN, 52, JOIN, 54] + each(JOIN) + each(SIGNAL) + each(SIGNAL + 32) + [GONE, 0] + each(JOIN),
+        'password-under-way': [COME + 32, 38, SIGNAL, 0, JOIN, 0, SHELL, 0, SIGNAL, 0, COME + 32, 38, SHELL, 65],
+        'octets-of-others': six + [b for n in range(4) for t in (b'PING\n', b'{"type":"ping"}', b'\x1a\x02\x0a\x00', b'a/B c=d') for b in (FRAMED + 16 * n, len(t), *t)]}.items():
+    save('mixed', name, bytes([0] + ops))
+    save('splits', name, bytes([5, 0] + [b for i in range(0, len(ops), 2) for b in ops[i:i + 2]]))
