@@ -234,3 +234,7 @@ for name, ops in {
         'octets-of-others': six + [b for n in range(4) for t in (b'PING\n', b'{"type":"ping"}', b'\x1a\x02\x0a\x00', b'a/B c=d') for b in (FRAMED + 16 * n, len(t), *t)]}.items():
     save('mixed', name, bytes([0] + ops))
     save('splits', name, bytes([5, 0] + [b for i in range(0, len(ops), 2) for b in ops[i:i + 2]]))
+for name, set, ops in (('memory-is-short', 4, six + each(JOIN) + [DEAF, 0, DEAF, 1, DEAF, 2, DEAF, 3] + [LARGE, 250, LARGE, 244, ASK, 0] * 20 + [LATER, 255] * 4),
+                  ('stopped-with-questions-open', 8, six + each(JOIN) + each(ASK)),
+                  ('lines-alone', 0, [COME + 48, 6, COME + 48, 7, JOIN, 0, JOIN + 16, 1, SIGNAL, 1, SIGNAL + 16, 0, ASK, 1, ANSWER, 0, COME, 6, SIGNAL, 2, ASK, 2, ANSWER, 0])):
+    save('mixed', name, bytes([set] + ops))
