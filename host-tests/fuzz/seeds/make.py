@@ -238,3 +238,62 @@ for name, set, ops in (('memory-is-short', 4, six + each(JOIN) + [DEAF, 0, DEAF,
                   ('stopped-with-questions-open', 8, six + each(JOIN) + each(ASK)),
                   ('lines-alone', 0, [COME + 48, 6, COME + 48, 7, JOIN, 0, JOIN + 16, 1, SIGNAL, 1, SIGNAL + 16, 0, ASK, 1, ANSWER, 0, COME, 6, SIGNAL, 2, ASK, 2, ANSWER, 0])):
     save('mixed', name, bytes([set] + ops))
+
+# --- files ---
+
+DEFAULT = open(os.path.join(HERE, '../../../transport-linux/chappe.toml'), encoding='utf-8').read()
+section, lines = 'top', []
+for line in DEFAULT.splitlines() + ['[end]']:
+    said = line[1:] if line[:1] == '#' and line[1:2].isalpha() and ' = ' in line or line[:2] == '#[' else line
+    if said.startswith('['):
+        for i in range(0, len(lines), 12):
+            head = [] if section == 'top' else [section]
+            save('config', f"{section.strip('[]').replace('.', '-')}-{i // 12}", ('\n'.join(head + lines[i:i + 12]) + '\n').encode())
+        section, lines = said.split(']')[0].split('#')[0].strip() + (']]' if said.startswith('[[') else ']'), []
+    elif ' = ' in said and not said.startswith('#'):
+        lines.append(said)
+for name, text in {
+        'empty': '',
+        'listeners': 'node = "n"\n[[listeners]]\naddress = "tcp://127.0.0.1:0"\nanonymous = ["read"]\n[[listeners]]\naddress = "clacks:///run/c"\nmode = "0660"\n',
+        'users': '[[users]]\nname = "u"\ntoken = "hush-hush-hush"\nrights = ["read", "write"]\nnames = ["a::*"]\n',
+        'wrong-type': '[limits]\nstations = "many"\n',
+        'unknown-key': '[limits]\nstation = 5\n',
+        'no-toml': 'node = "n\n[[[',
+        'key-twice': 'node = "a"\nnode = "b"\n',
+        'too-small': '[limits]\nmax_frame = 1\noutbox = 1\n',
+        'open-to-all': '[[listeners]]\naddress = "tcp://0.0.0.0:7840"\nanonymous = ["read", "write", "manage"]\n'}.items():
+    save('config', name, text.encode())
+
+ROWS = b"--- \nsensor::temp: \n  accesstime: '1795190334.18433'\n  cachetime: '1795190334.18433'\n  data: '-1.50'\n  deleted: 0\ngone: \n" \
+    b"  accesstime: '1795190334.18435'\n  cachetime: '1795190334.18435'\n  data: ''\n  deleted: 1\n\"caf\\xe9\": {data: \"\\x00\", cachetime: 1, accesstime: 1, deleted: 0}\n"
+CLACKS_XML = '<clacks><appname>x</appname><ip>127.0.0.1</ip><port>PC_PORT</port><ssl><cert>c.pem</cert><key>k.pem</key></ssl>' \
+    '<socket>/run/x.sock</socket><username>u</username><password>long enough</password><user><username>v</username><password>another one</password>' \
+    '<read>1</read><write>0</write></user><pingtimeout>120</pingtimeout><persistancefile>p.dat</persistancefile></clacks>'
+import base64
+coded = lambda text: base64.b64encode(text)
+for name, which, text in (
+        ('clacks-config', 0, CLACKS_XML.encode()),
+        ('clacks-config-of-a-host', 0, b'<clacks><port>1</port><hosts><thishost><port>2</port></thishost></hosts><username>u</username><password>p</password></clacks>'),
+        ('clacks-config-cut', 0, CLACKS_XML[:150].encode()),
+        ('values-v3', 1, b'\0CLACKSV3' + ROWS + b'\0CLACKSV3'),
+        ('values-v3-cut', 1, b'\0CLACKSV3' + ROWS),
+        ('values-lines', 1, b'\n'.join(map(coded, (b'--- \na: 1\nb: "\\x00"\n', b"--- \na: '1795190334.18433'\ngone: '2'\n"))) + b'\nENDBYTES\n'),
+        ('values-lines-with-access', 1, b'\n'.join(map(coded, (b'--- \na: 1\n', b"--- \na: '1795190334.18433'\n", b"--- \na: '5'\n"))) + b'\nENDBYTES\n'),
+        ('communicator-config', 2, b'server_name = hostA\n# more\nlisten = 127.0.0.1:4040\nsignal-secret="hush"\nneighbors=10.0.0.2:4042\nmax_connections=5\nnonsense\n'),
+        ('flag', 3, b'unit=core\nsection=disk\nname=full\nmessage="it is \\n full"\npriority=70\nmanual_down=yes\ntags=a,b\ncount=3\ndate=1795190334\n'),
+        ('flag-over-lines', 3, b'# x\nunit=a\nsection=b\nname=c\nmessage=one\ntwo \\\nthree\n;z\nline=9\npriority=x\n')):
+    save('imports', name, bytes([which]) + text)
+
+for name, which, text in (
+        ('values', 0, '{"name":"a","value":"1"}\n{"name":"b","value_base64":"AAECA/8=","changed_us":5,"accessed_us":6,"origin":2}\n{"name":"c","removed":true}\n\n'),
+        ('mail', 0, '{"mail":7,"name":"a","instance":"i","until_us":9223372036854775807,"within_ms":5,"from":3,"form":0,"bytes_base64":"CgVsYXRlcg==","verb":"x"}\n'),
+        ('one-wrong', 0, '{"name":"a","value":"1"}\n{"name":"*","value":"1"}\n'),
+        ('two-of-three', 0, '{"name":"a","value":"1","removed":true}\n'),
+        ('recording', 1, '{"event":"letter","micros":1800000000000000,"name":"n","verb":"SET","params":[["k","v"]],"body":"x","station":5}\n{"event":"value","op":"add","amount":-5}\n'),
+        ('recording-of-octets', 1, '{"event":"flag","body_base64":"/w==","encoding":"bytes","hidden":true}\n{"event":"song"}\n'),
+        ('recording-cut', 1, '{"event":"letter"')):
+    save('lines_of_json', name, bytes([which]) + text.encode())
+for name, ops in {
+        'one-octet': [0, 40, 0, 1], 'one-octet-far': [64, 200, 7, 255], 'cut': [4, 180, 0, 0], 'cut-in-the-header': [4, 0, 9, 0],
+        'zeros': [5, 90, 0, 30], 'a-block-elsewhere': [6, 30, 0, 200], 'longer': [7, 0, 9, 0], 'several': [0, 1, 2, 3, 64, 99, 1, 8, 65, 130, 9, 1]}.items():
+    save('store_file', name, bytes(ops))
