@@ -297,3 +297,38 @@ for name, ops in {
         'one-octet': [0, 40, 0, 1], 'one-octet-far': [64, 200, 7, 255], 'cut': [4, 180, 0, 0], 'cut-in-the-header': [4, 0, 9, 0],
         'zeros': [5, 90, 0, 30], 'a-block-elsewhere': [6, 30, 0, 200], 'longer': [7, 0, 9, 0], 'several': [0, 1, 2, 3, 64, 99, 1, 8, 65, 130, 9, 1]}.items():
     save('store_file', name, bytes(ops))
+
+# --- clients of Linux programs ---
+
+END, STAYS = b'\xff', 0x90
+ANSWERS = b'\xfe'.join(bytes([n, 0]) for n in range(1, 8))
+for name, kind, how, calls, said in (
+        ('native-answered', 0, STAYS, 127, ANSWERS),
+        ('native-refused-then-gone', 0, 0, 127, b'\xfe'.join(bytes([n, 5]) for n in range(1, 8)) + END + ANSWERS),
+        ('native-message', 0, STAYS, 128, bytes.fromhex('1a0a0a0178120353455470051a')),
+        ('native-no-frames', 0, 0, 129, b'\x10\x09\x09\x09\x09\x09'),
+        ('msgq-answered', 1, STAYS, 255, b'{"type":"pong","seq":1}\xfe{"type":"send","from":"a","to":"me","group":"g","instance":"*","seq":9,"reply":1}\n{"result":[0,1]}'),
+        ('msgq-asked', 1, STAYS, 129, b'{"type":"send","from":"a","to":"me","group":"g","instance":"*","seq":9,"want_answer":true}\n{"command":["x"]}'),
+        ('msgq-lengths', 1, 0, 255, b'!\0\0\0\1\0\1'),
+        ('clacks-answered', 2, STAYS, 31, b'RETRIEVED x=1\xfeKEYLISTSTART\xfeKEY a\xfeKEYLISTEND\xfeFLUSHED 1\xfeSET x=2'),
+        ('clacks-refused', 2, 1, 16, b'CLACKS x\xfeOVERHEAD F Login failed!\xfeQUIT' + END + b'CLACKS x'),
+        ('clacks-no-clacks', 2, 1, 16, b'220 mail ESMTP'),
+        ('communicator-lines', 3, STAYS, 255, b'<hostA:other fuzz/DO a=1\xfe<hostA:communicatord ALIVE serial=1\xfefuzz/HELP\xfefuzz/DO reply_to=5'),
+        ('communicator-quits', 3, 0, 240, b'QUITTING\xfefuzz/STOP' + END + b'fuzz/DO')):
+    save('linux_clients', name, bytes([kind, how, calls]) + said)
+
+for name, text in {
+        'all-fields': '{"sent-from-server":"h","sent-from-service":"s","server":"t","service":"u","command":"C","parameters":{"a":"1","b":2}}',
+        'numbers': '{"command":"C","parameters":{"a":-0,"b":1.50,"c":1e3,"d":12345678901234567890,"e":0.1e-7}}',
+        'words': '{"command":"C","parameters":{"a":null,"b":true,"c":false}}',
+        'escapes': r'{"\u0063ommand":"\u0043","parameters":{"\u0061":"\n\\n\ud83d\udc4b"}}',
+        'twice': '{"command":"A","command":"B","parameters":{"a":1,"a":2}}',
+        'nested': '{"command":"A","parameters":{"a":{}}}',
+        'cut': '{"command":"A","parameters":{"a":',
+        'trailing': '{"command":"A"} x'}.items():
+    save('communicator_json', name, text.encode())
+
+for name, stream in {
+        'msgq-two': '0000000a0002' + b'{}'.hex() + b'body+1'.hex() + '000000030001' + b'h'.hex(),
+        'msgq-empty-header': '000000020000', 'msgq-too-long': 'ffffffff0001', 'msgq-header-beyond': '000000030005'}.items():
+    save('frames', name, bytes([90, 100]) + bytes.fromhex(stream))
