@@ -332,3 +332,7 @@ for name, stream in {
         'msgq-two': '0000000a0002' + b'{}'.hex() + b'body+1'.hex() + '000000030001' + b'h'.hex(),
         'msgq-empty-header': '000000020000', 'msgq-too-long': 'ffffffff0001', 'msgq-header-beyond': '000000030005'}.items():
     save('frames', name, bytes([90, 100]) + bytes.fromhex(stream))
+
+for op in range(13):
+    # what only the shell says, before and after stations have come
+    save('router', f'shell-{op}', bytes([HELLO, 0, 11 + 12 * op, 1, 11 + 12 * op, 2, HELLO, 0, 7, 1, 11 + 12 * op, 9, TICK, 1]))
