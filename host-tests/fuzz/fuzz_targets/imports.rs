@@ -32,7 +32,17 @@ static XML: LazyLock<Vec<&str>> = LazyLock::new(|| {
 static OPTIONS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     let options = include_str!("../../../transport-linux/src/import/communicator.rs");
     let mut all: Vec<&str> = options.split('"').skip(1).step_by(2).filter(|w| w.len() < 40).collect();
-    all.extend(["cd://127.0.0.1:4040", "user:password@127.0.0.1:4043", "=", "\n", "# ", "/run/x", "1", "0", "10.0.0.1:4042,10.0.0.2:4042"]);
+    all.extend([
+        "cd://127.0.0.1:4040",
+        "user:password@127.0.0.1:4043",
+        "=",
+        "\n",
+        "# ",
+        "/run/x",
+        "1",
+        "0",
+        "10.0.0.1:4042,10.0.0.2:4042",
+    ]);
     all
 });
 
@@ -77,8 +87,9 @@ fn clacks_config(text: &[u8]) {
 fn readable(printed: &str, absent: &[&str]) {
     if let Err(e) = Config::parse(None, printed, |_| {}) {
         let shown = e.to_string();
-        let is_absent = ["cannot be read", "No such file", "no user", "no group", "there is no"].iter().any(|w| shown.contains(w))
-            || absent.iter().any(|key| e.key.contains(key));
+        let is_absent =
+            ["cannot be read", "No such file", "no user", "no group", "there is no"].iter().any(|w| shown.contains(w))
+                || absent.iter().any(|key| e.key.contains(key));
         assert!(is_absent, "{shown}\n{printed}");
     }
 }
@@ -130,7 +141,8 @@ fn flag(text: &[u8]) {
         Err(fault) => assert!(!fault.to_string().is_empty()),
         Ok(flag) => {
             let text = flag.text(7);
-            let again = FlagFile::read(&flag.name.file_name(), text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
+            let again =
+                FlagFile::read(&flag.name.file_name(), text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text}"));
             let whole = FlagFile { date: flag.date.or(Some(7)), modified: flag.modified.or(Some(7)), ..flag };
             assert_eq!(again, whole, "{text}");
         }

@@ -52,7 +52,9 @@ const WORDS: &str = "SET NOTIFY RETRIEVED NOTRETRIEVED FLUSHED KEYLISTSTART KEY 
 /// What a server says that means well, before anything else.
 fn greeting(kind: u8) -> Vec<u8> {
     match kind % 4 {
-        0 => frames::to_client(&Welcome { seq: 1, station: 5, node: "n", silence_ms: 60_000, ..Welcome::default() }.into()),
+        0 => frames::to_client(
+            &Welcome { seq: 1, station: 5, node: "n", silence_ms: 60_000, ..Welcome::default() }.into(),
+        ),
         1 => msgq(br#"{"type":"getlname","lname":"me"}"#, b""),
         2 => b"CLACKS PageCamel 36\r\nOVERHEAD M Authentication required\r\nOVERHEAD O Welcome!\r\n".to_vec(),
         _ => b"<hostA:communicatord HELP\n<hostA:communicatord READY\n".to_vec(),

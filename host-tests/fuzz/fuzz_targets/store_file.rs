@@ -127,7 +127,13 @@ fuzz_target!(|data: &[u8]| {
             let aside = aside.expect("it was damaged");
             assert_eq!(std::fs::read(aside).expect("it is kept"), bytes, "the damaged one is kept as it was");
             assert_eq!(export(&file), Ok((rows, true)), "repaired, it has what was found");
-            let new = Stored { name: "new", value: Some(b"1"), changed: Stamp::from_micros(9), accessed: Stamp::from_micros(9), origin: 1 };
+            let new = Stored {
+                name: "new",
+                value: Some(b"1"),
+                changed: Stamp::from_micros(9),
+                accessed: Stamp::from_micros(9),
+                origin: 1,
+            };
             assert_eq!(store::import(&file, |take| take(&Row::Value(new))).ok(), Some(1));
         }
     }

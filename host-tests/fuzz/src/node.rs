@@ -325,7 +325,11 @@ impl<'s> Node<'s> {
             self.reads(which, usize::MAX);
         }
         for peer in &self.peers {
-            assert!(peer.heard.is_empty() || self.router.output(peer.id).count() > 0, "half a frame: {:02x?}", peer.heard);
+            assert!(
+                peer.heard.is_empty() || self.router.output(peer.id).count() > 0,
+                "half a frame: {:02x?}",
+                peer.heard
+            );
         }
     }
 }

@@ -312,8 +312,17 @@ fn asks(node: &mut Node<'_>, which: usize, name: &str, seq: u32, arg: u8, piece:
             let each = arg & 12 == 12 && to.is_none();
             let (name, station) = if to.is_some() { ("", to.unwrap_or(0)) } else { (name, 0) };
             let ttl_ms = if arg & 1 == 0 { 0 } else { u32::from(arg) * 8 };
-            let letter =
-                Letter { name, station, verb: "DO", body: mark.as_bytes(), ask: true, each, seq, ttl_ms, ..Letter::default() };
+            let letter = Letter {
+                name,
+                station,
+                verb: "DO",
+                body: mark.as_bytes(),
+                ask: true,
+                each,
+                seq,
+                ttl_ms,
+                ..Letter::default()
+            };
             if !each {
                 node.peers[which].open.insert(seq);
             }
@@ -389,7 +398,8 @@ fn values(node: &mut Node<'_>, which: usize, name: &str, arg: u8, piece: usize) 
             node.feed(which, &msgq(header.as_bytes(), br#"{"command":["members"]}"#), piece);
         }
         Some(Kind::Lines) => {
-            let words = ["./SET name=k;value=1", "./NOTIFY name=k", "LIST_SERVICES", "HELP", "ALIVE serial=1", "CLOCK_STATUS"];
+            let words =
+                ["./SET name=k;value=1", "./NOTIFY name=k", "LIST_SERVICES", "HELP", "ALIVE serial=1", "CLOCK_STATUS"];
             node.feed(which, format!("{}\n", words[usize::from(arg) % words.len()]).as_bytes(), piece);
         }
         _ => {}
@@ -421,7 +431,8 @@ fn lists(node: &mut Node<'_>, which: usize, name: &str, arg: u8, piece: usize) {
             node.feed(which, &msgq(header.as_bytes(), b""), piece);
         }
         Some(Kind::Lines) => {
-            let words = ["SERVICE_STATUS service=a", "CLUSTER_STATUS", "REGISTER_FOR_LOADAVG", "./ALL x=1", "*/STATUS x=1"];
+            let words =
+                ["SERVICE_STATUS service=a", "CLUSTER_STATUS", "REGISTER_FOR_LOADAVG", "./ALL x=1", "*/STATUS x=1"];
             node.feed(which, format!("{}\n", words[usize::from(arg) % words.len()]).as_bytes(), piece);
         }
         _ => {}
