@@ -221,6 +221,11 @@ pub fn write_config(folder: &Path, config: &str) -> PathBuf {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().unwrap();
     assert!(status.success());
+    if name == "STOP" {
+        // kill returns before it has stopped
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        until("it has stopped", || stat().rsplit(") ").next().unwrap().starts_with('T'));
+    }
 }
 
 pub fn wait(child: &mut Child) -> ExitStatus {

@@ -105,6 +105,10 @@ const STOOD_STILL: Duration = Duration::from_millis(500);
 /// How long nobody's time is up after that. Many turns fit into it, even of a busy daemon.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Lines of log in a second about connections that were closed, and one that says that there are
+/// more: strangers can be closed as fast as they can connect, and must not fill a disk.
+const CLOSED_LINES: u32 = 100;
+
 /// Why a station is gone that nobody has sent away.
 const ENDED: &str = "it ended the connection";
 
@@ -214,6 +218,9 @@ pub(super) struct EventLoop<'s> {
     sign_in_log: Instant,
     held_log: Instant,
     discovery_log: Instant,
+    /// When it begins anew how many lines there were about connections that were closed.
+    closed_log: Instant,
+    closed_lines: u32,
     now: Instant,
 }
 
@@ -399,6 +406,8 @@ impl<'s> EventLoop<'s> {
             sign_in_log: Instant::ZERO,
             held_log: Instant::ZERO,
             discovery_log: Instant::ZERO,
+            closed_log: Instant::ZERO,
+            closed_lines: 0,
             now,
         };
         this.begin_communicator(now, &config);
@@ -560,9 +569,11 @@ impl<'s> EventLoop<'s> {
             Err(Trouble::Io(e)) => self.lose(now, id, &e.to_string()),
             Err(trouble) => {
                 self.counts.tls_broken += 1;
-                info!(event = "tls.broken", station = id.number(), "its TLS connection is broken: {trouble}");
                 // The last word of rustls, if there is room for it.
                 let _ = connection.push(self.poll.registry(), token(id));
+                if self.tells_closed(now) {
+                    info!(event = "tls.broken", station = id.number(), "its TLS connection is broken: {trouble}");
+                }
                 self.lose(now, id, &trouble.to_string());
             }
         }
@@ -791,7 +802,7 @@ impl<'s> EventLoop<'s> {
     fn close(&mut self, now: Instant, id: StationId, reason: Reason) {
         let is_quiet = matches!(reason, Reason::Goodbye | Reason::Stopping);
         let is_logged = if is_quiet { enabled!(Level::DEBUG) } else { enabled!(Level::INFO) };
-        if is_logged {
+        if is_logged && (is_quiet || self.tells_closed(now)) {
             let (station, reason, text) = (id.number(), reason.name(), reason.text());
             let (dialect, who) = self.about(id);
             // The router has forgotten it already; names of this dialect follow from the number.
@@ -818,6 +829,22 @@ impl<'s> EventLoop<'s> {
         }
     }
 
+    /// Whether another line about a connection that was closed is worth it. Counters have them all.
+    fn tells_closed(&mut self, now: Instant) -> bool {
+        if now >= self.closed_log {
+            (self.closed_log, self.closed_lines) = (now + second(), 0);
+        }
+        self.closed_lines = self.closed_lines.saturating_add(1);
+        if self.closed_lines == CLOSED_LINES + 1 {
+            warn!(
+                event = "connection.many_closed",
+                most = CLOSED_LINES,
+                "that many connections were closed within a second: the others are only counted until it is over"
+            );
+        }
+        self.closed_lines <= CLOSED_LINES
+    }
+
     /// House work whose time has come.
     fn house(&mut self, now: Instant) {
         if self.rest_until.is_some_and(|at| at <= now) {
@@ -828,9 +855,7 @@ impl<'s> EventLoop<'s> {
                     self.push_door(i as u16);
                 }
             }
-            if self.spare.is_none() {
-                self.spare = File::open("/dev/null").ok();
-            }
+            self.has_spare();
         }
         if let Some((every, next)) = &mut self.watchdog
             && *next <= now
