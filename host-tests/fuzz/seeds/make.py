@@ -283,6 +283,7 @@ coded = lambda text: base64.b64encode(text)
 for name, which, text in (
         ('clacks-config', 0, CLACKS_XML.encode()),
         ('clacks-config-of-a-host', 0, b'<clacks><port>1</port><hosts><thishost><port>2</port></thishost></hosts><username>u</username><password>p</password></clacks>'),
+        ('clacks-config-of-nowhere', 0, CLACKS_XML.replace('127.0.0.1', 'nowhere.invalid').replace('PC_PORT', '1').encode()),
         ('clacks-config-cut', 0, CLACKS_XML[:150].encode()),
         ('values-v3', 1, b'\0CLACKSV3' + ROWS + b'\0CLACKSV3'),
         ('values-v3-cut', 1, b'\0CLACKSV3' + ROWS),
@@ -300,6 +301,7 @@ for name, which, text in (
         ('two-of-three', 0, '{"name":"a","value":"1","removed":true}\n'),
         ('recording', 1, '\n{"event":"letter","micros":1800000000000000,"name":"n","verb":"SET","params":[["k","v"]],"body":"x","station":5}\n{"event":"value","op":"add","amount":-5}\n'),
         ('recording-of-octets', 1, '\n{"event":"flag","body_base64":"/w==","encoding":"bytes","hidden":true}\n{"event":"letter","micros":7,"dialect":"msgq","station":5,"station_name":"s","name":"n","instance":"i","verb":"v","text":"t","ttl_ms":7,"everyone":true,"keep":true,"announce":true,"off":true,"cut":true,"count":3,"amount":-5}\n{"event":"song"}\n'),
+        ('recording-of-nothing', 1, ''),
         ('recording-cut', 1, '\n{"event":"letter"')):
     save('lines_of_json', name, bytes([which]) + text.encode())
 for name, ops in {
