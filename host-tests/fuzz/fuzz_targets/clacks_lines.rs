@@ -1,5 +1,5 @@
 //! A stream of lines of Clacks, cut in two: one piece or two give the same lines, and each line
-//! that means something, written again, means the same.
+//! that means something, written again, means the same; sums are those of plain arithmetic.
 #![no_main]
 
 use chappe_core::dialect::clacks::frame::{Finder, compact, content};
@@ -88,6 +88,13 @@ fuzz_target!(|data: &[u8]| {
         for down in [false, true] {
             let n = number::add(line, b"1", down, &mut sum);
             assert!(number::is_number(&sum[..n]), "{:?}", String::from_utf8_lossy(&sum[..n]));
+            let text = std::str::from_utf8(line).unwrap_or_default();
+            if text.len() < 19
+                && let Ok(plain) = text.parse::<i64>()
+            {
+                let right = if down { plain - 1 } else { plain + 1 };
+                assert_eq!(sum[..n], *right.to_string().as_bytes(), "{text} and 1, down: {down}");
+            }
             number::add(b"1", line, down, &mut sum);
         }
     }

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 const WORDS: &str = "{\"command\": \"service\": \"server\": \"sent-from-server\": \"sent-from-service\": \"parameters\":{ \"A\" \"bar\" \
-    \"\\u00e9\" \"\\ud83d\\udc4b\" \"\\n\" \"\\\\n\" null true false -0 1.50 1e3 1e400 123456789012345678901 , } :";
+    \"\\u00e9\" \"\\ud83d\\udc4b\" \"\\n\" \"\\\\n\" \"\\\\\\\"\\\\\\\\\" null true false -0 1.50 1e3 1e400 123456789012345678901 , } :";
 
 fn text_of(text: Text<'_>) -> Vec<u8> {
     text.copied::<40_000>().map(|b| b.to_vec()).unwrap_or_default()
@@ -68,6 +68,33 @@ fn odd_names(names: [String; 5]) -> bool {
     names.iter().any(|n| n.is_empty() || !n.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
+/// A value in JSON has the escapes of the string form once more, and a quote.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let means = match (first, behind.first()) {
+            (b'\\', Some(b'n')) => Some(b'\n'),
+            (b'\\', Some(b'r')) => Some(b'\r'),
+            (b'\\', Some(c @ (b'\\' | b'"'))) => Some(*c),
+            _ => None,
+        };
+        out.push(means.unwrap_or(*first));
+        rest = if means.is_some() { &behind[1..] } else { behind };
+    }
+    out
+}
+
+/// One that is no integer of 64 bits: an integer if it is whole, else six decimals.
+fn number(ours: &[u8], other: f64) {
+    let text = std::str::from_utf8(ours).expect("digits");
+    let read: f64 = text.parse().expect("a number");
+    // the other reader may be off by the last bit
+    assert!((read - other).abs() <= 1e-6 + other.abs() * 1e-12, "{text} for {other}");
+    let decimals = text.split_once('.').map(|(_, d)| d.len());
+    assert!(decimals.is_none_or(|n| n == 6), "{text}");
+}
+
 fn same(m: &Message<'_>, other: &Value) {
     let ours = [m.from_server, m.from_service, m.server, m.service, m.command];
     let theirs = names(other).expect("an object of texts");
@@ -76,7 +103,22 @@ fn same(m: &Message<'_>, other: &Value) {
     }
     let empty = serde_json::Map::new();
     let theirs = other.get("parameters").map_or(&empty, |p| p.as_object().expect("an object"));
-    // of one that is given twice the last counts, for both
+    for (key, value) in theirs {
+        // of one that is given twice the last counts, for both
+        let ours = m.params.iter().filter(|(k, _)| text_of(*k) == key.as_bytes()).last().expect("its key is there").1;
+        let ours = text_of(ours);
+        match value {
+            Value::String(text) => match text.strip_prefix('#') {
+                // an integer of more than 64 bits, to this reader
+                Some(_) if ours.first() != Some(&b'#') => {}
+                _ => assert_eq!(ours.escape_ascii().to_string(), unescaped(text).escape_ascii().to_string(), "{key}"),
+            },
+            Value::Bool(is) => assert_eq!(ours, is.to_string().into_bytes()),
+            Value::Null => assert!(ours.is_empty()),
+            Value::Number(n) if n.is_i64() => assert_eq!(ours, n.to_string().into_bytes()),
+            other => number(&ours, other.as_f64().expect("a number")),
+        }
+    }
     let mut keys: Vec<Vec<u8>> = m.params.iter().map(|(key, _)| text_of(key)).collect();
     keys.sort();
     keys.dedup();

@@ -1,6 +1,6 @@
 //! The two kinds of files that `chappe` writes as lines of JSON and reads again: what `store export`
 //! writes, `store import` takes, and it is the same; what `sniff` records is the same after it was
-//! read. An error says the line.
+//! read, and what lines say is in what is written of them. An error says the line.
 #![no_main]
 
 use std::path::PathBuf;
@@ -67,10 +67,15 @@ mod cli {
             Ok(all)
         }
 
-        /// A recording of all that.
-        pub(crate) fn text(all: &[chappe_linux::client::Seen]) -> String {
-            let lines = all.iter().map(record::object_of);
-            [record::header("n")].into_iter().chain(lines).map(|line| format!("{line}\n")).collect()
+        /// The first line of a recording.
+        pub(crate) fn header() -> String {
+            record::header("n").to_string()
+        }
+
+        /// A recording of all that, with `header` as its first line.
+        pub(crate) fn text(header: &str, all: &[chappe_linux::client::Seen]) -> String {
+            let lines = all.iter().map(|seen| format!("{}\n", record::object_of(seen)));
+            std::iter::once(format!("{header}\n")).chain(lines).collect()
         }
     }
 }
@@ -116,11 +121,76 @@ fn values(text: &[u8]) {
         }
         Ok(_) => {
             let exported = run(&["export", &one], &global).expect("it was just written");
+            kept(text, &exported);
             fresh(&two);
             std::fs::write(&lines, &exported).expect("a file");
             run(&["import", &two, &lines], &global).unwrap_or_else(|e| panic!("{e:?}: {exported}"));
             assert_eq!(run(&["export", &two], &global).expect("it was just written"), exported);
             run(&["check", &two], &global).expect("it is whole");
+        }
+    }
+}
+
+/// Each line of these that is an object.
+fn objects(text: &[u8]) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+}
+
+/// What is exported was in one of the lines that were taken, field by field.
+fn kept(taken: &[u8], exported: &str) {
+    let taken = objects(taken);
+    for row in objects(exported.as_bytes()) {
+        let keys =
+            ["name", "mail", "removed", "changed_us", "origin", "instance", "until_us", "within_ms", "from", "form"];
+        // what a line did not say is by default
+        let says = |line: &serde_json::Map<String, serde_json::Value>| {
+            keys.iter().all(|key| match (line.get(*key), row.get(*key)) {
+                (Some(said), Some(has)) => said == has,
+                (Some(said), None) => said.is_null() || *said == false || *said == "" || *said == "*",
+                (None, _) => true,
+            }) && line.contains_key("mail") == row.contains_key("mail")
+                && match (line.get("value"), row.get("value")) {
+                    (Some(said), Some(has)) => said == has,
+                    _ => true,
+                }
+        };
+        assert!(taken.iter().any(says), "no line says so: {row:?}");
+    }
+}
+
+/// What a recording says is not lost when it is read and written.
+fn recorded(before: &[u8], after: &str) {
+    let lines = before.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+    let (before, after) = (objects(before), objects(after.as_bytes()));
+    if before.len() != lines || after.len() != lines {
+        return;
+    }
+    let keys = [
+        "micros",
+        "dialect",
+        "station",
+        "station_name",
+        "name",
+        "instance",
+        "verb",
+        "params",
+        "text",
+        "to",
+        "amount",
+        "ttl_ms",
+        "everyone",
+        "keep",
+        "announce",
+        "off",
+        "cut",
+        "hidden",
+        "count",
+    ];
+    for (before, after) in before.iter().zip(&after).skip(1) {
+        for key in keys {
+            let said =
+                before.get(key).filter(|v| **v != 0 && **v != "" && **v != false && **v != serde_json::json!([]));
+            assert!(said.is_none() || said == after.get(key), "{key}: {before:?} became {after:?}");
         }
     }
 }
@@ -135,12 +205,15 @@ fn recording(text: &[u8]) {
     match cli::sniff::all(&path) {
         Err(failure) => line_of(failure, &path.display().to_string(), many, ":", ':'),
         Ok(all) => {
-            let written = cli::sniff::text(&all);
+            // the time of day is in it, so it is made once
+            let header = cli::sniff::header();
+            let written = cli::sniff::text(&header, &all);
+            recorded(&whole, &written);
             std::fs::write(&path, &written).expect("a file");
             let again = cli::sniff::all(&path).unwrap_or_else(|e| panic!("{e:?}: {written}"));
             // what a newer program has recorded has no name here
             assert_eq!(again.len(), all.len());
-            assert_eq!(cli::sniff::text(&again), written);
+            assert_eq!(cli::sniff::text(&header, &again), written);
         }
     }
 }

@@ -51,6 +51,7 @@ save('client', 'call-answered', bytes([0, 1, 7, 255, 4, 9, 7, 255, 5, 3, 6, 1]))
 save('client', 'call-lost-with-its-connection', bytes([0, 1, 7, 255, 4, 9, 9, 2, 6, 1, 6, 1, 0, 1]))
 save('client', 'silence', bytes([0, 1, 7, 255, 6, 1, 6, 1, 6, 1, 6, 1]))
 save('store', 'set-remove-late-set', bytes([0, 1, 9, 3]) + b'abc' + bytes([2, 1, 10, 0, 0, 1, 9, 3]) + b'old')
+save('store', 'older-after-newer', bytes([0, 1, 9, 3]) + b'new' + bytes([0, 1, 5, 3]) + b'old' + bytes([0, 1, 9, 3]) + b'nex' + bytes([3, 1, 9, 0, 3, 1, 9, 0]))
 save('store', 'full-then-tombstones-give-way', bytes([b for i in range(16) for b in (3, i, 5, 0)] + [0, 200, 6, 60]) + b'x' * 60)
 save('store', 'merge-twice-then-stale-then-clear', bytes([6, 1, 9, 3]) + b'abc' + bytes([6, 1, 10, 3]) + b'abd' + bytes([17, 1, 11, 0, 7, 0, 90, 3, 10, 1, 1, 1, 9, 0, 0, 7]))
 save('store', 'count', bytes([4, 1, 1, 5, 4, 1, 0, 250, 5, 1, 1, 1]))
@@ -136,7 +137,7 @@ for path in sorted(glob.glob(os.path.join(HERE, '../../vectors/clacks/*.txt'))):
 
 save('clacks_lines', 'odd-ends', b'\xff\x05' + b'a\rb\r\n\r\r\nSET x=1\r\r\n\n \nPING')
 save('clacks_lines', 'names', b'\xff\x09' + b'*\n~\na::*\n\\x41\n\\x07\n\xff\xfe\n\x01\x7f\n\xc3\xa9\n')
-save('clacks_lines', 'numbers', b'\xff\x03' + b' 7 \n5abc\n1e300\n-0\nInf\nNaN\n18446744073709551615\n0x10\n.5\n5.\n')
+save('clacks_lines', 'numbers', b'\xff\x03' + b' 7 \n5abc\n1e300\n-0\nInf\nNaN\n18446744073709551615\n+5\n-17\n0x10\n.5\n5.\n')
 CLACKS, NATIVE, ROLE, RAW, WORD, SWITCH, AGAIN, VERDICT, READS, GOES, TIME = 0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 14
 save('clacks_session', 'link-and-listener', bytes([CLACKS, 0, CLACKS, 0, SWITCH, 6, WORD, 1, WORD + 16, 1, WORD, 5, TIME, 30, SWITCH, 2]))
 save('clacks_session', 'master-locks-and-dies', bytes([CLACKS, 0, ROLE, 0, AGAIN, 1, SWITCH, 71, WORD, 0, GOES, 1, WORD, 10]))
@@ -231,9 +232,17 @@ for name, ops in {
         'each-to-everyone': six + [MORE, 7, MORE, 31] + each(JOIN) + [MORE, 7, MORE, 199],
         'exclusive-and-patterns': six + [JOIN, 6, JOIN, 7, JOIN, 48, JOIN, 52, JOIN, 54] + each(JOIN) + each(SIGNAL) + each(SIGNAL + 32) + [GONE, 0] + each(JOIN),
         'password-under-way': [COME + 32, 38, SIGNAL, 0, JOIN, 0, SHELL, 0, SIGNAL, 0, COME + 32, 38, SHELL, 65],
+        'returns-anywhere': six + each(JOIN) + [b for t in (b'SET a=1\r2', b'\rSET\r a=3\r', b'NOTIFY\r a') for b in (FRAMED + 32, len(t), *t)] + each(SIGNAL),
         'octets-of-others': six + [b for n in range(4) for t in (b'PING\n', b'{"type":"ping"}', b'\x1a\x02\x0a\x00', b'a/B c=d') for b in (FRAMED + 16 * n, len(t), *t)]}.items():
     save('mixed', name, bytes([0] + ops))
     save('splits', name, bytes([5, 0] + [b for i in range(0, len(ops), 2) for b in ops[i:i + 2]]))
+three = [COME, 6] * 3
+for name, ops in {
+        'mail-once': [MORE, 2, MORE, 3, MORE, 11, MORE, 28, MORE, 20, MORE, 28 - 16 + 1, MORE, 3],
+        'mail-expires': [MORE, 2, MORE, 3, MORE, 27, TIME + 128, 200, MORE, 28, MORE, 35, TIME + 128, 255, MORE, 20],
+        'exclusive-twice': [JOIN, 4, JOIN, 5, JOIN, 6, JOIN, 3, LEAVE, 4, JOIN, 5, MORE, 4, MORE, 12],
+        'a-name-and-its-patterns': [JOIN, 0, JOIN, 48, JOIN, 9, JOIN + 32, 1, JOIN + 32, 49, SIGNAL, 1, SIGNAL + 32, 0, SIGNAL + 32, 2]}.items():
+    save('mixed', name, bytes([0] + three + ops))
 for name, set, ops in (('memory-is-short', 4, six + each(JOIN) + [DEAF, 0, DEAF, 1, DEAF, 2, DEAF, 3] + [LARGE, 250, LARGE, 244, ASK, 0] * 20 + [LATER, 255] * 4),
                   ('stopped-with-questions-open', 8, six + each(JOIN) + each(ASK)),
                   ('lines-alone', 0, [COME + 48, 6, COME + 48, 7, JOIN, 0, JOIN + 16, 1, SIGNAL, 1, SIGNAL + 16, 0, ASK, 1, ANSWER, 0, COME, 6, SIGNAL, 2, ASK, 2, ANSWER, 0])):
@@ -274,6 +283,7 @@ coded = lambda text: base64.b64encode(text)
 for name, which, text in (
         ('clacks-config', 0, CLACKS_XML.encode()),
         ('clacks-config-of-a-host', 0, b'<clacks><port>1</port><hosts><thishost><port>2</port></thishost></hosts><username>u</username><password>p</password></clacks>'),
+        ('clacks-config-of-nowhere', 0, CLACKS_XML.replace('127.0.0.1', 'nowhere.invalid').replace('PC_PORT', '1').encode()),
         ('clacks-config-cut', 0, CLACKS_XML[:150].encode()),
         ('values-v3', 1, b'\0CLACKSV3' + ROWS + b'\0CLACKSV3'),
         ('values-v3-cut', 1, b'\0CLACKSV3' + ROWS),
@@ -289,9 +299,10 @@ for name, which, text in (
         ('mail', 0, '{"mail":7,"name":"a","instance":"i","until_us":9223372036854775807,"within_ms":5,"from":3,"form":0,"bytes_base64":"CgVsYXRlcg==","verb":"x"}\n'),
         ('one-wrong', 0, '{"name":"a","value":"1"}\n{"name":"*","value":"1"}\n'),
         ('two-of-three', 0, '{"name":"a","value":"1","removed":true}\n'),
-        ('recording', 1, '{"event":"letter","micros":1800000000000000,"name":"n","verb":"SET","params":[["k","v"]],"body":"x","station":5}\n{"event":"value","op":"add","amount":-5}\n'),
-        ('recording-of-octets', 1, '{"event":"flag","body_base64":"/w==","encoding":"bytes","hidden":true}\n{"event":"song"}\n'),
-        ('recording-cut', 1, '{"event":"letter"')):
+        ('recording', 1, '\n{"event":"letter","micros":1800000000000000,"name":"n","verb":"SET","params":[["k","v"]],"body":"x","station":5}\n{"event":"value","op":"add","amount":-5}\n'),
+        ('recording-of-octets', 1, '\n{"event":"flag","body_base64":"/w==","encoding":"bytes","hidden":true}\n{"event":"letter","micros":7,"dialect":"msgq","station":5,"station_name":"s","name":"n","instance":"i","verb":"v","text":"t","ttl_ms":7,"everyone":true,"keep":true,"announce":true,"off":true,"cut":true,"count":3,"amount":-5}\n{"event":"song"}\n'),
+        ('recording-of-nothing', 1, ''),
+        ('recording-cut', 1, '\n{"event":"letter"')):
     save('lines_of_json', name, bytes([which]) + text.encode())
 for name, ops in {
         'one-octet': [0, 40, 0, 1], 'one-octet-far': [64, 200, 7, 255], 'cut': [4, 180, 0, 0], 'cut-in-the-header': [4, 0, 9, 0],
@@ -320,6 +331,8 @@ for name, kind, how, calls, said in (
 for name, text in {
         'all-fields': '{"sent-from-server":"h","sent-from-service":"s","server":"t","service":"u","command":"C","parameters":{"a":"1","b":2}}',
         'numbers': '{"command":"C","parameters":{"a":-0,"b":1.50,"c":1e3,"d":12345678901234567890,"e":0.1e-7}}',
+        'numbers-that-fit': '{"command":"C","parameters":{"a":-0,"b":1.50,"c":1e3,"d":9223372036854775807,"e":0.1e-7,"f":-2.5E+1}}',
+        'escapes-twice': r'{"command":"C","parameters":{"a":"x\\\"y\\\\z\\nw\\r\\q\\","\\n":"\u005cn"}}',
         'words': '{"command":"C","parameters":{"a":null,"b":true,"c":false}}',
         'escapes': r'{"\u0063ommand":"\u0043","parameters":{"\u0061":"\n\\n\ud83d\udc4b"}}',
         'twice': '{"command":"A","command":"B","parameters":{"a":1,"a":2}}',

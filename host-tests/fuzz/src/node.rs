@@ -3,7 +3,7 @@
 //! Owns: the shell's part (offering bytes, writing as much as a station takes, closing), and what
 //! must hold of everything that a station hears: whole frames and lines that its dialect knows, no
 //! message twice nor out of order (D1, D2), one answer to a question (D5), presence in its order
-//! (D7). Does not own what stations say: that is `play.rs`.
+//! (D7), an exclusive name's only member (D8), mail once, in order and in time (D9). Does not own what stations say: that is `play.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,8 +11,9 @@ use chappe_core::client::Inbox;
 use chappe_core::dialect::clacks::repr::Line;
 use chappe_core::dialect::{Dialect, clacks, communicator};
 use chappe_core::id::StationId;
-use chappe_core::model::{Change, ClientToServer, Code, ServerToClient};
-use chappe_core::router::{Action, Gate, Grant, Newcomer, Reason, Rights, Router, Transport, Verdict};
+use chappe_core::model::{Change, ClientToServer, Code, Letter, List, ServerToClient, What};
+use chappe_core::router::timers::TICK_MS;
+use chappe_core::router::{Action, Counter, Gate, Grant, Newcomer, Reason, Rights, Router, Transport, Verdict};
 use chappe_core::time::{Duration, Instant};
 use chappe_host_tests::json::{Rule, read};
 use serde_json::Value;
@@ -115,7 +116,24 @@ pub struct Peer {
     presence: Option<(BTreeSet<u64>, BTreeSet<(u64, String, String)>)>,
     /// Messages that it has said with a mark.
     said: u32,
+    /// It has read all there was ever since it took the last of it: what it hears is new.
+    reads_all: bool,
+    /// Mail that it just heard, and the last before that.
+    mail: Vec<u32>,
+    last_mail: u32,
+    /// Members that were listed last: who, and whether exclusively.
+    members: Vec<(u64, bool)>,
 }
+
+/// A message that waits, or has waited.
+struct Mail {
+    /// A tick later it is gone.
+    until: Instant,
+    is_heard: bool,
+}
+
+/// The number of a list that is asked for to look at it.
+const LOOK: u32 = 0xdead;
 
 /// A router and its stations. Of these the first [`PAIR`](Node::PAIR) behave, and nothing is done to
 /// their connections.
@@ -129,11 +147,26 @@ pub struct Node<'s> {
     pub logs: BTreeMap<u64, Vec<u8>>,
     /// Stations that must not be closed.
     pub protected: Vec<StationId>,
+    /// Mail that the node has taken, by its number; and the last number.
+    mails: BTreeMap<u32, Mail>,
+    last_mail: u32,
+    /// Somebody has joined a pattern, and may hear mail on its way.
+    pub has_patterns: bool,
 }
 
 impl<'s> Node<'s> {
     pub fn new(router: Router<'s>, now: Instant, keeps_log: bool) -> Self {
-        Node { router, now, peers: Vec::new(), keeps_log, logs: BTreeMap::new(), protected: Vec::new() }
+        Node {
+            router,
+            now,
+            peers: Vec::new(),
+            keeps_log,
+            logs: BTreeMap::new(),
+            protected: Vec::new(),
+            mails: BTreeMap::new(),
+            last_mail: 0,
+            has_patterns: false,
+        }
     }
 
     /// Lets a station come. `None`: there is no place, or it was closed at once.
@@ -164,6 +197,10 @@ impl<'s> Node<'s> {
             replies: Vec::new(),
             presence: None,
             said: 0,
+            reads_all: true,
+            mail: Vec::new(),
+            last_mail: 0,
+            members: Vec::new(),
         });
         self.serve();
         self.peers.iter().position(|p| p.id == id)
@@ -175,6 +212,56 @@ impl<'s> Node<'s> {
         peer.said += 1;
         let id = peer.id.number();
         format!("Q{id}n{}h{}q", peer.said, sum(id, peer.said))
+    }
+
+    /// Native station `which` leaves mail for `name`. If the node takes it, exactly one may hear it, in
+    /// its order, before it expires (D9).
+    pub fn leave_mail(&mut self, which: usize, name: &str, ttl_ms: u32, piece: usize) {
+        self.last_mail += 1;
+        let n = self.last_mail;
+        // whose octets are the fuzzer's may have joined anything; what waits is taken at another time
+        let is_plain = !self.has_patterns && self.peers.iter().all(|p| !p.is_strange && p.kept.is_empty());
+        let before = self.router.counters().get(Counter::MailKept);
+        let body = format!("M{n}h{}m", sum(0, n));
+        let letter =
+            Letter { name, verb: "KEEP", body: body.as_bytes(), keep: true, ttl_ms, seq: 10, ..Letter::default() };
+        self.say(which, &ClientToServer::Send(letter), piece);
+        if is_plain && self.router.counters().get(Counter::MailKept) == before + 1 {
+            let within = if ttl_ms == 0 { Duration::from_secs(3600) } else { Duration::from_millis(ttl_ms) };
+            self.mails.insert(n, Mail { until: self.now + within, is_heard: false });
+        }
+    }
+
+    /// How many letters of [`Node::leave_mail`] are known to wait.
+    pub fn mail_waiting(&self) -> usize {
+        self.mails.values().filter(|m| !m.is_heard).count()
+    }
+
+    /// D8: whoever is a member exclusively is the only one. The first station is told the members.
+    pub fn exclusive_means_one(&mut self, name: &str) {
+        if self.peers.first().is_none_or(|p| !self.protected.contains(&p.id)) {
+            return;
+        }
+        self.peers[0].members.clear();
+        self.say(0, &List { seq: LOOK, what: What::Members, name, after: "" }.into(), usize::MAX);
+        let members = &self.peers[0].members;
+        if members.iter().any(|m| m.1) {
+            assert!(members.iter().all(|m| m.0 == members[0].0), "D8: {name} has {members:?}");
+        }
+    }
+
+    /// Mail that somebody just heard.
+    fn note_mail(&mut self, id: StationId) {
+        let Some(peer) = self.peers.iter_mut().find(|p| p.id == id) else { return };
+        for n in std::mem::take(&mut peer.mail) {
+            let Some(mail) = self.mails.get_mut(&n) else { continue };
+            assert!(!mail.is_heard, "D9: mail {n} is delivered twice");
+            mail.is_heard = true;
+            assert!(n > peer.last_mail, "D9: mail {n} after {}", peer.last_mail);
+            peer.last_mail = n;
+            let late = self.now.millis().saturating_sub(mail.until.millis());
+            assert!(!peer.reads_all || late <= TICK_MS, "D9: mail {n} comes {late} ms after it expired");
+        }
     }
 
     /// From here on a native station is told who comes and goes, and that is held against what it
@@ -261,7 +348,7 @@ impl<'s> Node<'s> {
                     hear(peer);
                     assert!(peer.heard.is_empty(), "a datagram ends within a frame");
                 }
-                return;
+                return self.note_mail(id);
             }
             _ if peer.appetite == usize::MAX => peer.heard.extend(self.router.output(id).flatten()),
             _ => peer.heard.extend(self.router.output(id).flatten().take(peer.appetite)),
@@ -272,6 +359,7 @@ impl<'s> Node<'s> {
         }
         self.router.sent(self.now, id, n);
         hear(peer);
+        self.note_mail(id);
     }
 
     fn let_go(&mut self, id: StationId, reason: Reason) {
@@ -311,11 +399,15 @@ impl<'s> Node<'s> {
         let Some(peer) = self.peers.get_mut(which) else { return };
         let id = peer.id;
         peer.appetite = appetite;
+        peer.reads_all &= appetite == usize::MAX;
         for _ in 0..if appetite == usize::MAX { 1 } else { 8 } {
             if appetite > 0 {
                 self.router.writable(self.now, id);
                 self.serve();
             }
+        }
+        if let Some(peer) = self.peers.iter_mut().find(|p| p.id == id) {
+            peer.reads_all |= appetite == usize::MAX && self.router.output(id).next().is_none();
         }
     }
 
@@ -342,6 +434,7 @@ fn sum(id: u64, n: u32) -> u32 {
 
 /// Marks in what was heard: each sender's come in order, none twice, none of one's own.
 fn look_for_marks(peer: &mut Peer, heard: &[u8]) {
+    look_for_mail(peer, heard);
     let mut rest = heard;
     while let Some(at) = rest.iter().position(|b| *b == b'Q') {
         rest = &rest[at + 1..];
@@ -349,6 +442,20 @@ fn look_for_marks(peer: &mut Peer, heard: &[u8]) {
         assert_ne!(id, peer.id.number(), "D2: it hears itself: {}", heard.escape_ascii());
         let last = peer.marks.insert(id, n).unwrap_or(0);
         assert!(n > last, "D1, D2: {n} of {id} after {last}, at {:?}: {}", peer.kind, heard.escape_ascii());
+    }
+}
+
+/// Numbers of mail in what was heard.
+fn look_for_mail(peer: &mut Peer, heard: &[u8]) {
+    for part in heard.split(|b| *b == b'M').skip(1) {
+        let end = part.iter().take(30).position(|b| *b == b'm');
+        let text = end.and_then(|end| std::str::from_utf8(&part[..end]).ok());
+        if let Some((n, hash)) = text.and_then(|text| text.split_once('h'))
+            && let (Ok(n), Ok(hash)) = (n.parse(), hash.parse::<u32>())
+            && hash == sum(0, n)
+        {
+            peer.mail.push(n);
+        }
     }
 }
 
@@ -409,6 +516,7 @@ fn hear_native(peer: &mut Peer) {
                 ended(peer, o.seq);
             }
             ServerToClient::Presence(p) => present(peer, &p),
+            ServerToClient::Item(i) if i.seq == LOOK => peer.members.push((i.station, i.exclusive)),
             _ => {}
         }
     }

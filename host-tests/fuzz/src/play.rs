@@ -133,7 +133,12 @@ pub fn play(data: &[u8], how: How) -> BTreeMap<u64, Vec<u8>> {
                 let piece = [usize::MAX, 1, 3, 50][usize::from(*arg) % 4];
                 node.feed(which, &bytes, if how.piece == 0 { piece } else { how.piece });
             }
-            3 => joins(&mut node, which, name, *arg, piece),
+            3 => {
+                joins(&mut node, which, name, *arg, piece);
+                if !how.is_calm {
+                    node.exclusive_means_one(name);
+                }
+            }
             4 => match kind {
                 Some(Kind::Native | Kind::NativeDatagrams) => {
                     node.say(which, &Leave { seq: 3, name, ..Leave::default() }.into(), piece);
@@ -194,6 +199,9 @@ pub fn play(data: &[u8], how: How) -> BTreeMap<u64, Vec<u8>> {
         node.all_read();
         node.check();
     }
+    for name in NAMES.into_iter().chain(["kept"]) {
+        node.exclusive_means_one(name);
+    }
     for peer in node.peers.iter().filter(|p| p.kind == Kind::Native && !p.is_strange) {
         assert!(peer.open.is_empty(), "D5: never answered: {:?}", peer.open);
     }
@@ -202,6 +210,7 @@ pub fn play(data: &[u8], how: How) -> BTreeMap<u64, Vec<u8>> {
             node.close(pair);
         }
         served(&mut node);
+        waits(&mut node);
     }
     node.protected.clear();
     if set & 8 != 0 {
@@ -263,6 +272,7 @@ fn joins(node: &mut Node<'_>, which: usize, name: &str, arg: u8, piece: usize) {
     match node.peers.get(which).map(|p| p.kind) {
         Some(Kind::Native | Kind::NativeDatagrams) => {
             let name = if arg & 48 == 48 { PATTERNS[usize::from(arg) % 3] } else { name };
+            node.has_patterns |= arg & 48 == 48;
             let instance = if arg & 8 != 0 { "i" } else { "" };
             node.say(which, &Join { seq: 2, name, instance, exclusive: arg & 4 != 0 }.into(), piece);
         }
@@ -456,15 +466,7 @@ fn more(node: &mut Node<'_>, which: usize, name: &str, arg: u8, piece: usize) {
     let message: ClientToServer<'_> = match arg % 8 {
         0 | 1 => flag.into(),
         2 => Declare { seq: 8, name: "kept", forget: arg & 64 != 0 }.into(),
-        3 => ClientToServer::Send(Letter {
-            name: "kept",
-            verb: "KEEP",
-            body: b"later",
-            keep: true,
-            ttl_ms: u32::from(arg) * 50,
-            seq: 10,
-            ..Letter::default()
-        }),
+        3 => return node.leave_mail(which, "kept", u32::from(arg) * 50, piece),
         4 => Join { seq: 11, name: "kept", exclusive: arg & 16 != 0, ..Join::default() }.into(),
         5 => Leave { seq: 12, name: "kept", ..Leave::default() }.into(),
         6 => Monitor { seq: 13, off: arg & 64 != 0, name: if arg & 32 == 0 { "" } else { name }, ..Monitor::default() }
@@ -527,6 +529,27 @@ fn shell(node: &mut Node<'_>, which: usize, name: &str, number: usize, arg: u8) 
         }
     }
     node.serve();
+}
+
+/// D9: of two letters that wait one expires, and the other is brought to the first that joins, once.
+fn waits(node: &mut Node<'_>) {
+    node.has_patterns = false;
+    for forget in [true, false] {
+        node.say(0, &Declare { seq: 8, name: "kept", forget }.into(), usize::MAX);
+    }
+    let before = node.mail_waiting();
+    node.leave_mail(0, "kept", 1000, usize::MAX);
+    node.leave_mail(0, "kept", 60_000, usize::MAX);
+    assert_eq!(node.mail_waiting(), before + 2, "mail is kept");
+    node.wait(Duration::from_secs(2));
+    keep_alive(node);
+    for turn in 0..2 {
+        let Some(which) = node.admit(Kind::Native, Rights::ALL, 0) else { panic!("no place for one that comes") };
+        node.say(which, &Hello { seq: 1, name: "s", silence_ms: HOUR, ..Hello::default() }.into(), usize::MAX);
+        node.say(which, &Join { seq: 2, name: "kept", ..Join::default() }.into(), usize::MAX);
+        assert_eq!(node.mail_waiting(), before + 1, "the first that joins has the one that waits: {turn}");
+        node.close(which);
+    }
 }
 
 /// Those that behave hear each other.
