@@ -190,6 +190,8 @@ pub struct Model {
     pub max_ask: u64,
     /// How long mail is kept if nobody says.
     pub max_keep: u64,
+    /// So many questions that are answered the node remembers in any case.
+    pub remembers: usize,
     now: u64,
     /// What happens now happens in any order.
     rough: bool,
@@ -741,7 +743,7 @@ impl Model {
     /// Whether an answer may be taken for a letter: a node remembers few questions that are answered.
     fn is_forgotten(&self, (asker, seq): (u64, i64)) -> bool {
         let numbers = self.stations.get(&asker).is_some_and(|st| st.speech == Speech::Msgq);
-        let last = self.closed.iter().rev().take(4);
+        let last = self.closed.iter().rev().take(self.remembers);
         numbers && last.filter(|(a, s, _)| (*a, *s) == (asker, seq)).count() == 0
     }
 

@@ -212,6 +212,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             Node::new(n, 0x100 + self.lives, room, disk, self.instant(), self.calendars[n] as u64, &self.change);
         node.monitor(self.instant(), self.setup.monitored);
         node.model.linked = !self.links.is_empty();
+        // those that are open need the rows of a small table
+        node.model.remembers = if self.setup.tight { 0 } else { 4 };
         self.nodes[n] = Some(node);
     }
 
