@@ -347,6 +347,12 @@ pub(crate) fn is_under_way(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EINPROGRESS)
 }
 
+/// A descriptor that is only kept, for times when there are no others. Of no file: where none can be
+/// opened, as in a root without `/dev`, it would seem that there are none.
+pub(crate) fn spare_descriptor() -> io::Result<OwnedFd> {
+    std::os::unix::net::UnixDatagram::unbound().map(OwnedFd::from)
+}
+
 /// Whether a read or accept failed because there are no more descriptors or buffers.
 pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))

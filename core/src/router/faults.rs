@@ -83,6 +83,9 @@ faults! {
     NoticeMissing "notice-missing" "members of the notifications of MSGQ are not told of a change",
     DiskErrorIgnored "disk-error-ignored" "a change that the disk refuses is said to be made",
     HeldBack "held-back" "a frame is put into an outbox, and nobody is told to write it",
+    DropCounted "drop-counted" "a message to somebody who reads is dropped and counted as if its outbox were full",
+    FullEarly "full-early" "a join is refused because the table is full, and it is not",
+    SlowEarly "slow-early" "somebody who reads all is closed as slow",
     MonitorMisses "monitor-misses" "a monitor is not shown something, and not told so",
 }
 

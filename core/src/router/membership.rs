@@ -2,7 +2,7 @@
 
 use super::faults::fault;
 use super::names::JoinError;
-use super::{Rights, Router};
+use super::{Reason, Rights, Router};
 use crate::dialect::Wording;
 use crate::model::{Change, Code, Declare, Join, Leave, Letter};
 use crate::name;
@@ -65,7 +65,7 @@ impl Router<'_> {
             }
             return Ok(Entered::Again(row));
         }
-        if self.stations[n].joins >= self.settings.joins {
+        if self.stations[n].joins >= self.settings.joins || fault!(self, FullEarly) {
             return Err((Code::Full, "this station has joined as many names as it may"));
         }
         let mut mine = self.stations[n].memberships;
@@ -90,6 +90,9 @@ impl Router<'_> {
         self.tell(Change::Joined, n, row, instance, Code::Ok);
         if fault!(self, JoinTwice) {
             self.tell(Change::Joined, n, row, instance, Code::Ok);
+        }
+        if fault!(self, SlowEarly) {
+            self.doom(n, Reason::Slow);
         }
         self.notice(Change::Joined, n, row);
         #[cfg(feature = "communicator")]

@@ -54,6 +54,9 @@ impl Router<'_> {
         if class != Class::Owed && fault!(self, DropMessage) {
             return Ok(());
         }
+        if class == Class::Signal && fault!(self, DropCounted) {
+            return self.post_denied(n, part, class, Denied::Outbox);
+        }
         let cut = part.start..part.end - usize::from(fault!(self, HalfFrame));
         match self.put(n, cut, class) {
             Ok(()) => {

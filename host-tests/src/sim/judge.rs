@@ -75,6 +75,11 @@ impl Judge {
         self.lagged = now;
     }
 
+    /// Whether something ever waited for the station.
+    pub fn has_lagged(&self) -> bool {
+        self.lagged > 0
+    }
+
     /// Whatever is to come may also not: the station is on its way out.
     pub fn release(&mut self) {
         self.is_leaving = true;

@@ -17,7 +17,7 @@ use chappe_core::dialect::messi::wire::Writer;
 use chappe_core::id::StationId;
 use chappe_core::model::{Change, ClientToServer, Code, Hello, List, ServerToClient, Watch, What};
 use chappe_core::router::store::Keeping;
-use chappe_core::router::{Action, Counter, Grant, Newcomer, Reason, Rights, Router, Settings};
+use chappe_core::router::{Action, Counter, Grant, Newcomer, Reason, Rights, Router, Settings, Usage};
 use chappe_core::storage::{Limits, StoreRef};
 use chappe_core::time::{Duration, Instant};
 use std::collections::BTreeSet;
@@ -56,7 +56,18 @@ pub enum Wish {
 pub struct Mark {
     full: u64,
     dropped: u64,
+    slow: u64,
     unsaved: u64,
+    short: Short,
+}
+
+/// Which tables are short of rows.
+#[derive(Debug, Clone, Copy)]
+struct Short {
+    /// One that a join needs is full.
+    for_joins: bool,
+    /// One is at least half full, which is as much as one station may have of some.
+    any: bool,
 }
 
 /// One node.
@@ -188,8 +199,36 @@ impl<'s> Node<'s> {
         Mark {
             full: c(Counter::TableFull) + c(Counter::NotAsked),
             dropped: all.into_iter().map(c).sum::<u64>() + c(Counter::AskBusy),
+            slow: c(Counter::DroppedSlow),
             unsaved: c(Counter::MailUnsaved),
+            short: self.short(),
         }
+    }
+
+    fn short(&self) -> Short {
+        let usage = self.router.usage();
+        let is_full = |what: &str| usage.iter().any(|u| u.name == what && u.used >= u.limit);
+        // whoever finds no place there is not told FULL
+        let counts = |u: &&Usage| !["stations", "monitors"].contains(&u.name);
+        Short {
+            for_joins: is_full("names") || is_full("memberships"),
+            any: usage.iter().filter(counts).any(|u| u.used * 2 >= u.limit),
+        }
+    }
+
+    /// Whether copies were dropped since then because an outbox was full.
+    pub fn has_dropped_slow(&self, mark: Mark) -> bool {
+        self.router.counters().get(Counter::DroppedSlow) > mark.slow
+    }
+
+    /// Something was refused because a table is full: one is, or was.
+    fn is_full(&self, before: Short, after: Short, said: &[(u64, Said)]) -> Result<(), String> {
+        let joins = !said.is_empty() && said.iter().all(|(_, said)| matches!(said, Said::Join { .. }));
+        let (what, is_short) = match joins {
+            true => ("names and memberships", before.for_joins || after.for_joins),
+            false => ("tables", before.any || after.any),
+        };
+        if is_short { Ok(()) } else { Err(format!("D12: {said:?} is refused as if {what} were full")) }
     }
 
     /// Copies that were dropped in this life.
@@ -301,6 +340,9 @@ impl<'s> Node<'s> {
                 _ => None,
             }),
         };
+        if seen.full && seen.refuses.is_none() {
+            self.is_full(mark.short, after.short, said)?;
+        }
         let news = std::mem::take(&mut self.news);
         let any_news = !news.is_empty();
         let rough = news.iter().any(|n| matches!(n, Heard::Presence { change: Change::Disconnected, .. }));

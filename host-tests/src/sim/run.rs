@@ -60,6 +60,13 @@ struct Wired {
     dead_at: Option<u64>,
 }
 
+impl Wired {
+    /// Something waits for who is at the other end, or once has: then an outbox may be full.
+    fn is_behind(&self) -> bool {
+        self.blocked || self.line.half_open || self.who == Who::Stranger || self.judge.has_lagged()
+    }
+}
+
 /// A link between nodes.
 struct Link {
     slave: usize,
@@ -281,7 +288,8 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let Some(mut node) = self.nodes[n].take() else { return Ok(()) };
         let mark = node.mark();
         let said = what(self, &mut node);
-        let done = self.serve(n, &mut node).and_then(|()| node.settle(self.instant(), mark, &said, gone));
+        let served = self.serve(n, &mut node).and_then(|()| self.is_dropped_rightly(n, &node, mark));
+        let done = served.and_then(|()| node.settle(self.instant(), mark, &said, gone));
         self.nodes[n] = Some(node);
         let (expected, left) = done?;
         for e in expected {
@@ -294,6 +302,16 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             }
         }
         Ok(())
+    }
+
+    /// Whose outbox is full does not read, or has not for a while: where all do, none is.
+    fn is_dropped_rightly(&self, n: usize, node: &Node<'s>, mark: node::Mark) -> Result<(), String> {
+        let here = self.active.iter().map(|w| &self.wired[*w]).filter(|wired| wired.node == n);
+        let mut behind = here.filter(|wired| wired.is_behind());
+        match node.has_dropped_slow(mark) && behind.next().is_none() {
+            true => Err("D4: something is dropped as if an outbox were full, and everybody reads all".into()),
+            false => Ok(()),
+        }
     }
 
     fn expect(&mut self, n: usize, e: Expect) {
@@ -334,6 +352,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 Wish::Close(id, why) => {
                     self.ran.tally.one(&format!("closed {}", why.name()));
                     if let Some(w) = self.by_id.get(&(n, id.number())).copied() {
+                        if why == Reason::Slow && !self.wired[w].is_behind() {
+                            return Err(format!("D4: {:?} is closed as slow, and reads all", self.wired[w].who));
+                        }
                         let Wired { line, id, who, .. } = &mut self.wired[w];
                         *id = None;
                         line.down.end(self.now, line.delay);

@@ -97,7 +97,8 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
                 parts.join(", ")
             ));
         }
-        taken.push(piece);
+        // looked at, or else a compiler may see that nobody needs it, and leave the question out
+        taken.push(std::hint::black_box(piece));
     }
     Ok(())
 }

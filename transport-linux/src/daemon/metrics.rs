@@ -7,7 +7,6 @@
 //! one connection at a time, each at most [`PATIENCE`] long.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -15,6 +14,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use mio::Waker;
+
+use crate::sys;
 
 /// How long one visitor may take in all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -63,7 +64,7 @@ pub(super) fn start(listen: SocketAddr, waker: Arc<Waker>) -> io::Result<(Socket
 fn wait_for_descriptors() {
     loop {
         std::thread::sleep(Duration::from_millis(100));
-        let both = (File::open("/dev/null"), File::open("/dev/null"));
+        let both = (sys::spare_descriptor(), sys::spare_descriptor());
         if both.0.is_ok() && both.1.is_ok() {
             return;
         }

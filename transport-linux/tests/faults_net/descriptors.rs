@@ -164,3 +164,25 @@ fn without_descriptors_who_is_in_goes_on_nothing_spins_and_it_ends_when_there_ar
         after.since(&before, &["refused_descriptors", "accept_pauses", "reload_failures", "flag_files_failures"])
     );
 }
+
+/// Where no file can be opened (a container or a root without `/dev`) descriptors are not what is short.
+#[test]
+fn without_a_null_device_whoever_comes_is_let_in() {
+    let hide = "mount -t tmpfs none /dev";
+    let may_hide = Command::new("unshare").args(["-m", "sh", "-c", hide]).output();
+    if !may_hide.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("SKIPPED: /dev cannot be hidden from a process here");
+        return;
+    }
+    let house = House::start_by("", "", |config| {
+        let mut shell = Command::new("unshare");
+        shell.args(["-m", "sh", "-c", &format!("{hide}; exec \"$0\" serve --config \"$1\""), CHAPPE]).arg(config);
+        shell
+    });
+    for (way, name) in [(Way::Unix, "near"), (Way::Tcp, "far")] {
+        let mut station = Station::new(house.connect(way));
+        station.hello(name);
+        keep(&mut station, b"there");
+    }
+    assert_eq!(house.page().get("refused_descriptors"), 0);
+}

@@ -2,7 +2,6 @@
 //!
 //! Owns: accepting, refusing, and resting when nothing can be accepted.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -286,7 +285,7 @@ impl EventLoop<'_> {
     /// Whether there is a descriptor left to tell newcomers that there are none.
     pub(super) fn has_spare(&mut self) -> bool {
         if self.spare.is_none() {
-            self.spare = File::open("/dev/null").ok();
+            self.spare = sys::spare_descriptor().ok();
         }
         self.spare.is_some()
     }

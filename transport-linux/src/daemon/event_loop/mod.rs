@@ -36,10 +36,9 @@ mod master;
 mod sign_ins;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -203,7 +202,7 @@ pub(super) struct EventLoop<'s> {
     /// For what is encrypted.
     desk: Desk,
     /// Given up when descriptors run out, so that one can be accepted and told so.
-    spare: Option<File>,
+    spare: Option<OwnedFd>,
     watchdog: Option<(Duration, Instant)>,
     /// Stopping: when to leave even if somebody does not take its last words.
     leave_by: Option<Instant>,
@@ -395,7 +394,7 @@ impl<'s> EventLoop<'s> {
             buffer: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
             scratch: vec![0; READ.max(DATAGRAM)].into_boxed_slice(),
             desk: Desk::new(READ),
-            spare: File::open("/dev/null").ok(),
+            spare: sys::spare_descriptor().ok(),
             watchdog,
             leave_by: None,
             leave_now: false,
