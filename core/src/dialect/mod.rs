@@ -183,7 +183,8 @@ impl<'h> Here<'h> {
     }
 }
 
-/// Room for texts that a frame does not hold as the node needs them. Each is written once.
+/// Room for texts that a frame does not hold as the node needs them. Each is written once. Most
+/// frames need none, so it is only made for those that do.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     #[cfg(feature = "msgq")]
@@ -372,14 +373,15 @@ impl Session {
         }
     }
 
-    /// Understands a whole frame, in place; the next octet of the stream begins another.
+    /// Understands a whole frame, in place. As long as it is not [used up](Session::used_up) it can
+    /// be cut and understood again.
     #[inline]
     pub(crate) fn understand<'f>(
         &mut self,
         frame: &'f [u8],
         _here: Here<'_>,
         _memo: &mut Memo,
-        _spare: &'f mut Spare,
+        _spare: &'f mut Option<Spare>,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
         match self {
@@ -399,16 +401,17 @@ impl Session {
         }
     }
 
-    /// A frame was stepped over.
-    pub(crate) fn skipped(&mut self) {
+    /// The frame that was cut was dealt with, or stepped over: the next octet begins another.
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         match self {
-            Session::Messi(s) => s.skipped(),
+            Session::Messi(s) => s.used_up(),
             #[cfg(feature = "msgq")]
-            Session::Msgq(s) => s.skipped(),
+            Session::Msgq(s) => s.used_up(),
             #[cfg(feature = "clacks")]
-            Session::Clacks(s) => s.skipped(),
+            Session::Clacks(s) => s.used_up(),
             #[cfg(feature = "communicator")]
-            Session::Communicator(s) => s.skipped(),
+            Session::Communicator(s) => s.used_up(),
         }
     }
 
@@ -587,7 +590,26 @@ impl Wording {
     ) -> Option<usize> {
         match (self, raw) {
             (Wording::Messi(f), Raw::None | Raw::Messi(_)) => messi::emit::letter(f, letter, raw, from, ask_id, out),
+            #[cfg(feature = "clacks")]
+            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
             #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+            _ => self.letter_reworded(_here, letter, raw, from, ask_id, out),
+        }
+    }
+
+    /// Hands on a letter that is not only copied. By itself, so that what is copied goes a short way.
+    #[cfg(any(feature = "msgq", feature = "clacks", feature = "communicator"))]
+    #[inline(never)]
+    fn letter_reworded(
+        self,
+        _here: Here<'_>,
+        letter: &Letter<'_>,
+        raw: Raw<'_>,
+        from: u64,
+        ask_id: u64,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        match (self, raw) {
             (Wording::Messi(f), raw) => {
                 read_letter(letter, raw, out, |l, out| messi::emit::letter(f, l, Raw::None, from, ask_id, out))
             }
@@ -597,8 +619,6 @@ impl Wording {
             (Wording::Msgq, raw) => {
                 read_letter(letter, raw, out, |l, out| msgq::emit::letter(_here, l, Raw::None, from, ask_id, out))
             }
-            #[cfg(feature = "clacks")]
-            (Wording::Clacks, Raw::Clacks(line)) => clacks::emit::signal(line, out),
             #[cfg(feature = "clacks")]
             (Wording::Clacks, raw) => read_letter(letter, raw, out, clacks::emit::letter),
             #[cfg(feature = "communicator")]

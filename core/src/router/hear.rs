@@ -7,7 +7,7 @@ use super::Rights;
 use super::policy::{Class, Fill, admit};
 use super::stations::Life;
 use super::{Counter, Grant, Reason, Router};
-use crate::dialect::{Cut, Said, Spare};
+use crate::dialect::{Cut, Said};
 use crate::id::StationId;
 use crate::limits::{MAX_NAME, MAX_STATION_NAME, MIN_PEER_FRAME, MIN_SILENCE_MS};
 use crate::model::{Change, ClientToServer, Code, Hello, Raw, ServerToClient, Welcome};
@@ -95,7 +95,7 @@ impl Router<'_> {
                 st.skip = (size - st.stash.len().min(size)) as u32;
                 self.pool.clear(&mut st.stash);
                 if st.skip == 0 {
-                    st.session.skipped();
+                    st.session.used_up();
                 }
                 self.counters.one(Counter::TooBig);
                 if self.stations[n].life == Life::New {
@@ -118,7 +118,7 @@ impl Router<'_> {
         *input = &input[k..];
         st.skip -= k as u32;
         if st.skip == 0 {
-            st.session.skipped();
+            st.session.used_up();
         }
     }
 
@@ -127,15 +127,14 @@ impl Router<'_> {
     #[cfg(feature = "certain")]
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
-        let session = self.stations[n].session;
         #[cfg(feature = "sniff")]
         self.sniff.frame();
         self.frame(n, frame);
         if core::mem::take(&mut self.short) {
-            self.stations[n].session = session;
             return false;
         }
         let st = &mut self.stations[n];
+        st.session.used_up();
         st.resume = None;
         #[cfg(feature = "clacks")]
         {
@@ -149,6 +148,7 @@ impl Router<'_> {
     #[inline]
     fn is_done(&mut self, n: u32, frame: &[u8]) -> bool {
         self.frame(n, frame);
+        self.stations[n].session.used_up();
         true
     }
 
@@ -189,7 +189,7 @@ impl Router<'_> {
         if !st.session.is_inside() && st.skip == 0 {
             return;
         }
-        st.session.skipped();
+        st.session.used_up();
         st.half_since = None;
         st.skip = 0;
         self.pool.clear(&mut st.stash);
@@ -217,13 +217,15 @@ impl Router<'_> {
             return;
         }
         let st = &mut self.stations[n];
-        let (mut said, mut spare) = (Said::Nothing, Spare::default());
+        // each by itself: a pair would be put together elsewhere, and copied
+        let mut said = Said::Nothing;
+        let mut spare = None;
         let here = Self::here_of(&self.settings);
         let understood = st.session.understand(frame, here, &mut self.memo, &mut spare, &mut said).map(|()| &said);
         if let Ok(Said::Model(ClientToServer::Send(l), raw)) = understood
             && st.life == Life::Ready
         {
-            return self.letter(n, l, *raw);
+            return self.letter(n, l, raw);
         }
         #[cfg(feature = "clacks")]
         if let Ok(Said::Line(command, line)) = understood {
@@ -403,7 +405,7 @@ impl Router<'_> {
         let here = self.here();
         let st = &mut self.stations[n];
         st.held = false;
-        let (mut session, mut said, mut spare) = (st.session, Said::Nothing, Spare::default());
+        let (mut session, mut said, mut spare) = (st.session, Said::Nothing, None);
         let asks_name =
             session.understand(frame, here, &mut self.memo, &mut spare, &mut said).is_ok() && said == Said::WhoAmI;
         if st.out.is_empty() || !asks_name {

@@ -207,7 +207,7 @@ impl Router<'_> {
     pub(super) fn reply(&mut self, n: u32, key: u64, letter: &Letter<'_>, raw: Raw<'_>) {
         let asker = StationId::new(letter.station).and_then(|id| self.stations.find(id));
         let asker = asker.filter(|a| self.stations[*a].lives());
-        let Some(asker) = asker else { return self.letter(n, letter, raw) };
+        let Some(asker) = asker else { return self.letter(n, letter, &raw) };
         if !self.stations[asker].session.dialect().ways().numbers {
             // its questions have the node's numbers, and nothing else of it can be answered
             let is_its = self.requests.find(key).is_some_and(|r| self.requests.row(r).asker == asker);
@@ -218,7 +218,7 @@ impl Router<'_> {
             return self.answer(n, &Answer { ask_id: key, ..Answer::default() }, raw);
         }
         let Some(d) = self.requests.find_key(asker, key, n) else {
-            return self.letter(n, letter, raw); // to something that wanted no answer
+            return self.letter(n, letter, &raw); // to something that wanted no answer
         };
         let r = self.requests.debt(d).request;
         if !self.is_awaited(r, d) {

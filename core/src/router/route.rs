@@ -70,35 +70,35 @@ pub(super) fn is_verb(text: &str) -> bool {
 impl Router<'_> {
     /// A station sends a letter.
     #[inline]
-    pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: Raw<'_>) {
+    pub(super) fn letter(&mut self, n: u32, l: &Letter<'_>, raw: &Raw<'_>) {
         // whoever monitors is shown each letter alone
         let sniffed = self.sniffed();
         if sniffed {
             self.end_run();
-            self.see_letter(n, l, raw);
-        } else if self.run_goes_on(n, l, raw) {
+            self.see_letter(n, l, *raw);
+        } else if self.run_goes_on(n, l, *raw) {
             return;
         }
         let may = self.may_send(n, l);
-        if may.is_ok() && !sniffed && self.runs(n, l, raw) {
+        if may.is_ok() && !sniffed && self.runs(n, l, *raw) {
             return;
         }
         self.end_run();
         if let Err((code, text)) = may {
             if l.ask && !l.each {
                 self.counters.one(Counter::BadRequest);
-                return self.answer_at_once(n, l, raw, code, text);
+                return self.answer_at_once(n, l, *raw, code, text);
             }
             return self.refuse(n, l.seq, code, text);
         }
         if self.stations[n].resumed().is_none() {
             self.counters.one(Counter::Letters);
         }
-        if l.ask && self.can_be_answered(n, raw) {
-            return self.ask(n, l, raw);
+        if l.ask && self.can_be_answered(n, *raw) {
+            return self.ask(n, l, *raw);
         }
         let from = self.stations.id(n).number();
-        let mut delivery = Delivery::new(l, raw, n, from, 0);
+        let mut delivery = Delivery::new(l, *raw, n, from, 0);
         let Some(reached) = self.wait_if_short(|router| {
             if l.station != 0 {
                 router.reach_station(&mut delivery)
@@ -112,12 +112,12 @@ impl Router<'_> {
         };
         #[cfg(feature = "clacks")]
         if self.has_links() {
-            self.letter_crosses(n, l, raw);
+            self.letter_crosses(n, l, *raw);
         }
         if reached.handed > 0 && l.seq == 0 && !l.keep {
             return;
         }
-        self.sent_report(n, l, raw, reached);
+        self.sent_report(n, l, *raw, reached);
     }
 
     /// Does `deliver`. If memory is short for somebody who may miss nothing, who sends waits:

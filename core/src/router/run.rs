@@ -28,6 +28,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) const NONE: Run = Run { row: 0, wording: Wording::USUAL, sender: 0, len: 0, letters: 0, longest: 0 };
+
+    /// One more letter, of that many octets.
+    #[inline]
+    fn takes(&mut self, len: usize) {
+        self.len += len;
+        self.letters += 1;
+        self.longest = self.longest.max(len);
+    }
 }
 
 /// Whether a letter goes to all members of a name, says nothing that only the node may say,
@@ -100,8 +108,11 @@ impl Router<'_> {
             self.end_run();
             return false;
         }
-        let Run { len: before, letters, longest, .. } = self.run;
-        self.run = Run { row, wording, sender: n, len: before + len, letters: letters + 1, longest: longest.max(len) };
+        let run = &mut self.run;
+        if run.row == 0 {
+            (run.row, run.wording, run.sender) = (row, wording, n);
+        }
+        run.takes(len);
         true
     }
 
@@ -134,13 +145,13 @@ impl Router<'_> {
     #[cfg(feature = "communicator")]
     #[inline]
     pub(super) fn run_takes(&mut self, len: usize) -> Option<usize> {
-        let Run { row, len: before, letters, longest, .. } = self.run;
+        let Run { row, len: before, .. } = self.run;
         let copies = self.names.row(row).count as usize;
         if before + len > self.encode.len() || !self.has_room_for(copies, before + len) {
             self.end_run();
             return None;
         }
-        self.run = Run { len: before + len, letters: letters + 1, longest: longest.max(len), ..self.run };
+        self.run.takes(len);
         Some(before)
     }
 

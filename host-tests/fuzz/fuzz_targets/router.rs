@@ -7,6 +7,8 @@ use chappe_core::client::Inbox;
 use chappe_core::dialect::messi::repr::{ClientToServer, Hello, Join, Letter, ServerToClient};
 use chappe_core::dialect::messi::wire::Writer;
 use chappe_core::id::StationId;
+use chappe_core::router::flags::Raise;
+use chappe_core::router::store::{Stamp, StoredMail};
 use chappe_core::router::{Action, Newcomer, Open, Router, Settings, Transport};
 use chappe_core::storage::Storage;
 use chappe_core::time::{Duration, Instant};
@@ -99,6 +101,68 @@ fn whole_frames(heard: &[u8]) {
     assert_eq!(used, heard.len(), "half a frame");
 }
 
+/// What only the shell says: all other calls that a router has.
+fn shell<'s>(router: &mut Router<'s>, now: Instant, settings: Settings<'s>, op: u8, arg: u8) {
+    let raise = Raise {
+        unit: "u",
+        section: "s",
+        name: ["a", "b", "c", "d", "e", "f", "g", ""][usize::from(arg) % 8],
+        description: "d",
+        priority: u32::from(arg),
+        tags: "t",
+        manual_down: arg & 8 != 0,
+        station: u64::from(arg),
+        record: Default::default(),
+    };
+    match op {
+        0 => _ = router.put_flag(now, &raise),
+        1 => _ = router.put_flag_down(now, "u", "s", raise.name),
+        2 => _ = router.raise_own_flag(now, &raise),
+        3 => router.lower_own_flag(now, "u", "s", raise.name),
+        4 => router.keep_flags(),
+        5 => {
+            for _ in 0..100 {
+                let Some(name) = router.changed_flag().map(|f| f.full_name().to_owned()) else { break };
+                router.flag_taken();
+                assert_ne!(router.changed_flag().map(|f| f.full_name()), Some(&name[..]), "note was taken of it");
+            }
+        }
+        6 => _ = router.declare_name(raise.name),
+        7 => _ = router.forget_name(raise.name),
+        8 => router.set_calendar(u64::from(arg) << 50),
+        9 => router.stored(now),
+        10 => {
+            // other settings while it runs, good or not
+            let (page, outbox) = (u32::from(arg % 8), usize::from(arg) * 8);
+            let silence = Duration::from_millis(u32::from(arg) * 100);
+            _ = router.set(Settings { page, outbox, silence, asks: u32::from(arg % 4), ..settings });
+        }
+        11 => {
+            // what is left on a disk, right or wrong
+            let bytes = [&b"\x0a\x01a"[..], b"\xff", b"", b"\x0a\x01b"][usize::from(arg) % 4];
+            let until = Stamp::from_micros(u64::from(arg) << 32);
+            let mail = StoredMail {
+                number: u64::from(arg) << 56 | 1,
+                name: raise.name,
+                instance: "",
+                from: 3,
+                until,
+                within_ms: 9000,
+                form: arg % 3,
+                bytes,
+            };
+            router.restore_mail(now, &mail);
+        }
+        _ => {
+            let nobody = StationId::new(u64::MAX).expect("not 0");
+            _ = (router.control_asked(), router.misheard(), router.stop_asked(), router.wants_load());
+            _ = (router.link_stage(nobody), router.links(), router.master_said(), router.master_end());
+            assert!(!router.is_paused(nobody) && !router.is_introduced(nobody));
+            assert_eq!(router.station_name(nobody), "");
+        }
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut storage = Box::new(<Storage>::new());
     let mut settings = Settings::new("n", "v", &OPEN);
@@ -184,7 +248,7 @@ fuzz_target!(|data: &[u8]| {
                 router.tick(now);
             }
             _ if *arg == 255 => router.stop(now),
-            _ => {}
+            _ => shell(&mut router, now, settings, op / 12, *arg),
         }
         serve(&mut router, &mut peers, now);
     }

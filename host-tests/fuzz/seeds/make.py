@@ -211,3 +211,128 @@ for table in ('questions', 'answers'):
             name = line[3:].strip().replace(' ', '-').replace(',', '')
         if line.startswith('in '):
             save('discovery', f'{table}-{name}', plain(line[3:].rstrip('\n')))
+
+# --- all dialects on one node ---
+
+COME, RAW, FRAMED, JOIN, LEAVE, SIGNAL, LARGE, ASK, ANSWER, VALUE, LIST, MORE, READ, TIME, SHELL = 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15
+SLOW, ALL_AT_ONCE, DEAF, GONE, LATER, DUE = READ + 32, READ + 16, READ, TIME + 240, TIME + 112, TIME + 64
+six = [b for kind in range(6) for b in (COME + 16 * kind, 6)]
+each = lambda op, flags=0: [b for n in range(6) for b in (op, flags // 6 * 6 + n)]
+for name, ops in {
+        'all-join-and-signal': six + each(JOIN) + each(SIGNAL) + each(SIGNAL + 16) + each(LEAVE) + each(SIGNAL),
+        'all-ask-and-answer': six + each(JOIN) + each(ASK) + each(ANSWER) + each(ASK) + [GONE, 0] + [LATER, 200] * 3,
+        'asked-directly-and-each': six + each(JOIN) + [ASK, 54, ASK, 60, ASK, 14, ASK, 12, ANSWER, 0, ANSWER, 1, GONE, 2, DUE, 1, DUE, 1],
+        'values-of-all': six + each(JOIN) + each(VALUE, 36) + each(VALUE) + each(VALUE, 42) + each(VALUE, 6) + each(VALUE, 12),
+        'lists-watches-and-flags': six + each(LIST, 12) + each(LIST, 24) + each(MORE) + each(MORE, 48) + [SHELL + 16, 0, SHELL + 48, 1, SHELL + 32, 0, SHELL + 80, 0],
+        'mail-for-who-comes': six + [MORE, 42 - 40, MORE, 66, MORE, 3, MORE, 3 + 64, MORE, 4, MORE, 5, MORE, 3, DUE, 0, MORE, 4],
+        'deaf-until-closed': six + each(JOIN) + [DEAF, 0, DEAF, 1, DEAF, 2, DEAF, 3] + [LARGE, 250] * 60 + [LATER, 255] * 4,
+        'reads-one-octet': six + each(JOIN) + [SLOW, 0, SLOW, 1, SLOW, 2, SLOW, 3] + each(SIGNAL) * 3 + [ALL_AT_ONCE, 1] + each(SIGNAL),
+        'monitors': six + [MORE, 6, MORE, 30, MORE, 42] + each(JOIN) + each(SIGNAL) + each(ASK) + each(VALUE, 36) + [MORE, 78],
+        'each-to-everyone': six + [MORE, 7, MORE, 31] + each(JOIN) + [MORE, 7, MORE, 199],
+        'exclusive-and-patterns': six + [JOIN, 6, JOIN, 7, JOIN, 48, JOIN, 52, JOIN, 54] + each(JOIN) + each(SIGNAL) + each(SIGNAL + 32) + [GONE, 0] + each(JOIN),
+        'password-under-way': [COME + 32, 38, SIGNAL, 0, JOIN, 0, SHELL, 0, SIGNAL, 0, COME + 32, 38, SHELL, 65],
+        'octets-of-others': six + [b for n in range(4) for t in (b'PING\n', b'{"type":"ping"}', b'\x1a\x02\x0a\x00', b'a/B c=d') for b in (FRAMED + 16 * n, len(t), *t)]}.items():
+    save('mixed', name, bytes([0] + ops))
+    save('splits', name, bytes([5, 0] + [b for i in range(0, len(ops), 2) for b in ops[i:i + 2]]))
+for name, set, ops in (('memory-is-short', 4, six + each(JOIN) + [DEAF, 0, DEAF, 1, DEAF, 2, DEAF, 3] + [LARGE, 250, LARGE, 244, ASK, 0] * 20 + [LATER, 255] * 4),
+                  ('stopped-with-questions-open', 8, six + each(JOIN) + each(ASK)),
+                  ('lines-alone', 0, [COME + 48, 6, COME + 48, 7, JOIN, 0, JOIN + 16, 1, SIGNAL, 1, SIGNAL + 16, 0, ASK, 1, ANSWER, 0, COME, 6, SIGNAL, 2, ASK, 2, ANSWER, 0])):
+    save('mixed', name, bytes([set] + ops))
+
+# --- files ---
+
+DEFAULT = open(os.path.join(HERE, '../../../transport-linux/chappe.toml'), encoding='utf-8').read()
+section, lines = 'top', []
+for line in DEFAULT.splitlines() + ['[end]']:
+    said = line[1:] if line[:1] == '#' and line[1:2].isalpha() and ' = ' in line or line[:2] == '#[' else line
+    if said.startswith('['):
+        for i in range(0, len(lines), 12):
+            head = [] if section == 'top' else [section]
+            save('config', f"{section.strip('[]').replace('.', '-')}-{i // 12}", ('\n'.join(head + lines[i:i + 12]) + '\n').encode())
+        section, lines = said.split(']')[0].split('#')[0].strip() + (']]' if said.startswith('[[') else ']'), []
+    elif ' = ' in said and not said.startswith('#'):
+        lines.append(said)
+for name, text in {
+        'empty': '',
+        'listeners': 'node = "n"\n[[listeners]]\naddress = "tcp://127.0.0.1:0"\nanonymous = ["read"]\n[[listeners]]\naddress = "clacks:///run/c"\nmode = "0660"\n',
+        'users': '[[users]]\nname = "u"\ntoken = "hush-hush-hush"\nrights = ["read", "write"]\nnames = ["a::*"]\n',
+        'wrong-type': '[limits]\nstations = "many"\n',
+        'unknown-key': '[limits]\nstation = 5\n',
+        'no-toml': 'node = "n\n[[[',
+        'key-twice': 'node = "a"\nnode = "b"\n',
+        'too-small': '[limits]\nmax_frame = 1\noutbox = 1\n',
+        'open-to-all': '[[listeners]]\naddress = "tcp://0.0.0.0:7840"\nanonymous = ["read", "write", "manage"]\n'}.items():
+    save('config', name, text.encode())
+
+ROWS = b"--- \nsensor::temp: \n  accesstime: '1795190334.18433'\n  cachetime: '1795190334.18433'\n  data: '-1.50'\n  deleted: 0\ngone: \n" \
+    b"  accesstime: '1795190334.18435'\n  cachetime: '1795190334.18435'\n  data: ''\n  deleted: 1\n\"caf\\xe9\": {data: \"\\x00\", cachetime: 1, accesstime: 1, deleted: 0}\n"
+CLACKS_XML = '<clacks><appname>x</appname><ip>127.0.0.1</ip><port>PC_PORT</port><ssl><cert>c.pem</cert><key>k.pem</key></ssl>' \
+    '<socket>/run/x.sock</socket><username>u</username><password>long enough</password><user><username>v</username><password>another one</password>' \
+    '<read>1</read><write>0</write></user><pingtimeout>120</pingtimeout><persistancefile>p.dat</persistancefile></clacks>'
+import base64
+coded = lambda text: base64.b64encode(text)
+for name, which, text in (
+        ('clacks-config', 0, CLACKS_XML.encode()),
+        ('clacks-config-of-a-host', 0, b'<clacks><port>1</port><hosts><thishost><port>2</port></thishost></hosts><username>u</username><password>p</password></clacks>'),
+        ('clacks-config-cut', 0, CLACKS_XML[:150].encode()),
+        ('values-v3', 1, b'\0CLACKSV3' + ROWS + b'\0CLACKSV3'),
+        ('values-v3-cut', 1, b'\0CLACKSV3' + ROWS),
+        ('values-lines', 1, b'\n'.join(map(coded, (b'--- \na: 1\nb: "\\x00"\n', b"--- \na: '1795190334.18433'\ngone: '2'\n"))) + b'\nENDBYTES\n'),
+        ('values-lines-with-access', 1, b'\n'.join(map(coded, (b'--- \na: 1\n', b"--- \na: '1795190334.18433'\n", b"--- \na: '5'\n"))) + b'\nENDBYTES\n'),
+        ('communicator-config', 2, b'server_name = hostA\n# more\nlisten = 127.0.0.1:4040\nsignal-secret="hush"\nneighbors=10.0.0.2:4042\nmax_connections=5\nnonsense\n'),
+        ('flag', 3, b'unit=core\nsection=disk\nname=full\nmessage="it is \\n full"\npriority=70\nmanual_down=yes\ntags=a,b\ncount=3\ndate=1795190334\n'),
+        ('flag-over-lines', 3, b'# x\nunit=a\nsection=b\nname=c\nmessage=one\ntwo \\\nthree\n;z\nline=9\npriority=x\n')):
+    save('imports', name, bytes([which]) + text)
+
+for name, which, text in (
+        ('values', 0, '{"name":"a","value":"1"}\n{"name":"b","value_base64":"AAECA/8=","changed_us":5,"accessed_us":6,"origin":2}\n{"name":"c","removed":true}\n\n'),
+        ('mail', 0, '{"mail":7,"name":"a","instance":"i","until_us":9223372036854775807,"within_ms":5,"from":3,"form":0,"bytes_base64":"CgVsYXRlcg==","verb":"x"}\n'),
+        ('one-wrong', 0, '{"name":"a","value":"1"}\n{"name":"*","value":"1"}\n'),
+        ('two-of-three', 0, '{"name":"a","value":"1","removed":true}\n'),
+        ('recording', 1, '{"event":"letter","micros":1800000000000000,"name":"n","verb":"SET","params":[["k","v"]],"body":"x","station":5}\n{"event":"value","op":"add","amount":-5}\n'),
+        ('recording-of-octets', 1, '{"event":"flag","body_base64":"/w==","encoding":"bytes","hidden":true}\n{"event":"song"}\n'),
+        ('recording-cut', 1, '{"event":"letter"')):
+    save('lines_of_json', name, bytes([which]) + text.encode())
+for name, ops in {
+        'one-octet': [0, 40, 0, 1], 'one-octet-far': [64, 200, 7, 255], 'cut': [4, 180, 0, 0], 'cut-in-the-header': [4, 0, 9, 0],
+        'zeros': [5, 90, 0, 30], 'a-block-elsewhere': [6, 30, 0, 200], 'longer': [7, 0, 9, 0], 'several': [0, 1, 2, 3, 64, 99, 1, 8, 65, 130, 9, 1]}.items():
+    save('store_file', name, bytes(ops))
+
+# --- clients of Linux programs ---
+
+END, STAYS = b'\xff', 0x90
+ANSWERS = b'\xfe'.join(bytes([n, 0]) for n in range(1, 8))
+for name, kind, how, calls, said in (
+        ('native-answered', 0, STAYS, 127, ANSWERS),
+        ('native-refused-then-gone', 0, 0, 127, b'\xfe'.join(bytes([n, 5]) for n in range(1, 8)) + END + ANSWERS),
+        ('native-message', 0, STAYS, 128, bytes.fromhex('1a0a0a0178120353455470051a')),
+        ('native-no-frames', 0, 0, 129, b'\x10\x09\x09\x09\x09\x09'),
+        ('msgq-answered', 1, STAYS, 255, b'{"type":"pong","seq":1}\xfe{"type":"send","from":"a","to":"me","group":"g","instance":"*","seq":9,"reply":1}\n{"result":[0,1]}'),
+        ('msgq-asked', 1, STAYS, 129, b'{"type":"send","from":"a","to":"me","group":"g","instance":"*","seq":9,"want_answer":true}\n{"command":["x"]}'),
+        ('msgq-lengths', 1, 0, 255, b'!\0\0\0\1\0\1'),
+        ('clacks-answered', 2, STAYS, 31, b'RETRIEVED x=1\xfeKEYLISTSTART\xfeKEY a\xfeKEYLISTEND\xfeFLUSHED 1\xfeSET x=2'),
+        ('clacks-refused', 2, 1, 16, b'CLACKS x\xfeOVERHEAD F Login failed!\xfeQUIT' + END + b'CLACKS x'),
+        ('clacks-no-clacks', 2, 1, 16, b'220 mail ESMTP'),
+        ('communicator-lines', 3, STAYS, 255, b'<hostA:other fuzz/DO a=1\xfe<hostA:communicatord ALIVE serial=1\xfefuzz/HELP\xfefuzz/DO reply_to=5'),
+        ('communicator-quits', 3, 0, 240, b'QUITTING\xfefuzz/STOP' + END + b'fuzz/DO')):
+    save('linux_clients', name, bytes([kind, how, calls]) + said)
+
+for name, text in {
+        'all-fields': '{"sent-from-server":"h","sent-from-service":"s","server":"t","service":"u","command":"C","parameters":{"a":"1","b":2}}',
+        'numbers': '{"command":"C","parameters":{"a":-0,"b":1.50,"c":1e3,"d":12345678901234567890,"e":0.1e-7}}',
+        'words': '{"command":"C","parameters":{"a":null,"b":true,"c":false}}',
+        'escapes': r'{"\u0063ommand":"\u0043","parameters":{"\u0061":"\n\\n\ud83d\udc4b"}}',
+        'twice': '{"command":"A","command":"B","parameters":{"a":1,"a":2}}',
+        'nested': '{"command":"A","parameters":{"a":{}}}',
+        'cut': '{"command":"A","parameters":{"a":',
+        'trailing': '{"command":"A"} x'}.items():
+    save('communicator_json', name, text.encode())
+
+for name, stream in {
+        'msgq-two': '0000000a0002' + b'{}'.hex() + b'body+1'.hex() + '000000030001' + b'h'.hex(),
+        'msgq-empty-header': '000000020000', 'msgq-too-long': 'ffffffff0001', 'msgq-header-beyond': '000000030005'}.items():
+    save('frames', name, bytes([90, 100]) + bytes.fromhex(stream))
+
+for op in range(13):
+    # what only the shell says, before and after stations have come
+    save('router', f'shell-{op}', bytes([HELLO, 0, 11 + 12 * op, 1, 11 + 12 * op, 2, HELLO, 0, 7, 1, 11 + 12 * op, 9, TICK, 1]))

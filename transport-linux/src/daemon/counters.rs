@@ -65,6 +65,7 @@ counters! {
     serial_opened "times a serial line was opened",
     serial_failures "times a serial line could not be opened, or broke",
     turns "turns of the event loop",
+    standstills "times this process had not run when it should have",
     reloads "times the configuration was read again and taken",
     reload_failures "times the configuration was read again and refused",
 }

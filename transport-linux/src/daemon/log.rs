@@ -37,6 +37,8 @@ enum Order {
 struct Target {
     path: PathBuf,
     file: File,
+    /// It ends in half a line: the disk was full.
+    is_torn: bool,
 }
 
 /// The handle on the log of this process.
@@ -82,7 +84,10 @@ impl Log {
         let queue = Queue { orders, dropped: Arc::default() };
         std::thread::Builder::new()
             .name("chappe-log".into())
-            .spawn(move || write_lines(&inbox, target))
+            .spawn({
+                let dropped = queue.dropped.clone();
+                move || write_lines(&inbox, target, &dropped)
+            })
             .map_err(|e| format!("the log's thread cannot be started: {e}"))?;
         let (level, handle) = reload::Layer::new(filter(settings.level));
         let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(queue.clone());
@@ -110,7 +115,7 @@ impl Log {
         self.queue.orders.try_send(Order::Reopen).map_err(|_| "the log's queue is full; try again".to_owned())
     }
 
-    /// Lines that found the queue full.
+    /// Lines that found the queue full, or a file that cannot be written: the latter went to standard error.
     pub(super) fn dropped(&self) -> u64 {
         self.queue.dropped.load(Ordering::Relaxed)
     }
@@ -144,19 +149,42 @@ impl Target {
     fn open(path: &Path) -> Result<Target, String> {
         let file = OpenOptions::new().append(true).create(true).open(path);
         let file = file.map_err(|e| format!("log.file: {} cannot be written: {e}", path.display()))?;
-        Ok(Target { path: path.to_owned(), file })
+        Ok(Target { path: path.to_owned(), file, is_torn: false })
+    }
+
+    /// A line, whole or with an error.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(n) if n > 0 => rest = &rest[n..],
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                failed => {
+                    self.is_torn = rest.len() < line.len();
+                    return failed.and(Err(io::ErrorKind::WriteZero.into()));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn write_lines(inbox: &Receiver<Order>, mut target: Option<Target>) {
+fn write_lines(inbox: &Receiver<Order>, mut target: Option<Target>, dropped: &AtomicU64) {
     while let Ok(order) = inbox.recv() {
         match order {
-            // There is nobody left to tell that the log cannot be written.
             Order::Line(line) => {
-                let _ = match &mut target {
-                    Some(target) => target.file.write_all(&line),
-                    None => io::stderr().write_all(&line),
-                };
+                if let Some(target) = &mut target {
+                    if target.write(&line).is_ok() {
+                        continue;
+                    }
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+                // There is nobody left to tell that this cannot be written either.
+                let _ = io::stderr().write_all(&line);
             }
             Order::Target(other) => target = other,
             // lines about it wait behind those that are here already, as any other

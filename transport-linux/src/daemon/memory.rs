@@ -4,7 +4,7 @@
 //! bytes are allocated zeroed, and the rows of values as a vector of which nothing is written
 //! yet: all of it is given to the process page by page as it is first touched, so that a
 //! daemon costs what its busiest moment needed and not what it could hold. Nothing of it moves
-//! or grows while the router runs.
+//! or grows while the router runs. That the system would give all of it is checked at start.
 
 use chappe_core::buffer::Rows;
 use chappe_core::router::FRAME_MARGIN;
@@ -60,6 +60,47 @@ const VALUE_BLOCK: usize = 64;
 type AllTables = Tables<MAX_STATIONS, NAMES, MEMBERS, REQUESTS, DEBTS, MAX_MAIL, WATCHES, FLAGS, TIMERS>;
 
 static TABLES: ConstStaticCell<AllTables> = ConstStaticCell::new(AllTables::new());
+
+/// What a daemon needs beside its tables, more or less: stacks of its threads, connections, the
+/// database's cache (16 MiB), what the allocator keeps for each thread.
+const BESIDE: usize = 96 << 20;
+
+/// Whether the system would give this process all that `config` may make it need, so that it says
+/// so at start and not one day in the middle of its work. All of it is asked for at once and
+/// given back untouched. What a control group gives cannot be known in this way: it is given until
+/// the kernel ends the process.
+pub(super) fn check(config: &Config) -> Result<(), String> {
+    let limits = &config.limits;
+    let (buffers, values, rows) = (limits.buffers as usize, limits.values as usize, limits.value_rows as usize);
+    let queue = config.store.path.as_ref().map_or(0, |_| usize::try_from(config.store.queue).unwrap_or(usize::MAX));
+    let needs = [
+        ("limits.buffers", buffers.saturating_add(buffers.div_ceil(BLOCK) * size_of::<u32>())),
+        ("limits.values", values.saturating_add(values / VALUE_BLOCK * size_of::<u32>())),
+        ("limits.value_rows", rows.saturating_mul(size_of::<StoredRow>() + size_of::<u32>())),
+        // what is being written, and what waits behind it
+        ("store.queue", queue.saturating_mul(2)),
+        ("for the longest frames", 3 * longest_frame(config)),
+        ("for the rest", BESIDE),
+    ];
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(needs.len());
+    for (_, need) in needs {
+        let mut piece = Vec::new();
+        if piece.try_reserve_exact(need).is_err() {
+            let all = needs.iter().fold(0usize, |sum, (_, need)| sum.saturating_add(*need));
+            let mib = |n: usize| n.div_ceil(1 << 20);
+            let parts: Vec<String> = needs.iter().map(|(what, need)| format!("{what} {}", mib(*need))).collect();
+            return Err(format!(
+                "not enough memory: with this configuration {} MiB may be needed, and the system does not give this \
+                 process as much. In MiB: {}. Lower these, or raise what the process may have (`ulimit -v`, `ulimit \
+                 -d`, vm.overcommit_memory)",
+                mib(all),
+                parts.join(", ")
+            ));
+        }
+        taken.push(piece);
+    }
+    Ok(())
+}
 
 /// What one router borrows.
 pub(super) struct Memory {
@@ -234,6 +275,15 @@ mod tests {
         let (a, b) = (life(), life());
         assert_ne!(a, b);
         assert!(a >> 24 > 1_700_000_000 && (b >> 24) - (a >> 24) <= 1);
+    }
+
+    #[test]
+    fn more_memory_than_there_can_be_is_an_error_that_says_for_what() {
+        let mut config = Config::default();
+        assert_eq!(check(&config), Ok(()));
+        config.limits.values = 1 << 62;
+        let text = check(&config).unwrap_err();
+        assert!(text.contains("limits.values 4672924418048,") && text.contains("limits.buffers 257,"), "{text}");
     }
 
     #[test]

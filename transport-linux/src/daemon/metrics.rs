@@ -7,6 +7,7 @@
 //! one connection at a time, each at most [`PATIENCE`] long.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -49,11 +50,24 @@ pub(super) fn start(listen: SocketAddr, waker: Arc<Waker>) -> io::Result<(Socket
                 // What one visitor does wrong is between us and them.
                 Ok((stream, _)) => drop(serve(stream, &ask, &waker)),
                 // Out of descriptors, perhaps: not again at once.
-                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                Err(_) => wait_for_descriptors(),
             }
         }
     })?;
     Ok((address, asked))
+}
+
+/// Waits until there is a descriptor for a visitor, and another one. `accept` keeps one for as long
+/// as nobody comes: were it the last, it would be the one that the loop needs to tell newcomers
+/// that there are none.
+fn wait_for_descriptors() {
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        let both = (File::open("/dev/null"), File::open("/dev/null"));
+        if both.0.is_ok() && both.1.is_ok() {
+            return;
+        }
+    }
 }
 
 fn serve(mut stream: TcpStream, ask: &SyncSender<SyncSender<Snapshot>>, waker: &Waker) -> io::Result<()> {

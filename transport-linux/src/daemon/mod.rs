@@ -207,6 +207,7 @@ fn run(mut source: Source, config: Config, greet: bool) -> Result<(), Failure> {
     source.started_with(&config);
 
     sys::fail_instead_of_ending();
+    memory::check(&config)?;
     // Before any thread starts, so that none of them is interrupted instead.
     let signals = sys::Signals::new().map_err(cannot("signals cannot be taken"))?;
     let listeners = listener::open_all(&config, source.is_built_in())?;

@@ -12,6 +12,8 @@ use super::{Daemon, PATIENCE, Stream};
 /// One connection.
 pub struct Client {
     pub stream: Stream,
+    /// The node may be killed while it writes: half a line is an end like any other.
+    pub torn: bool,
     input: Vec<u8>,
     /// Of `input`, already handed out.
     taken: usize,
@@ -22,7 +24,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(stream: Stream) -> Client {
-        Client { stream, input: Vec::new(), taken: 0, early: VecDeque::new(), number: 0 }
+        Client { stream, torn: false, input: Vec::new(), taken: 0, early: VecDeque::new(), number: 0 }
     }
 
     pub fn unix(path: impl AsRef<Path>) -> Client {
@@ -64,9 +66,14 @@ impl Client {
 
     /// The next line; `None`: the end of the connection. Panics if nothing comes.
     pub fn next(&mut self) -> Option<String> {
+        self.next_within(PATIENCE).expect("nothing comes")
+    }
+
+    /// The next line, or `Some(None)` for the end, or `None` if nothing comes in time.
+    pub fn next_within(&mut self, patience: Duration) -> Option<Option<String>> {
         match self.early.pop_front() {
-            Some(line) => Some(line),
-            None => self.receive(PATIENCE).expect("nothing comes"),
+            Some(line) => Some(Some(line)),
+            None => self.receive(patience),
         }
     }
 
@@ -84,7 +91,7 @@ impl Client {
             let mut bytes = [0; 65_536];
             match self.stream.both().0.read(&mut bytes) {
                 Ok(0) => {
-                    assert!(self.input.is_empty(), "half a line, and then the end (D3)");
+                    assert!(self.input.is_empty() || self.torn, "half a line, and then the end (D3)");
                     return Some(None);
                 }
                 Ok(n) => self.input.extend_from_slice(&bytes[..n]),

@@ -3,11 +3,13 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses some of it, and nobody else")]
 
+pub mod books;
 pub mod clacks;
 pub mod communicator;
 pub mod held;
 pub mod links;
 pub mod msgq;
+pub mod seed;
 pub mod tls;
 
 use std::collections::VecDeque;
@@ -83,7 +85,7 @@ impl Daemon {
         });
         let mut daemon = Daemon { child, folder, log, seen: VecDeque::new() };
         if daemon.find("daemon.ready", PATIENCE).is_none() {
-            let status = daemon.child.wait().unwrap();
+            let status = wait(&mut daemon.child);
             return Err((status, text.iter().collect::<Vec<_>>().join("\n")));
         }
         Ok(daemon)
@@ -219,6 +221,11 @@ pub fn write_config(folder: &Path, config: &str) -> PathBuf {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().unwrap();
     assert!(status.success());
+    if name == "STOP" {
+        // kill returns before it has stopped
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        until("it has stopped", || stat().rsplit(") ").next().unwrap().starts_with('T'));
+    }
 }
 
 pub fn wait(child: &mut Child) -> ExitStatus {
@@ -297,12 +304,14 @@ impl Heard {
 /// One connection.
 pub struct Station {
     pub stream: Stream,
+    /// The node may be killed while it writes: half a frame is an end like any other.
+    pub torn: bool,
     input: Vec<u8>,
 }
 
 impl Station {
     pub fn new(stream: Stream) -> Station {
-        Station { stream, input: Vec::new() }
+        Station { stream, torn: false, input: Vec::new() }
     }
 
     pub fn unix(path: impl AsRef<Path>) -> Station {
@@ -348,7 +357,7 @@ impl Station {
             self.stream.set_patience(left);
             match self.stream.both().0.read(&mut bytes) {
                 Ok(0) => {
-                    assert!(self.input.is_empty(), "half a frame, and then the end (D3)");
+                    assert!(self.input.is_empty() || self.torn, "half a frame, and then the end (D3)");
                     return Some(None);
                 }
                 Ok(n) => self.input.extend_from_slice(&bytes[..n]),

@@ -131,8 +131,8 @@ fn behind_empty(mut input: &[u8]) -> &[u8] {
 /// A line without its end. Not for an odd one.
 #[inline]
 pub fn content(frame: &[u8]) -> &[u8] {
-    let line = frame.strip_suffix(&[LF]).unwrap_or(frame);
-    line.strip_suffix(&[CR]).unwrap_or(line)
+    let ([line @ .., CR, LF] | [line @ .., LF] | [line @ .., CR] | line) = frame;
+    line
 }
 
 /// Takes every CR and the LF at the end out of a line. Returns the octets that are left, all

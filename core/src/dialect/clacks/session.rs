@@ -33,14 +33,14 @@ impl Session {
 
     /// Understands a line, with or without its end.
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], said: &mut Said<'f>) {
-        self.finder.next();
+    pub(crate) fn understand<'f>(&self, frame: &'f [u8], said: &mut Said<'f>) {
         let line = content(frame);
         *said = Said::Line(command(line), line);
     }
 
-    /// No line of this dialect is stepped over: nobody knows where it ends.
-    pub(crate) fn skipped(&mut self) {
+    /// The next octet begins another line.
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 

@@ -119,8 +119,9 @@ fn destination(head: &[u8]) -> Result<Three<'_>, Fault> {
 /// Whether all of these are parameters, and one of them is [`REPLY_TO`].
 fn check(mut params: &[u8]) -> Result<bool, Fault> {
     let (mut count, mut asks) = (0, false);
-    while let Some((key, _)) = param(&mut params)? {
-        asks |= key.is(REPLY_TO.as_bytes());
+    while !params.is_empty() {
+        let (key, ..) = split_param(&mut params)?;
+        asks |= key == REPLY_TO.as_bytes();
         count += 1;
         if count > MAX_PARAMS {
             return Err(Fault::TooManyParams);
@@ -141,6 +142,15 @@ pub(super) fn param<'f>(left: &mut &'f [u8]) -> Result<Option<(Text<'f>, Text<'f
     if left.is_empty() {
         return Ok(None);
     }
+    let (key, value, is_quoted) = split_param(left)?;
+    let value = if is_quoted { Text::quoted(value) } else { Text::bare(value) };
+    Ok(Some((Text::Plain(key), value)))
+}
+
+/// As [`param`] where there is one: key, value, and whether that stands in quotes. Not what they
+/// mean, which most messages are handed on without.
+#[inline]
+fn split_param<'f>(left: &mut &'f [u8]) -> Result<(&'f [u8], &'f [u8], bool), Fault> {
     let equals = find(left, b'=', 0);
     let (key, rest) = left.split_at(equals.unwrap_or(left.len()));
     if key.is_empty() {
@@ -150,14 +160,14 @@ pub(super) fn param<'f>(left: &mut &'f [u8]) -> Result<Option<(Text<'f>, Text<'f
         return Err(Fault::BadKey);
     }
     let rest = rest.get(1..).ok_or(Fault::NoValue)?;
-    let (value, rest) = match rest {
+    let (value, rest, is_quoted) = match rest {
         [b'"', rest @ ..] => {
             let (value, rest) = rest.split_at(closing_quote(rest).ok_or(Fault::OpenQuote)?);
-            (Text::quoted(value), rest.get(1..).unwrap_or_default())
+            (value, rest.get(1..).unwrap_or_default(), true)
         }
         rest => {
             let (value, rest) = rest.split_at(find(rest, b';', 0).unwrap_or(rest.len()));
-            (Text::bare(value), rest)
+            (value, rest, false)
         }
     };
     *left = match rest {
@@ -165,7 +175,7 @@ pub(super) fn param<'f>(left: &mut &'f [u8]) -> Result<Option<(Text<'f>, Text<'f
         [b';', rest @ ..] => rest,
         _ => return Err(Fault::BehindQuote),
     };
-    Ok(Some((Text::Plain(key), value)))
+    Ok((key, value, is_quoted))
 }
 
 /// The place of the first quote that has no backslash before it, whatever stands before that:

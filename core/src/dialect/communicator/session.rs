@@ -53,22 +53,26 @@ impl Session {
 
     /// Understands a line, with or without its end.
     #[inline]
-    pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], spare: &'f mut Spare, said: &mut Said<'f>) {
-        self.finder.next();
+    pub(crate) fn understand<'f>(&self, frame: &'f [u8], spare: &'f mut Option<Spare>, said: &mut Said<'f>) {
         let is_json = frame.iter().find(|b| !parse::is_white(**b)) == Some(&b'{');
-        if is_json {
+        let names: &mut [u8] = if is_json {
+            let names = &mut spare.get_or_insert_default().names;
             // as long as it can be: this never fails
-            let _ = spare.names.resize_default(parse::ROOM_FOR_NAMES);
-        }
-        *said = match parse::message(frame, &mut spare.names) {
+            let _ = names.resize_default(parse::ROOM_FOR_NAMES);
+            names
+        } else {
+            &mut []
+        };
+        *said = match parse::message(frame, names) {
             Ok(message) => Said::Message(message),
             Err(Fault::Blank) => Said::Nothing,
             Err(fault) => Said::Fault(fault),
         };
     }
 
-    /// No line of this dialect is stepped over: nobody knows where it ends.
-    pub(crate) fn skipped(&mut self) {
+    /// The next octet begins another line.
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 

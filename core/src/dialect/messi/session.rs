@@ -59,13 +59,13 @@ impl Session {
         }
     }
 
-    pub(crate) fn skipped(&mut self) {
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 
     #[inline]
     pub(crate) fn understand<'f>(&mut self, frame: &'f [u8], said: &mut Said<'f>) -> Result<(), Refusal> {
-        self.finder.next();
         match self.kind {
             kind::CLIENT_TO_SERVER => {
                 *said = Said::Model(ClientToServer::Nothing, Raw::None);

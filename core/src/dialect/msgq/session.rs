@@ -72,20 +72,20 @@ impl Session {
         }
     }
 
-    pub(crate) fn skipped(&mut self) {
+    #[inline]
+    pub(crate) fn used_up(&mut self) {
         self.finder.next();
     }
 
     #[inline]
     pub(crate) fn understand<'f>(
-        &mut self,
+        &self,
         frame: &'f [u8],
         here: Here<'_>,
         memo: &mut Memo,
-        spare: &'f mut Spare,
+        spare: &'f mut Option<Spare>,
         said: &mut Said<'f>,
     ) -> Result<(), Refusal> {
-        self.finder.next();
         let (header, body) = frame.split_at_checked(self.header as usize).ok_or(bad(Broken::Lengths.text()))?;
         if let Some(letter) = memo.again(header) {
             let raw = Raw::Msgq { frame, header: self.header, escaped: false };
@@ -180,10 +180,11 @@ enum Asked<'f> {
     NoName,
 }
 
-fn subscription<'f>(h: &Header<'f>, spare: &'f mut Spare) -> Result<Asked<'f>, Refusal> {
+fn subscription<'f>(h: &Header<'f>, spare: &'f mut Option<Spare>) -> Result<Asked<'f>, Refusal> {
     let group = text(h.group, "a subscription without `group`")?;
     let instance = text(h.instance, "a subscription without `instance`")?;
     let (Some(group), Some(instance)) = (group, instance) else { return Ok(Asked::Null) };
+    let spare = spare.get_or_insert_default();
     let group = lname::to_bus(group, false, &mut spare.name);
     let instance = instance_on_bus(instance, &mut spare.instance);
     Ok(match (group, instance) {
@@ -204,7 +205,7 @@ fn send<'f>(
     body: &'f [u8],
     raw: Raw<'f>,
     here: Here<'_>,
-    spare: &'f mut Spare,
+    spare: &'f mut Option<Spare>,
     said: &mut Said<'f>,
 ) -> Result<(), Refusal> {
     let to = h.to.ok_or_else(|| bad("`send` without `to`"))?;
@@ -217,7 +218,7 @@ fn send<'f>(
         *said = Said::Ignored;
         return Ok(());
     };
-    let Spare { name, instance: spare_instance, .. } = spare;
+    let Spare { name, instance: spare_instance, .. } = spare.get_or_insert_default();
     let mut letter = Letter { body, ask: h.wants_answer(), ..Letter::default() };
     // an instance that is no name on the bus is one that nobody has joined; those of `*` get it
     letter.instance = instance_on_bus(instance, spare_instance).unwrap_or_default();
@@ -283,14 +284,15 @@ mod tests {
         let mut input = &bytes[..];
         assert_eq!(s.cut(&mut input, LIMIT), Ok(Cut::Frame { size: header.len() + body.len() }));
         assert_eq!(input.len(), bytes.len() - LENGTHS);
-        let mut spare = Spare::default();
+        let mut spare = None;
         let mut said = Said::Nothing;
         let mut memo = Memo::new();
         let done = s.understand(input, HERE, &mut memo, &mut spare, &mut said);
         // the second time it may be known, and means the same
-        let (mut spare, mut again) = (Spare::default(), Said::Nothing);
+        let (mut spare, mut again) = (None, Said::Nothing);
         assert_eq!(s.understand(input, HERE, &mut memo, &mut spare, &mut again), done);
         assert_eq!(again, said);
+        s.used_up();
         assert!(!s.is_inside(), "the next octet begins another frame");
         then(done.map(|()| said))
     }
@@ -383,7 +385,7 @@ mod tests {
         let mut s = Session::new();
         let mut input = &b"\x00\x00\x00\x12\x00\x10{\"type\":\"\xff\xff\xff\xff\"}"[..];
         assert_eq!(s.cut(&mut input, LIMIT), Ok(Cut::Frame { size: 16 }));
-        let (mut spare, mut said) = (Spare::default(), Said::Nothing);
+        let (mut spare, mut said) = (None, Said::Nothing);
         assert!(s.understand(input, HERE, &mut Memo::new(), &mut spare, &mut said).unwrap_err().fatal, "not UTF-8");
         // nested thousands deep
         let mut deep = heapless::String::<2000>::new();
@@ -634,8 +636,9 @@ mod tests {
                     frame.extend_from_slice(&input[..k]).unwrap();
                     input = &input[k..];
                     if frame.len() == size {
-                        let (mut spare, mut said) = (Spare::default(), Said::Nothing);
+                        let (mut spare, mut said) = (None, Said::Nothing);
                         s.understand(&frame, HERE, &mut Memo::new(), &mut spare, &mut said).unwrap();
+                        s.used_up();
                         seen.push(match said {
                             Said::WhoAmI => 'w',
                             Said::Ping(b"\x00\xffab") => 'p',
@@ -669,7 +672,7 @@ mod tests {
         let mut s = Session::new();
         assert_eq!(s.cut(&mut &b"\x00\x00\x03\xec\x00\x02"[..], LIMIT), Ok(Cut::Frame { size: 1002 }));
         assert!(s.is_inside());
-        s.skipped();
+        s.used_up();
         assert!(!s.is_inside());
     }
 
@@ -677,7 +680,7 @@ mod tests {
     fn a_frame_that_is_shorter_than_its_header_is_no_panic() {
         let mut s = Session::new();
         assert!(s.cut(&mut &b"\x00\x00\x00\x16\x00\x14"[..], LIMIT).is_ok());
-        let (mut spare, mut said) = (Spare::default(), Said::Nothing);
+        let (mut spare, mut said) = (None, Said::Nothing);
         assert!(s.understand(b"{", HERE, &mut Memo::new(), &mut spare, &mut said).unwrap_err().fatal);
     }
 
@@ -694,7 +697,7 @@ mod tests {
                 let mut s = Session::new();
                 let mut input = &bytes[..];
                 assert!(s.cut(&mut input, LIMIT).is_ok());
-                let (mut spare, mut said) = (Spare::default(), Said::Nothing);
+                let (mut spare, mut said) = (None, Said::Nothing);
                 if let Err(refusal) = s.understand(input, HERE, &mut Memo::new(), &mut spare, &mut said) {
                     assert!(refusal.fatal && at < LENGTHS + header.len(), "{at} {b}: a body is not judged");
                     refusals += 1;

@@ -30,7 +30,7 @@ impl Router<'_> {
             self.end_run();
             return self.send_addressed(n, l, raw);
         }
-        self.letter(n, l, raw);
+        self.letter(n, l, &raw);
     }
 
     /// A signal whose name may address a verb.

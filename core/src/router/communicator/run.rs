@@ -46,7 +46,6 @@ impl Router<'_> {
         out[..head].copy_from_slice(&self.communicator.alike.said);
         out[head..head + params.len()].copy_from_slice(params);
         out[head + params.len()] = b'\n';
-        self.stations[n].session.skipped();
         true
     }
 

@@ -191,7 +191,12 @@ impl EventLoop<'_> {
         let count = |(name, help, value)| row(name, help, "counter", value);
         rows.extend(Counter::ALL.iter().map(|&c| count((c.name(), c.help(), counters.get(c)))));
         rows.extend(self.counts.each().map(count));
-        rows.push(row("log_lines_dropped", "log lines that found their queue full", "counter", self.log.dropped()));
+        rows.push(row(
+            "log_lines_dropped",
+            "log lines that found their queue full, or their file not writable",
+            "counter",
+            self.log.dropped(),
+        ));
         rows.push(row("connections", "connections and datagram sources now", "gauge", self.peers.open() as u64));
         if let Some(keeper) = &self.keeper {
             let (counts, kept) = (keeper.counts(), keeper.kept());

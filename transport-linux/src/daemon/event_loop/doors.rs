@@ -102,9 +102,15 @@ impl EventLoop<'_> {
     fn accept(&mut self, now: Instant, i: u16) {
         for _ in 0..ACCEPTS {
             match self.accept_one(i) {
-                Ok((fd, kind, from)) => {
+                Ok((fd, kind, from)) if self.has_spare() => {
                     self.counts.accepted += 1;
                     self.welcome(now, fd, kind, i, from);
+                }
+                // This is the last descriptor, which nobody is given: another thread had a file
+                // open while the spare one was in use.
+                Ok((fd, kind, from)) => {
+                    self.turn_away(now, fd, kind, i, &from, &"all file descriptors are in use");
+                    self.take_spare(now);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if sys::is_exhaustion(&e) => match self.refuse_one(now, i, &e) {
@@ -258,18 +264,38 @@ impl EventLoop<'_> {
         let had_spare = self.spare.take().is_some();
         let result = match self.accept_one(i) {
             Ok((fd, kind, from)) => {
-                self.counts.refused_descriptors += 1;
-                let dialect = self.listeners[usize::from(i)].dialect;
-                Connection::new(fd, i, kind).refuse(words::out_of_descriptors(dialect), &mut self.buffer);
-                let what = format!("{why}: raise limits.descriptors and `ulimit -n`");
-                self.log_refusal(now, "descriptors", &from, &what);
+                self.turn_away(now, fd, kind, i, &from, why);
                 Refused::One
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock && had_spare => Refused::NobodyWaits,
             Err(_) => Refused::Failed,
         };
-        self.spare = File::open("/dev/null").ok();
+        self.take_spare(now);
         result
+    }
+
+    /// Tells a newcomer that there is no descriptor for it, and ends it.
+    fn turn_away(&mut self, now: Instant, fd: OwnedFd, kind: Kind, i: u16, from: &From, why: &dyn std::fmt::Display) {
+        self.counts.refused_descriptors += 1;
+        let dialect = self.listeners[usize::from(i)].dialect;
+        Connection::new(fd, i, kind).refuse(words::out_of_descriptors(dialect), &mut self.buffer);
+        let what = format!("{why}: raise limits.descriptors and `ulimit -n`");
+        self.log_refusal(now, "descriptors", from, &what);
+    }
+
+    /// Whether there is a descriptor left to tell newcomers that there are none.
+    pub(super) fn has_spare(&mut self) -> bool {
+        if self.spare.is_none() {
+            self.spare = File::open("/dev/null").ok();
+        }
+        self.spare.is_some()
+    }
+
+    /// Opens the spare one again, or else tries again in a while.
+    fn take_spare(&mut self, now: Instant) {
+        if !self.has_spare() {
+            self.rest_until = self.rest_until.or(Some(now + REST));
+        }
     }
 
     /// Nothing can be accepted: not again before a while, instead of spinning.

@@ -18,6 +18,11 @@
 //! 5. Each station with output is written once.
 //! 6. The timer is armed if the next deadline is earlier than what it is armed for. One
 //!    that fires too early costs a turn, re-arming it at each message would cost more.
+//!
+//! If this process has not run for a while (SIGSTOP, a machine that was suspended or starved),
+//! deadlines have passed that nobody else has missed: what was said in time waits in the kernel,
+//! and is more than one turn takes in. So before step 4 and house work there is a grace in which all of
+//! that is read, and written to those who take it again.
 
 pub(super) mod communicator;
 mod control;
@@ -94,6 +99,16 @@ const DATAGRAM: usize = 65_507;
 /// Events fetched by one wait.
 const EVENTS: usize = 1024;
 
+/// A deadline that is met so much too late: this process did not run.
+const STOOD_STILL: Duration = Duration::from_millis(500);
+
+/// How long nobody's time is up after that. Many turns fit into it, even of a busy daemon.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Lines of log in a second about connections that were closed, and one that says that there are
+/// more: strangers can be closed as fast as they can connect, and must not fill a disk.
+const CLOSED_LINES: u32 = 100;
+
 /// Why a station is gone that nobody has sent away.
 const ENDED: &str = "it ended the connection";
 
@@ -156,6 +171,8 @@ pub(super) struct EventLoop<'s> {
     log: Log,
     timer: Timer,
     armed: Option<Instant>,
+    /// Until when nobody's time is up, because this process had stood still.
+    grace_until: Option<Instant>,
     ready: Ready<StationId>,
     doors: Ready<u16>,
     /// By number, so oldest first.
@@ -201,6 +218,9 @@ pub(super) struct EventLoop<'s> {
     sign_in_log: Instant,
     held_log: Instant,
     discovery_log: Instant,
+    /// When it begins anew how many lines there were about connections that were closed.
+    closed_log: Instant,
+    closed_lines: u32,
     now: Instant,
 }
 
@@ -356,6 +376,7 @@ impl<'s> EventLoop<'s> {
             log,
             timer,
             armed: None,
+            grace_until: None,
             ready: Ready::with_capacity(EVENTS),
             doors: Ready::with_capacity(16),
             handshakes: BTreeMap::new(),
@@ -385,6 +406,8 @@ impl<'s> EventLoop<'s> {
             sign_in_log: Instant::ZERO,
             held_log: Instant::ZERO,
             discovery_log: Instant::ZERO,
+            closed_log: Instant::ZERO,
+            closed_lines: 0,
             now,
         };
         this.begin_communicator(now, &config);
@@ -408,6 +431,7 @@ impl<'s> EventLoop<'s> {
             let now = sys::now();
             self.now = now;
             self.counts.turns += 1;
+            let has_grace = self.has_grace(now);
             let mut fired = false;
             for event in &events {
                 match event.token() {
@@ -433,9 +457,11 @@ impl<'s> EventLoop<'s> {
             self.open_doors(now);
             if fired {
                 self.armed = None;
+            }
+            if fired && !has_grace {
                 self.house(now);
             }
-            if self.router.deadline().is_some_and(|at| at <= now) {
+            if !has_grace && self.router.deadline().is_some_and(|at| at <= now) {
                 self.router.tick(now);
             }
             self.take_control(now);
@@ -543,9 +569,11 @@ impl<'s> EventLoop<'s> {
             Err(Trouble::Io(e)) => self.lose(now, id, &e.to_string()),
             Err(trouble) => {
                 self.counts.tls_broken += 1;
-                info!(event = "tls.broken", station = id.number(), "its TLS connection is broken: {trouble}");
                 // The last word of rustls, if there is room for it.
                 let _ = connection.push(self.poll.registry(), token(id));
+                if self.tells_closed(now) {
+                    info!(event = "tls.broken", station = id.number(), "its TLS connection is broken: {trouble}");
+                }
                 self.lose(now, id, &trouble.to_string());
             }
         }
@@ -774,7 +802,7 @@ impl<'s> EventLoop<'s> {
     fn close(&mut self, now: Instant, id: StationId, reason: Reason) {
         let is_quiet = matches!(reason, Reason::Goodbye | Reason::Stopping);
         let is_logged = if is_quiet { enabled!(Level::DEBUG) } else { enabled!(Level::INFO) };
-        if is_logged {
+        if is_logged && (is_quiet || self.tells_closed(now)) {
             let (station, reason, text) = (id.number(), reason.name(), reason.text());
             let (dialect, who) = self.about(id);
             // The router has forgotten it already; names of this dialect follow from the number.
@@ -801,6 +829,22 @@ impl<'s> EventLoop<'s> {
         }
     }
 
+    /// Whether another line about a connection that was closed is worth it. Counters have them all.
+    fn tells_closed(&mut self, now: Instant) -> bool {
+        if now >= self.closed_log {
+            (self.closed_log, self.closed_lines) = (now + second(), 0);
+        }
+        self.closed_lines = self.closed_lines.saturating_add(1);
+        if self.closed_lines == CLOSED_LINES + 1 {
+            warn!(
+                event = "connection.many_closed",
+                most = CLOSED_LINES,
+                "that many connections were closed within a second: the others are only counted until it is over"
+            );
+        }
+        self.closed_lines <= CLOSED_LINES
+    }
+
     /// House work whose time has come.
     fn house(&mut self, now: Instant) {
         if self.rest_until.is_some_and(|at| at <= now) {
@@ -811,9 +855,7 @@ impl<'s> EventLoop<'s> {
                     self.push_door(i as u16);
                 }
             }
-            if self.spare.is_none() {
-                self.spare = File::open("/dev/null").ok();
-            }
+            self.has_spare();
         }
         if let Some((every, next)) = &mut self.watchdog
             && *next <= now
@@ -845,6 +887,37 @@ impl<'s> EventLoop<'s> {
         all.into_iter().flatten().min()
     }
 
+    /// Whether this is a turn in which nobody's time is up.
+    #[inline]
+    fn has_grace(&mut self, now: Instant) -> bool {
+        if let Some(until) = self.grace_until {
+            if until <= now {
+                // Without looking how late it is: however slow each turn is, there is one in which time counts
+                // between two graces.
+                self.grace_until = None;
+                return false;
+            }
+            return true;
+        }
+        let stood_still = self.armed.is_some_and(|at| now > at + STOOD_STILL);
+        if stood_still {
+            self.stood_still(now);
+        }
+        stood_still
+    }
+
+    #[cold]
+    fn stood_still(&mut self, now: Instant) {
+        let late = self.armed.map_or(Duration::ZERO, |at| now - at);
+        warn!(
+            event = "daemon.stood_still",
+            late_ms = late.millis(),
+            "this process did not run when it should have: it was stopped, or is too busy, or the machine is"
+        );
+        self.counts.standstills += 1;
+        self.grace_until = Some(now + GRACE);
+    }
+
     fn rearm(&mut self) -> io::Result<()> {
         let next = match (self.router.deadline(), self.house_deadline()) {
             (Some(a), Some(b)) => a.min(b),
@@ -853,6 +926,7 @@ impl<'s> EventLoop<'s> {
                 None => return Ok(()),
             },
         };
+        let next = self.grace_until.map_or(next, |until| next.max(until));
         if self.armed.is_none_or(|at| next < at) {
             self.timer.arm(next)?;
             self.armed = Some(next);
