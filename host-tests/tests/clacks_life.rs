@@ -572,3 +572,30 @@ fn what_the_status_says_of_the_master() {
     w.router.tell_master("", None);
     assert_eq!(status(&mut w), []);
 }
+
+#[test]
+fn a_cleaning_of_many_values_forgets_and_shows_each_once() {
+    let times = Times { stale: 8_000, clean: 1_000, ..Times::DEFAULT };
+    let mut w = chappe_host_tests::clacks::ours::with_times(times, 0, |_| {});
+    let c = w.client(User::Main);
+    for i in 0..100 {
+        w.tell(c, &format!("STORE k{i}=v"));
+    }
+    let monitor = w.client(User::Main);
+    w.tell(monitor, "MONITOR");
+    w.told(monitor);
+    w.wait(8_500);
+    w.tell(c, "STORE fresh=v");
+    let mut shown = Vec::new();
+    for _ in 0..20 {
+        w.wait(100);
+        // others are served in between: it goes in steps
+        w.fence(c);
+        shown.extend(w.told(monitor).into_iter().filter(|line| line.contains("CLEANSTALE=")));
+    }
+    shown.sort();
+    let mut want: Vec<_> = (0..100).map(|i| format!("DEBUG SERVERCACHE=CLEANSTALE=k{i}")).collect();
+    want.sort();
+    assert_eq!(shown, want);
+    assert_eq!(w.keys(c), ["fresh"]);
+}
