@@ -15,7 +15,7 @@ use chappe_core::client::{Call, Client, Inbox, Memory, Options, Wish};
 use chappe_core::dialect::Dialect;
 use chappe_core::id::StationId;
 use chappe_core::model::{Answer, Code, Join, Letter, Monitor, Watch};
-use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings};
+use chappe_core::router::{Action, FRAME_MARGIN, Gate, Grant, Newcomer, Open, Reason, Rights, Router, Settings, Usage};
 use chappe_core::storage::{Limits, Storage, StoreRef};
 use chappe_core::time::{Duration, Instant};
 use serde_json::{Value, json};
@@ -149,7 +149,12 @@ impl World {
 
     /// How many rows of a table are used, or blocks of the pool: by its name in the router's `usage`.
     pub fn used(&self, what: &str) -> u64 {
-        self.router.usage().into_iter().find(|u| u.name == what).unwrap_or_else(|| panic!("no {what}")).used
+        self.usage(what).used
+    }
+
+    /// The router's `usage` of one table, or of the pool, by its name.
+    pub fn usage(&self, what: &str) -> Usage {
+        self.router.usage().into_iter().find(|u| u.name == what).unwrap_or_else(|| panic!("no {what}"))
     }
 
     /// A client that wants a connection; it is ready when this returns, if the router lets it.

@@ -593,3 +593,19 @@ fn what_clients_say_about_a_name_crosses_links_of_clacks() {
     assert_eq!(clacks::host::Host::told(&mut *f.w, link), NONE);
     f.w.fence(f.x);
 }
+
+#[test]
+fn a_member_with_an_instance_is_not_whom_a_message_is_for() {
+    let mut f = four();
+    for name in ["some", "absent"] {
+        f.w.join_as(f.s, &Join { name, instance: "i", ..Join::default() });
+    }
+    f.w.declare("absent");
+    f.w.take(f.s);
+    let report = |status: &str| format!("{TAG}TRANSMISSION_REPORT command=DO;status={status}");
+    assert_eq!(f.w.ask(f.x, "some/DO transmission_report=failure"), [report("failed")]);
+    assert_eq!(f.w.ask(f.x, "absent/DO a=1;transmission_report=failure"), [report("cached")], "D9");
+    assert_eq!(f.w.letters(f.s), []);
+    f.w.join(f.s, "absent");
+    assert_eq!(f.w.letters(f.s).len(), 1);
+}

@@ -124,6 +124,33 @@ fn d5_one_asked_by_lname_under_its_group_owes_nothing_once_it_has_left_that() {
     assert_eq!((answer.header["reply"].as_i64(), result(&answer)), (Some(seq), (0, json!(5))));
 }
 
+/// The node remembers only so many questions that are answered: the answer to one may make it forget another, which
+/// the same callee was asked, too.
+#[test]
+fn d5_a_callee_that_leaves_may_have_been_asked_what_is_forgotten_then() {
+    for goes in [false, true] {
+        let (mut w, a, b) = pair();
+        w.subscribe(b, "other");
+        let rows = w.router.usage().into_iter().find(|u| u.name == "requests").expect("a table").limit;
+        let seq = ask(&mut w, a);
+        w.heard_one(b);
+        for _ in 0..(rows / 16).max(4) {
+            let answered = w.group_send(a, "other", "*", true, &command("do", json!(2)));
+            let question = w.heard_one(b);
+            w.group_reply(b, &question, &json!({"result": [0, "yes"]}));
+            assert_eq!(w.heard_one(a).header["reply"], answered);
+        }
+        if goes {
+            w.hang_up(b)
+        } else {
+            w.unsubscribe(b, "svc")
+        }
+        from_node(&w.heard_one(a), seq, -2);
+        w.router.check().expect("nothing is lost count of");
+        assert_eq!(w.heard(a), []);
+    }
+}
+
 #[test]
 fn d5_one_that_stays_can_still_answer_when_others_left() {
     let (mut w, a, b) = pair();
@@ -531,4 +558,35 @@ fn d12_so_many_questions_of_one_number_and_no_more() {
     w.subscribe(c, "svc");
     w.say(a, &members, b"{}");
     assert_eq!((w.heard(a).len(), w.heard(c).len()), (0, 1));
+}
+
+/// Found by the simulation: to close a question made the node forget the oldest that was answered, which was the next
+/// that the callee had something to do with; the walk along its questions went on from there, wherever that was.
+#[test]
+fn d5_a_callee_that_leaves_is_let_off_all_it_was_asked_however_many_questions_that_closes() {
+    for goes in [false, true] {
+        let mut w = World::msgq(|s| s.asks = 10_000);
+        let (a, other, callee) = (w.talker(), w.talker(), w.talker());
+        w.subscribe(callee, "only");
+        w.subscribe(callee, "g");
+        w.subscribe(other, "g");
+        let first = w.group_send(a, "only", "*", true, &json!(1));
+        // a sixteenth of the table is remembered when it was answered, while the callee might still answer
+        for _ in 0..256 {
+            w.group_send(a, "g", "*", true, &json!(1));
+            let question = w.heard_one(other);
+            w.group_reply(other, &question, &json!({"result": [0]}));
+        }
+        w.heard(a);
+        let last = w.group_send(a, "only", "*", true, &json!(1));
+        if goes {
+            w.hang_up(callee);
+        } else {
+            w.unsubscribe(callee, "only");
+        }
+        let told: Vec<Option<i64>> = w.heard(a).iter().map(|f| f.header["reply"].as_i64()).collect();
+        assert_eq!(told, [Some(first), Some(last)], "goes: {goes}");
+        w.hang_up(a);
+        assert_eq!((w.used("requests"), w.used("debts")), (0, 0), "goes: {goes}");
+    }
 }

@@ -119,7 +119,7 @@ fn d12_answered_questions_of_a_few_do_not_keep_all_others_from_asking() {
     w.join(callee, "other");
     let seq = w.call(n, &Letter { name: "other", ..Letter::default() });
     let question = w.letters(callee).pop();
-    assert!(question.is_some(), "no question is open: {:?} {:?}", w.router.usage()[3], w.replies(n, seq));
+    assert!(question.is_some(), "no question is open: {:?} {:?}", w.usage("requests"), w.replies(n, seq));
 }
 
 /// Mail that still waits closes a member that reads, and the node's own greeting does it.
@@ -163,7 +163,8 @@ fn d4_what_is_held_back_for_silent_strangers_costs_only_them() {
         for &t in &strangers {
             let Some(id) = w.talkers[t].id else { continue };
             let lname = format!("{boot}_{:x}@{host}", id.number());
-            if w.router.usage()[8].limit - w.router.usage()[8].used < w.router.usage()[8].limit / 8 + 300 {
+            if w.usage("buffer_blocks").limit - w.usage("buffer_blocks").used < w.usage("buffer_blocks").limit / 8 + 300
+            {
                 break 'full;
             }
             w.group_send(evil, "x", &lname, false, &json!("x".repeat(60_000)));
@@ -179,7 +180,7 @@ fn d4_what_is_held_back_for_silent_strangers_costs_only_them() {
         w.talkers[good].closed,
         None,
         "it reads, and nothing waits for it; {held} strangers hold {:?}, {later} after an hour",
-        w.router.usage()[8]
+        w.usage("buffer_blocks")
     );
 }
 
@@ -191,7 +192,7 @@ fn d4_headers_of_open_questions_cost_only_who_asks() {
     w.subscribe(good, "g");
     let callee = w.talker();
     w.subscribe(callee, "sink");
-    let limit = w.router.usage()[8].limit;
+    let limit = w.usage("buffer_blocks").limit;
     'full: for round in 0..60 {
         let evil = w.talker();
         let pad = "x".repeat(if round < 20 { 64_000 } else { 5_000 });
@@ -199,14 +200,14 @@ fn d4_headers_of_open_questions_cost_only_who_asks() {
             let members = json!({"type": "send", "from": "e", "to": "*", "group": "sink", "instance": "*", "seq": seq, "want_answer": true, "pad": pad});
             w.say(evil, &members, b"{}");
             w.talkers[callee].heard.clear();
-            if limit - w.router.usage()[8].used < limit / 8 + 240 {
+            if limit - w.usage("buffer_blocks").used < limit / 8 + 240 {
                 break 'full;
             }
         }
     }
     w.group_send(a, "g", "*", false, &json!("x".repeat(65_000)));
     w.advance(10_000);
-    assert_eq!(w.talkers[good].closed, None, "{:?}", w.router.usage()[8]);
+    assert_eq!(w.talkers[good].closed, None, "{:?}", w.usage("buffer_blocks"));
 }
 
 /// What is put aside for a silent stranger closes somebody else, who is only a little slow.
@@ -365,7 +366,7 @@ fn d4_half_frames_of_others_do_not_close_who_sends() {
     w.feed(a, &f[..40_000]);
     w.feed(a, &f[40_000..]);
     w.advance(3000);
-    assert_eq!(w.talkers[a].closed, None, "{:?}", w.router.usage()[8]);
+    assert_eq!(w.talkers[a].closed, None, "{:?}", w.usage("buffer_blocks"));
     assert_eq!(w.heard(b).len(), 1);
 }
 

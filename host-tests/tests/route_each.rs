@@ -322,6 +322,27 @@ fn d12_when_the_table_of_debtors_is_full_those_beyond_are_reported() {
     assert_eq!(late, 128);
 }
 
+/// Who asks whoever answers first waits for those that were asked: the others are counted, and told to nobody.
+#[test]
+fn d12_members_that_are_not_asked_because_the_table_of_debts_is_full_are_counted() {
+    let mut w = World::default();
+    let (a, m) = group(&mut w, 50);
+    let not_asked = |w: &World| w.router.counters().get(Counter::NotAsked);
+    let seqs: Vec<u32> = (0..3).map(|_| w.call(a, &svc())).collect();
+    assert_eq!((w.used("debts"), not_asked(&w)), (128, 22), "one asker has half of the 256 debts that there are");
+    let heard = m.iter().map(|m| w.letters(*m).len()).sum::<usize>();
+    assert_eq!(heard, 128, "who has no row is not asked, either");
+    assert_eq!(seqs.iter().flat_map(|seq| w.replies(a, *seq)).count(), 0);
+    let one_more = w.call(a, &svc());
+    assert_eq!(w.replies(a, one_more)[0].0, Code::Full, "nobody could be asked: that is told");
+    assert_eq!((w.used("debts"), not_asked(&w)), (128, 72));
+    w.advance(60_000);
+    for seq in seqs {
+        assert_eq!(w.replies(a, seq)[0].0, Code::TimedOut);
+    }
+    assert_eq!((w.used("debts"), w.used("requests")), (0, 0));
+}
+
 #[test]
 fn d5_a_long_muddle_hears_of_each_exactly_once() {
     let mut answered = 0;

@@ -4,7 +4,7 @@ use chappe_host_tests::sim::plan::Plan;
 use chappe_host_tests::sim::shrink::shrink;
 use chappe_host_tests::sim::sweep::{STEPS, attempt, sweep};
 
-/// Two halves, so that they run beside each other wherever tests do.
+/// In parts, so that they run beside each other wherever tests do.
 fn seeds(from: u64, seeds: u64) {
     let swept = sweep(from, seeds, STEPS, 1, None, 1);
     if let Some((seed, failure)) = swept.failures.first() {
@@ -30,25 +30,55 @@ fn seeds(from: u64, seeds: u64) {
         "heard Reply RecipientLeft",
         "heard Reply TimedOut",
         "heard Flushed",
+        "heard Line READY",
+        "heard Line INVALID command=REGISTER",
+        "heard Line INVALID command=COMMANDS",
+        "heard Line SERVICES",
+        "heard Line UNKNOWN",
+        "heard Line STATUS up",
+        "heard Line STATUS down",
+        "heard Line STATUS unknown",
+        "heard Line SERVICE_UNAVAILABLE",
+        "heard Line TRANSMISSION_REPORT status=cached",
+        "heard Line TRANSMISSION_REPORT status=failed",
         "counter answers_stray",
         "counter mail_delivered",
         "counter mail_expired",
         "counter dropped_outbox_full",
         "counter values_merged",
         "counter values_older",
+        "counter values_refused_disk",
+        "counter flushes_failed",
+        "counter monitor_shown",
+        "disks that are Behind",
+        "heard FlagChange",
+        "heard Notice",
+        "heard Outcome NotStored",
+        "heard Page",
+        "said Clear",
     ] {
         assert!(swept.tally.get(what) > 0, "{what} never happened in seeds {from} to {}", from + seeds);
     }
 }
 
 #[test]
-fn sim_seeds_0_to_59() {
-    seeds(0, 60);
+fn sim_seeds_0_to_99() {
+    seeds(0, 100);
 }
 
 #[test]
-fn sim_seeds_60_to_119() {
-    seeds(60, 60);
+fn sim_seeds_100_to_199() {
+    seeds(100, 100);
+}
+
+#[test]
+fn sim_seeds_200_to_299() {
+    seeds(200, 100);
+}
+
+#[test]
+fn sim_seeds_300_to_399() {
+    seeds(300, 100);
 }
 
 #[test]
@@ -60,6 +90,25 @@ fn the_same_seed_is_the_same_run() {
     }
     let hash = |seed| attempt(&Plan::new(seed, STEPS), None).expect("nothing is wrong").hash;
     assert_ne!(hash(0), hash(1));
+}
+
+/// D4: who monitors costs nobody else anything. The station is there in both runs, and looks on in one. What waits
+/// for it takes of the memory that all share, so where that is short, others may be told of it.
+#[test]
+fn whether_somebody_monitors_is_heard_by_nobody() {
+    let mut shown = 0;
+    for seed in (0..24).filter(|seed| !Plan::new(*seed, STEPS).setup.tight) {
+        let run = |monitored| {
+            let mut plan = Plan::new(seed, STEPS);
+            plan.setup.monitored = monitored;
+            attempt(&plan, None).expect("nothing is wrong")
+        };
+        let (with, without) = (run(true), run(false));
+        assert_eq!(with.hash, without.hash, "seed {seed}");
+        shown += with.tally.get("counter monitor_shown");
+        assert_eq!(without.tally.get("counter monitor_shown"), 0);
+    }
+    assert!(shown > 1000, "{shown}");
 }
 
 #[test]

@@ -161,6 +161,8 @@ impl Router<'_> {
         let put = if !there {
             Err(Code::RecipientLeft)
         } else if !self.owe(r, to) {
+            // others may have been asked, and then nobody is told
+            self.counters.one(Counter::NotAsked);
             Err(Code::Full)
         } else {
             self.hand_anew(delivery, to).map_err(|denied| {
@@ -300,25 +302,35 @@ impl Router<'_> {
     /// Station `n` no longer answers what it was asked at the name in row `row` (0: whatever
     /// it was asked, since it goes).
     pub(super) fn forgive_debts(&mut self, n: u32, row: u32) {
+        let goes = row == 0;
         let mut d = self.stations[n].debts.first;
         while d != 0 {
             let debt = self.requests.debt(d);
-            let (this, request) = (d, debt.request);
-            d = debt.next_of_station();
+            let (this, request, next) = (d, debt.request, debt.next_of_station());
             let asked = self.requests.row(request);
-            if row != 0 && asked.name != row {
+            if !goes && asked.name != row {
+                d = next;
                 continue;
             }
-            if asked.each {
+            let each = asked.each;
+            let is_void = !goes && !each && self.stations[asked.asker].session.dialect().ways().numbers;
+            if each {
                 self.tell_loss(request, n, Code::RecipientLeft);
             }
-            if let Some(r) = self.forgive(this, row == 0) {
-                if self.requests.row(r).each {
+            if let Some(r) = self.forgive(this, goes) {
+                if each {
                     self.settle(r);
                 } else {
                     self.give_up(r, Code::RecipientLeft);
                 }
             }
+            // With that the node may have forgotten a question that was answered, and what this station owed
+            // there, which may have been the next: so where this goes on is asked now. What goes owes one less.
+            d = match (goes, is_void) {
+                (true, _) => self.stations[n].debts.first,
+                (_, true) => self.requests.debt(this).next_of_station(),
+                _ => next,
+            };
         }
     }
 

@@ -256,7 +256,7 @@ fn two_hold_all_memory() {
                 }
             }
         }
-        std::println!("{:?}", r.usage()[8]);
+        std::println!("{:?}", r.usage().last());
         feed(r, t(0), v, &[3, 0, 0, 0]);
         let lives = |id: &StationId| r.stations.find(*id).is_some_and(|n| r.stations[n].lives());
         let full = |id: &StationId| r.stations.find(*id).is_some_and(|n| r.stations[n].full_since.is_some());

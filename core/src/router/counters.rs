@@ -74,6 +74,7 @@ counters! {
     Answered "asks_answered" "Answers handed to who asked",
     AskNoRecipient "asks_no_recipient" "Askers told that there is no recipient",
     AskBusy "asks_recipient_busy" "Askers told that no recipient takes the message",
+    NotAsked "asks_members_full" "Members that a question was not put to because the table of debts, or the asker's half of it, is full",
     AskLeft "asks_recipient_left" "Askers told that the last recipient left",
     AskTimedOut "asks_timed_out" "Askers told that no answer came in time",
     AskerGone "asks_asker_gone" "Questions dropped because the asker left",

@@ -69,6 +69,21 @@ faults! {
     SkipTombstone "skip-tombstone" "a link is not told of removed values when it comes up",
     LinkEcho "link-echo" "what comes over a link goes back over it",
     KeysyncStops "keysync-stops" "changes from one link are not handed on to others",
+    BroadcastLost "broadcast-lost" "a broadcast of the Communicator reaches nobody",
+    InvalidUnsaid "invalid-unsaid" "nobody is told that a line of the Communicator makes no sense",
+    StatusForgotten "status-forgotten" "nobody is told that a service has come or gone",
+    CacheForgotten "cache-forgotten" "a message of the Communicator is said to wait, and does not",
+    ReportForgotten "report-forgotten" "the sender is not told what has become of a message of the Communicator",
+    NumberMixed "number-mixed" "a question of the Communicator is answered with another number",
+    RenameKeeps "rename-keeps" "who registers under another name keeps the old one, too",
+    AnswerIsMessage "answer-is-message" "an answer without a number is handed on as a message",
+    FlagUntold "flag-untold" "watchers are not told that a flag has changed",
+    ListLeavesOut "list-leaves-out" "a list leaves a station out",
+    ClearNothing "clear-nothing" "CLEARCACHE is taken, and values stay",
+    NoticeMissing "notice-missing" "members of the notifications of MSGQ are not told of a change",
+    DiskErrorIgnored "disk-error-ignored" "a change that the disk refuses is said to be made",
+    HeldBack "held-back" "a frame is put into an outbox, and nobody is told to write it",
+    MonitorMisses "monitor-misses" "a monitor is not shown something, and not told so",
 }
 
 #[cfg(feature = "faults")]

@@ -5,6 +5,7 @@
 //! length costs bounded memory and a bounded time per request. A cursor is a place in a
 //! table, in decimal: what is there during the whole listing is shown exactly once.
 
+use super::faults::fault;
 use super::stations::Life;
 use super::{Counter, Rights, Router};
 use crate::model::{Code, Item, List, Outcome, ServerToClient, What};
@@ -90,6 +91,9 @@ impl Router<'_> {
         let s = at.checked_add(1)?;
         if s > self.stations.made() {
             return None;
+        }
+        if fault!(self, ListLeavesOut) {
+            return Some((s, false));
         }
         let station = self.stations.id(s).number();
         let row = &self.stations[s];

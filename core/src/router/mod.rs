@@ -217,7 +217,7 @@ pub struct Usage {
 }
 
 /// Rows of [`Router::usage`].
-const USAGES: usize = 9 + cfg!(feature = "durable") as usize + cfg!(feature = "sniff") as usize;
+const USAGES: usize = 10 + cfg!(feature = "durable") as usize + cfg!(feature = "sniff") as usize;
 
 /// The bytes that wait for a station, in order.
 pub type Output<'r> = Chunks<'r>;
@@ -693,12 +693,14 @@ impl<'s> Router<'s> {
     /// How much of every table is used.
     pub fn usage(&self) -> [Usage; USAGES] {
         let (blocks, of) = self.pool.usage();
+        let (debts, most_debts) = self.requests.debts();
         let u = |name, used: usize, limit: usize| Usage { name, used: used as u64, limit: limit as u64 };
         [
             u("stations", self.stations.used(), self.stations.limit()),
             u("names", self.names.used(), self.names.limit()),
             u("memberships", self.names.members.used(), self.names.members.limit()),
             u("requests", self.requests.used(), self.requests.limit()),
+            u("debts", debts, most_debts),
             u("mail", self.mail.used(), self.mail.limit()),
             u("watches", self.watches.used(), self.watches.limit()),
             u("flags", self.flags.len(), self.flags.limit()),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | table of stations | the newcomer is refused (`stations_refused_full`) |
 //! | any other table, or a station's share of it | the request is answered by `FULL` |
+//! | the table of debts, or an asker's half of it | that member is not asked (`asks_members_full`); if nobody was, the asker is told `FULL` |
 //! | a station's outbox, for a message | the copy is dropped and counted; an asker is told `RECIPIENT_BUSY` |
 //! | a station's outbox, for what it asked for itself (answers, outcomes, pongs, presence) | a quarter more is allowed; beyond that, if its transport takes nothing, it is closed as slow, because silence would be a lie (D5, D7); if its transport was not offered the bytes yet, the input that causes them has to wait (`Router::receive`) |
 //! | a station's outbox, for longer than `slow_after`, or its transport takes nothing for that long | it is closed as slow |

@@ -301,6 +301,11 @@ impl<'s> Requests<'s> {
         self.rows.limit()
     }
 
+    /// How many debts there are, and may be.
+    pub(crate) fn debts(&self) -> (usize, usize) {
+        (self.debts.used(), self.debts.limit())
+    }
+
     pub(crate) fn check(&self, stations: &Stations<'_>) -> Result<(), &'static str> {
         let (mut open, mut debts) = (0, 0);
         for r in 1..=self.rows.made() {

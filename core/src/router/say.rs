@@ -72,7 +72,9 @@ impl Router<'_> {
     pub(super) fn posted(&mut self, n: u32, frames: u64) {
         if !self.stations[n].waits() {
             self.pressed |= pressed(self.fill(n));
-            self.stations.enqueue(n);
+            if !fault!(self, HeldBack) {
+                self.stations.enqueue(n);
+            }
         } else if self.stations[n].is_held() && self.stations[n].stalled.is_none() {
             // who never speaks does not keep it for ever
             self.stations[n].stalled = Some(self.now);

@@ -68,6 +68,7 @@ mod without {
 
 #[cfg(feature = "sniff")]
 use {
+    super::faults::fault,
     super::policy::Class,
     super::route::is_verb,
     super::stations::Life,
@@ -301,7 +302,7 @@ impl Router<'_> {
 
     /// Shows it to those monitors, as far as they read.
     fn show_sight(&mut self, to: Some16, seen: &Seen<'_>) {
-        if to == 0 {
+        if to == 0 || fault!(self, MonitorMisses) {
             return;
         }
         let mut hidden = Hidden::new();

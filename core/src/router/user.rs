@@ -16,6 +16,7 @@ impl Router<'_> {
 
 #[cfg(feature = "msgq")]
 use {
+    super::faults::fault,
     super::policy::Class,
     super::route::{Delivery, Reached},
     super::stations::Life,
@@ -30,6 +31,9 @@ impl Router<'_> {
     /// name in row `name` (0: at none).
     pub(super) fn notice(&mut self, change: Change, about: u32, name: u32) {
         let Some(row) = self.names.find(NOTICES).filter(|row| self.names.row(*row).count > 0) else { return };
+        if fault!(self, NoticeMissing) {
+            return;
+        }
         let body = core::mem::take(&mut self.scratch);
         let text = if name == 0 { "" } else { self.names.row(name).text() };
         if let Some(len) = notice(self.here(), change, self.stations.id(about).number(), text, body) {

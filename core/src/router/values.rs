@@ -165,6 +165,9 @@ impl Router<'_> {
         #[cfg(feature = "durable")]
         if matches!(why, StoreError::DiskBehind | StoreError::DiskFails) {
             self.counters.one(Counter::ValuesRefused);
+            if fault!(self, DiskErrorIgnored) {
+                return self.outcome(n, seq, Code::Ok, "");
+            }
             return self.outcome(n, seq, code, why.text());
         }
         self.refuse(n, seq, code, why.text());

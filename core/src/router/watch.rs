@@ -3,6 +3,7 @@
 //! Owns: who is told what. A watcher is never told about itself. News is owed: a watcher that
 //! does not read is closed rather than left with a gap.
 
+use super::faults::fault;
 use super::flags::{FlagError, Raise, Raised};
 use super::policy::Class;
 use super::presence::WatchRow;
@@ -157,6 +158,9 @@ impl Router<'_> {
 
     /// Tells watchers of flags, whoever changed one included.
     pub(super) fn tell_flag(&mut self, change: &FlagChange<'_>) {
+        if fault!(self, FlagUntold) {
+            return;
+        }
         for w in 1..=self.watches.made() {
             let Some(&watch) = self.watches.get(w) else { continue };
             if watch.flags && self.stations[watch.station].lives() {

@@ -129,8 +129,10 @@ fn main() -> ExitCode {
             }
         },
     };
-    // a panic is reported as the failure of its seed
-    std::panic::set_hook(Box::new(|_| {}));
+    // a panic is reported as the failure of its seed; where it comes from is said if that is all that runs
+    if a.seed.is_none() || a.shrinks {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     let Some(seed) = a.seed else {
         let begin = std::time::Instant::now();
         let swept = sweep(a.from, a.seeds, a.steps, a.jobs, planted, a.enough);

@@ -13,6 +13,7 @@
 //! | `station/` | one station: a real client and its application; a file for each dialect |
 //! | `words/` | what is said and heard, whatever the dialect; a file for each |
 //! | `model.rs` | what one node must do, with lists and maps |
+//! | `monitor.rs` | what a station must be shown that monitors |
 //! | `judge.rs` | what one connection must hear |
 //! | `shrink.rs` | a shorter list that fails, too |
 //! | `sweep.rs` | many seeds, on several threads |
@@ -20,6 +21,7 @@
 
 pub mod judge;
 pub mod model;
+pub mod monitor;
 pub mod net;
 pub mod node;
 pub mod plan;

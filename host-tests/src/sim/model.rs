@@ -4,8 +4,10 @@
 //! are; and what each thing that is said must lead to, as a list of [`Expect`]. Shares no code with the core's
 //! tables. Does not own sizes: whether a table is full, or an outbox, it is told ([`Seen`]).
 
-use super::plan::Speech;
-use super::words::{Heard, Said, Sent, To, Token};
+mod communicator;
+
+use super::plan::{NOTICES, Speech};
+use super::words::{Flag, Heard, Row, Said, Sent, Table, To, Token};
 use chappe_core::model::{Change, Code};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,8 @@ pub struct Expect {
     pub sure: bool,
     /// It may come whenever it comes.
     pub loose: bool,
+    /// Since when: the judge's.
+    pub at: u64,
     /// Of the same group it may come in any order; a lower group comes first.
     pub group: u64,
 }
@@ -37,6 +41,15 @@ pub enum What {
     AnyAnswer(i64, u64),
     /// A value or its absence, whichever.
     AnyValue(u32),
+    /// A page of a list, the first or a later one, of all the rows that there are; `None`: whichever there are.
+    Page {
+        /// Number of the request.
+        seq: u32,
+        /// It is the first.
+        first: bool,
+        /// The rows.
+        all: Option<Vec<Row>>,
+    },
 }
 
 impl What {
@@ -50,7 +63,9 @@ impl What {
                 seq == s && token == t && (*code == Code::Ok) == (*c == Code::Ok)
             }
             (What::Exactly(Heard::Letter { token, name, ask }), Heard::Letter { token: t, name: n, ask: a }) => {
-                token == t && ask == a && (name.is_empty() || name == n)
+                // of broadcasts it hears the command that they say
+                let is_command = speech == Speech::Communicator && name.starts_with("./") && n.starts_with("./");
+                token == t && ask == a && (name.is_empty() || name == n || is_command)
             }
             // a line of Clacks has no numbers
             (What::Exactly(Heard::Outcome { code, .. }), Heard::Outcome { code: c, .. }) if !native => {
@@ -59,9 +74,13 @@ impl What {
             (What::Exactly(what), heard) => what == heard,
             (What::Outcome(seq), Heard::Outcome { seq: s, .. }) => seq == s,
             (What::NoAnswer(seq, about, codes), Heard::Reply { seq: s, station, token: None, code }) => {
-                seq == s && about == station && (codes.contains(code) || !native && *code != Code::Ok)
+                let tells_why = native || speech == Speech::Communicator;
+                seq == s && about == station && (codes.contains(code) || !tells_why && *code != Code::Ok)
             }
             (What::AnyAnswer(seq, about), Heard::Reply { seq: s, station, .. }) => seq == s && about == station,
+            (What::Page { seq, .. }, Heard::Page { seq: s, .. }) => seq == s,
+            // a list of nothing
+            (What::Page { seq, .. }, Heard::Outcome { seq: s, code: Code::Ok, count: 0 }) => seq == s,
             (What::AnyValue(seq), Heard::Value { seq: s, .. }) => seq == s,
             (What::AnyValue(seq), Heard::Outcome { seq: s, code: Code::NotFound, .. }) => seq == s,
             _ => false,
@@ -80,6 +99,8 @@ pub struct Seen {
     pub kept: bool,
     /// A message waits without a copy on the disk.
     pub unsaved: bool,
+    /// Changes of values are refused, with this code.
+    pub refuses: Option<Code>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,12 +108,15 @@ struct Membership {
     name: String,
     instance: String,
     exclusive: bool,
+    /// Counts memberships.
+    serial: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Watch {
     stations: bool,
     members: bool,
+    flags: bool,
     /// The only name of interest; empty: all.
     name: String,
 }
@@ -151,6 +175,13 @@ pub struct Model {
     /// Those whose asker has its answer, and until when that is remembered.
     closed: Vec<(u64, i64, u64)>,
     flushes: Vec<(u64, u32)>,
+    /// Memberships that there have been.
+    serial: u64,
+    /// What clients of the Communicator call the node.
+    pub server: String,
+    flags: BTreeMap<String, Flag>,
+    /// Stations that belong to the node.
+    pub own: Vec<u64>,
     /// The values.
     pub values: BTreeMap<String, Vec<u8>>,
     /// Other nodes change values, too: what they are is not known here.
@@ -172,6 +203,15 @@ fn covers(joined: &str, name: &str) -> bool {
         Some(stem) => name.len() > stem.len() && name.starts_with(stem),
         None => joined == name,
     }
+}
+
+fn hears_notices(m: &Membership) -> bool {
+    m.name == NOTICES && m.instance == "*"
+}
+
+/// Whether a flag can be called that.
+fn is_flag(full: &str) -> bool {
+    full.split('/').count() == 3
 }
 
 /// The end of the wheel's tick in which something of this time is due: never early, less than a tick late.
@@ -196,6 +236,11 @@ impl Model {
     /// Whether it is there and introduced.
     pub fn is_ready(&self, id: u64) -> bool {
         self.stations.get(&id).is_some_and(|st| st.ready)
+    }
+
+    /// What it speaks, if it is there.
+    pub fn speech(&self, id: u64) -> Option<Speech> {
+        self.stations.get(&id).map(|st| st.speech)
     }
 
     /// Whether nobody waits for an answer.
@@ -236,14 +281,14 @@ impl Model {
     }
 
     fn expect(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: false, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: false, at, group });
     }
 
     /// It comes whenever it comes.
     fn expect_some_time(&mut self, to: u64, what: What, sure: bool) {
-        let group = self.group;
-        self.out.push(Expect { to, what, sure, loose: true, group });
+        let (group, at) = (self.group, 0);
+        self.out.push(Expect { to, what, sure, loose: true, at, group });
     }
 
     fn tell(&mut self, to: u64, heard: Heard) {
@@ -251,7 +296,7 @@ impl Model {
     }
 
     fn outcome(&mut self, to: u64, seq: u32, code: Code, count: u32) {
-        let speaks = self.stations[&to].speech != Speech::Msgq;
+        let speaks = matches!(self.stations[&to].speech, Speech::Native | Speech::Clacks);
         let is_heard = seq != 0 || code != Code::Ok;
         if speaks && is_heard {
             self.tell(to, Heard::Outcome { seq, code, count });
@@ -262,7 +307,7 @@ impl Model {
     pub fn admitted(&mut self, id: u64, speech: Speech) {
         let station = Station { speech, ready: false, link: false, members: Vec::new(), watches: Vec::new() };
         self.stations.insert(id, station);
-        if speech == Speech::Msgq {
+        if matches!(speech, Speech::Msgq | Speech::Communicator) {
             self.connected(id);
         }
         self.group += 1;
@@ -271,6 +316,7 @@ impl Model {
     fn connected(&mut self, id: u64) {
         self.stations.get_mut(&id).expect("it was admitted").ready = true;
         self.announce(id, Change::Connected, "", "");
+        self.notice(id, Change::Connected, "");
     }
 
     /// It is a link.
@@ -294,6 +340,22 @@ impl Model {
         for watcher in watchers {
             let (name, instance) = (name.to_string(), instance.to_string());
             self.tell(watcher, Heard::Presence { change, station: about, name, instance });
+        }
+        match change {
+            Change::Joined => self.status(about, name, "up up_since", 1),
+            Change::Left => self.status(about, name, "down down_since", 0),
+            _ => {}
+        }
+    }
+
+    /// Stations of MSGQ are told, as members of a name; who caused it, too.
+    fn notice(&mut self, station: u64, change: Change, name: &str) {
+        let is_told = |st: &Station| st.ready && st.speech == Speech::Msgq && st.members.iter().any(hears_notices);
+        let told: Vec<u64> = self.stations.iter().filter(|(_, st)| is_told(st)).map(|(id, _)| *id).collect();
+        for id in told {
+            let name = name.to_string();
+            // who does not read is closed for it
+            self.tell(id, Heard::Notice { change, station, name });
         }
     }
 
@@ -340,6 +402,7 @@ impl Model {
                 what: What::Exactly(Heard::Welcome),
                 sure: true,
                 loose: false,
+                at: 0,
                 group: 0,
             }),
             (false, _) => {}
@@ -354,7 +417,9 @@ impl Model {
             Said::Leave { seq, name, instance } => self.leave(id, *seq, name, instance),
             Said::Send(sent) => self.send(id, sent, seen),
             // whoever reads the frames has put the question's own number here
-            Said::Answer { ask_id, token, ok, to } => self.answer(id, *ask_id, *token, *ok, *to),
+            Said::Answer { ask_id, token, ok, to } => {
+                self.answer(id, *ask_id, *token, if *ok { Code::Ok } else { Code::Failed }, *to);
+            }
             Said::Set { seq, key, value, announce } => self.set(id, *seq, key, value, *announce, seen),
             Said::Get { seq, key } => match self.values.get(key).cloned() {
                 _ if self.linked => self.expect(id, What::AnyValue(*seq), true),
@@ -364,24 +429,65 @@ impl Model {
             Said::Remove { seq, key } => self.remove(id, *seq, key, seen),
             Said::Add { seq, key, amount, .. } => self.add(id, *seq, key, *amount, seen),
             Said::Flush { seq, text } => match self.stations[&id].speech {
-                Speech::Clacks => self.tell(id, Heard::Flushed(text.clone())),
+                Speech::Clacks if seen.kept || seen.refuses != Some(Code::NotStored) => {
+                    self.tell(id, Heard::Flushed(text.clone()))
+                }
                 _ if seen.kept => self.outcome(id, *seq, Code::Ok, 0),
                 _ if seen.full => self.outcome(id, *seq, Code::Full, 0),
+                _ if seen.refuses == Some(Code::NotStored) => self.outcome(id, *seq, Code::NotStored, 0),
                 _ => self.flushes.push((id, *seq)),
             },
-            Said::Watch { seq, stations, members, name } => self.watch(id, *seq, (*stations, *members, name), seen),
+            Said::Watch { seq, stations, members, flags, name } => {
+                let watch = Watch { stations: *stations, members: *members, flags: *flags, name: name.clone() };
+                self.watch(id, *seq, watch, seen);
+            }
+            Said::Flag { seq, raise, by_hand, flag } => {
+                let flag = Flag { station: id, ..flag.clone() };
+                match raise {
+                    true => self.raise(id, *seq, flag, seen),
+                    false => self.lower(id, *seq, flag, *by_hand),
+                }
+            }
+            Said::List { seq, what, name, first } => self.list(id, *seq, (*what, name), *first),
+            Said::Clear => self.clear(id, seen),
             Said::Declare { seq, name, forget } => self.declare(id, *seq, name, *forget, seen),
             Said::Goodbye { seq } => self.outcome(id, *seq, Code::Ok, 0),
             Said::Link => self.set_link(id),
+            Said::Line { message, question } => self.line(id, message, *question, seen),
+            Said::NoMessage => self.no_message(id),
             Said::Hello | Said::Other => {}
         }
     }
 
     fn join(&mut self, id: u64, seq: u32, name: &str, instance: &str, exclusive: bool, seen: Seen) {
+        let code = match self.enter(id, name, instance, exclusive, seen) {
+            Ok(false) => Code::Ok,
+            Err(code) => code,
+            Ok(true) => {
+                self.outcome(id, seq, Code::Ok, 0);
+                self.joined(id, name, instance);
+                self.group += 1;
+                return self.bring_mail(id, name, instance, seen);
+            }
+        };
+        self.outcome(id, seq, code, 0);
+    }
+
+    /// Whoever watches that is told that it has.
+    fn joined(&mut self, id: u64, name: &str, instance: &str) {
+        self.announce(id, Change::Joined, name, instance);
+        self.notice(id, Change::Joined, name);
+    }
+
+    /// It joins, and nobody is told. Returns whether it had not before; or why it does not.
+    fn enter(&mut self, id: u64, name: &str, instance: &str, exclusive: bool, seen: Seen) -> Result<bool, Code> {
         let mine = &self.stations[&id].members;
         if let Some(m) = mine.iter().find(|m| m.name == name && m.instance == instance) {
-            let code = if exclusive && !m.exclusive { Code::NameTaken } else { Code::Ok };
-            return self.outcome(id, seq, code, 0);
+            let is_taken = exclusive && !m.exclusive;
+            if self.stations[&id].speech == Speech::Msgq {
+                self.notice(id, Change::Joined, name);
+            }
+            return if is_taken { Err(Code::NameTaken) } else { Ok(false) };
         }
         let of_name = |st: &Station| st.members.iter().filter(|m| m.name == name).cloned().collect::<Vec<_>>();
         let others: Vec<_> =
@@ -389,18 +495,14 @@ impl Model {
         let taken = others.iter().any(|m| m.exclusive)
             || exclusive && !others.is_empty()
             || !others.is_empty() && of_name(&self.stations[&id]).iter().any(|m| m.exclusive);
-        if taken && !seen.full {
-            return self.outcome(id, seq, Code::NameTaken, 0);
+        if taken || seen.full {
+            return Err(if seen.full { Code::Full } else { Code::NameTaken });
         }
-        if seen.full {
-            return self.outcome(id, seq, Code::Full, 0);
-        }
-        let membership = Membership { name: name.into(), instance: instance.into(), exclusive };
+        self.serial += 1;
+        let (name, instance, serial) = (name.into(), instance.into(), self.serial);
+        let membership = Membership { name, instance, exclusive, serial };
         self.stations.get_mut(&id).expect("it is there").members.push(membership);
-        self.outcome(id, seq, Code::Ok, 0);
-        self.announce(id, Change::Joined, name, instance);
-        self.group += 1;
-        self.bring_mail(id, name, instance, seen);
+        Ok(true)
     }
 
     fn bring_mail(&mut self, id: u64, name: &str, instance: &str, seen: Seen) {
@@ -422,7 +524,7 @@ impl Model {
         let at = self.stations[&id].members.iter().position(|m| m.name == name && m.instance == instance);
         match at {
             Some(at) => {
-                self.end_membership(id, at);
+                self.end_membership(id, at, false);
                 self.outcome(id, seq, Code::Ok, 0);
             }
             None if self.stations[&id].speech == Speech::Native => self.outcome(id, seq, Code::NotFound, 0),
@@ -430,13 +532,18 @@ impl Model {
         }
     }
 
-    fn end_membership(&mut self, id: u64, at: usize) {
+    /// `goes`: with the station itself.
+    fn end_membership(&mut self, id: u64, at: usize, goes: bool) {
         let st = self.stations.get_mut(&id).expect("it is there");
         let m = st.members.remove(at);
         if st.members.iter().all(|other| other.name != m.name) {
             self.forgive(id, Some(&m.name));
         }
         self.announce(id, Change::Left, &m.name, &m.instance);
+        // who goes has left a name once
+        if !goes || self.stations[&id].members.iter().all(|other| other.name != m.name) {
+            self.notice(id, Change::Left, &m.name);
+        }
     }
 
     /// It does not answer what it was asked, at that name or at all.
@@ -468,12 +575,21 @@ impl Model {
         if sent.ask && self.stations[&id].speech != Speech::Clacks {
             return self.ask(id, sent, token, seen);
         }
+        let reached = self.deliver(id, sent, token, seen);
+        self.report(id, sent, token, reached, seen);
+    }
+
+    /// Copies to all whom a letter is for. Returns how many that are, and how many of them are members of the
+    /// very name.
+    fn deliver(&mut self, id: u64, sent: &Sent, token: Token, seen: Seen) -> (u32, u32) {
         let hears = |st: &Station| match sent.to {
             To::Station(_) => true,
             To::Everyone => !st.link,
             To::Name => {
                 let asked = |m: &Membership| m.instance == "*" || m.instance == sent.instance;
-                st.members.iter().any(|m| covers(&m.name, &sent.name) && asked(m))
+                // who listens in Clacks to a name does not hear what says `name/VERB`
+                let exact = sent.verb && st.speech == Speech::Clacks;
+                !exact && st.members.iter().any(|m| covers(&m.name, &sent.name) && asked(m))
             }
         };
         let is_signal = sent.to == To::Name && sent.instance == "*";
@@ -499,7 +615,7 @@ impl Model {
             let name = if sent.to == To::Name { sent.name.clone() } else { String::new() };
             self.expect(to, What::Exactly(Heard::Letter { token, name, ask: false }), !seen.dropped);
         }
-        self.report(id, sent, token, (reached, members), seen);
+        (reached, members)
     }
 
     fn report(&mut self, id: u64, sent: &Sent, token: Token, (reached, members): (u32, u32), seen: Seen) {
@@ -599,17 +715,16 @@ impl Model {
         }
     }
 
-    fn answer(&mut self, id: u64, question: u64, token: Option<Token>, ok: bool, to: Option<(u64, i64)>) {
+    fn answer(&mut self, id: u64, question: u64, token: Option<Token>, code: Code, to: Option<(u64, i64)>) {
         let is_it = |q: &Question| u64::from(q.token) == question && q.owed.contains(&id);
         let Some(at) = self.questions.iter().position(is_it) else {
             if let Some((asker, seq)) = to.filter(|to| self.is_forgotten(*to)) {
                 // to something that wanted no answer, as far as anybody knows: a letter
                 let what = What::Exactly(Heard::Reply { seq, station: 0, token, code: Code::Ok });
-                self.out.push(Expect { to: asker, what, sure: false, loose: true, group: self.group });
+                self.out.push(Expect { to: asker, what, sure: false, loose: true, at: 0, group: self.group });
             }
             return;
         };
-        let code = if ok { Code::Ok } else { Code::Failed };
         let q = &mut self.questions[at];
         let (asker, seq, each) = (q.asker, q.seq, q.each);
         let station = if each { id } else { 0 };
@@ -631,6 +746,9 @@ impl Model {
     }
 
     fn set(&mut self, id: u64, seq: u32, key: &str, value: &[u8], announce: bool, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -645,13 +763,17 @@ impl Model {
         let Ok(Some(token)) = super::words::token(value) else { return };
         let (name, instance) = (key.to_string(), "*".to_string());
         let (ask, each, keep) = (false, false, false);
-        let sent = Sent { to: To::Name, name, instance, token: Some(token), seq: 0, ask, each, keep, ttl: 0 };
+        let sent =
+            Sent { to: To::Name, name, instance, verb: false, token: Some(token), seq: 0, ask, each, keep, ttl: 0 };
         // how it is forwarded over links is theirs: `SETANDSTORE` says both
         self.send(id, &sent, seen);
     }
 
     fn remove(&mut self, id: u64, seq: u32, key: &str, seen: Seen) {
         let clacks = self.stations[&id].speech == Speech::Clacks;
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -665,6 +787,9 @@ impl Model {
     }
 
     fn add(&mut self, id: u64, seq: u32, key: &str, amount: i64, seen: Seen) {
+        if let Some(code) = seen.refuses {
+            return self.outcome(id, seq, code, 0);
+        }
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
@@ -679,23 +804,120 @@ impl Model {
         }
     }
 
-    /// The disk has caught up.
-    pub fn stored(&mut self) {
+    /// The disk has caught up, or fails: those who wait for it are told so.
+    pub fn stored(&mut self, code: Code) {
         self.group += 1;
         for (id, seq) in std::mem::take(&mut self.flushes) {
-            self.outcome(id, seq, Code::Ok, 0);
+            self.outcome(id, seq, code, 0);
         }
         self.group += 1;
     }
 
-    fn watch(&mut self, id: u64, seq: u32, (stations, members, name): (bool, bool, &str), seen: Seen) {
+    fn watch(&mut self, id: u64, seq: u32, watch: Watch, seen: Seen) {
         if seen.full {
             return self.outcome(id, seq, Code::Full, 0);
         }
         let watches = &mut self.stations.get_mut(&id).expect("it is there").watches;
-        watches.retain(|w| w.name != name);
-        watches.push(Watch { stations, members, name: name.into() });
+        watches.retain(|w| w.name != watch.name);
+        watches.push(watch);
         self.outcome(id, seq, Code::Ok, 0);
+    }
+
+    /// How many flags are up.
+    pub fn raised(&self) -> usize {
+        self.flags.len()
+    }
+
+    fn raise(&mut self, id: u64, seq: u32, flag: Flag, seen: Seen) {
+        let old = self.flags.get(&flag.name).cloned();
+        let code = match &old {
+            _ if !is_flag(&flag.name) || flag.priority > 100 => Code::BadRequest,
+            None if seen.full => Code::Full,
+            _ => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.insert(flag.name.clone(), flag.clone());
+            // who raises it again says nothing new
+            if old.is_none_or(|old| old != Flag { station: old.station, ..flag.clone() }) {
+                self.tell_flag(true, flag);
+            }
+        }
+    }
+
+    fn lower(&mut self, id: u64, seq: u32, flag: Flag, by_hand: bool) {
+        let code = match self.flags.get(&flag.name) {
+            _ if !is_flag(&flag.name) => Code::BadRequest,
+            None => Code::NotFound,
+            Some(up) if up.manual && !by_hand => Code::Refused,
+            Some(_) => Code::Ok,
+        };
+        self.outcome(id, seq, code, 0);
+        if code == Code::Ok {
+            self.flags.remove(&flag.name);
+            self.tell_flag(false, flag);
+        }
+    }
+
+    /// Who watches flags is told, whoever has changed one included.
+    fn tell_flag(&mut self, raised: bool, flag: Flag) {
+        self.group += 1;
+        let all = self.stations.iter().filter(|(_, st)| st.watches.iter().any(|w| w.flags));
+        let watchers: Vec<u64> = all.map(|(watcher, _)| *watcher).collect();
+        for watcher in watchers {
+            self.tell(watcher, Heard::FlagChange { raised, flag: flag.clone() });
+        }
+    }
+
+    fn list(&mut self, id: u64, seq: u32, (what, name): (Table, &str), first: bool) {
+        let unknown = self.linked && matches!(what, Table::Values | Table::Keys);
+        let all = (!unknown).then(|| self.rows(what, name));
+        self.expect(id, What::Page { seq, first, all }, true);
+    }
+
+    fn rows(&self, what: Table, name: &str) -> Vec<Row> {
+        let members = || self.stations.iter().flat_map(|(id, st)| st.members.iter().map(move |m| (*id, m)));
+        let mut rows: Vec<Row> = match what {
+            Table::Stations => {
+                let ready = self.stations.iter().filter(|(_, st)| st.ready);
+                let row = |station, speech: &str, joins| Row::Station { station, dialect: speech.into(), joins };
+                let rows = ready.map(|(id, st)| row(*id, st.speech.dialect(), st.members.len() as u64));
+                rows.chain(self.own.iter().map(|id| row(*id, "messi", 0))).collect()
+            }
+            Table::Members => {
+                let its = members().filter(|(_, m)| m.name == name);
+                let row = |(station, m): (u64, &Membership)| {
+                    let (instance, exclusive) = (m.instance.clone(), m.exclusive);
+                    Row::Member { station, instance, exclusive }
+                };
+                return its.map(row).collect();
+            }
+            Table::Names => {
+                let joined = members().map(|(_, m)| m.name.clone());
+                let all: BTreeSet<String> = joined.chain(self.declared.union(&self.lent).cloned()).collect();
+                let row = |name: String| {
+                    let its: Vec<bool> = members().filter(|(_, m)| m.name == name).map(|(_, m)| m.exclusive).collect();
+                    let (members, exclusive) = (its.len() as u64, its.contains(&true));
+                    Row::Name { members, exclusive, declared: self.is_declared(&name), name }
+                };
+                all.into_iter().map(row).collect()
+            }
+            Table::Values => {
+                let row = |(name, value): (&String, &Vec<u8>)| Row::Value { name: name.clone(), value: value.clone() };
+                self.values.iter().map(row).collect()
+            }
+            Table::Keys => self.values.keys().cloned().map(Row::Key).collect(),
+            Table::Flags => self.flags.values().cloned().map(Row::Flag).collect(),
+        };
+        rows.retain(|row| matches!(row, Row::Station { .. }) || row.key().1.starts_with(name));
+        rows
+    }
+
+    fn clear(&mut self, id: u64, seen: Seen) {
+        match seen.refuses {
+            Some(code) => self.outcome(id, 0, code, 0),
+            None => self.values.clear(),
+        }
     }
 
     fn declare(&mut self, id: u64, seq: u32, name: &str, forget: bool, seen: Seen) {
@@ -722,7 +944,7 @@ impl Model {
         let Some(st) = self.stations.get_mut(&id) else { return };
         st.watches.clear();
         while !self.stations[&id].members.is_empty() {
-            self.end_membership(id, 0);
+            self.end_membership(id, 0, true);
         }
         self.flushes.retain(|(who, _)| *who != id);
         self.forgive(id, None);
@@ -731,6 +953,7 @@ impl Model {
         self.group += 1;
         if self.stations[&id].ready {
             self.announce(id, Change::Disconnected, "", "");
+            self.notice(id, Change::Disconnected, "");
         }
         self.stations.remove(&id);
         self.group += 1;

@@ -4,6 +4,7 @@
 //! watches everything and reads at once; what it is told is when something happens. Does not own the wires.
 
 use super::model::{Expect, Model, Past, Seen};
+use super::monitor::Monitor;
 use super::plan::Speech;
 use super::words::{Heard, Said, frame_size, kept_token, native_heard};
 use crate::clacks::users::{USERS, User};
@@ -15,6 +16,7 @@ use chappe_core::dialect::messi::frame::Framing;
 use chappe_core::dialect::messi::wire::Writer;
 use chappe_core::id::StationId;
 use chappe_core::model::{Change, ClientToServer, Code, Hello, List, ServerToClient, Watch, What};
+use chappe_core::router::store::Keeping;
 use chappe_core::router::{Action, Counter, Grant, Newcomer, Reason, Rights, Router, Settings};
 use chappe_core::storage::{Limits, StoreRef};
 use chappe_core::time::{Duration, Instant};
@@ -33,7 +35,7 @@ pub fn room(tight: bool) -> Room {
     let mut room = Room::new(if tight { 40 << 10 } else { 400 << 10 }, 68 << 10);
     room.keep = 3_600_000_000;
     if tight {
-        room.limits = Limits { stations: 14, names: 9, members: 12, requests: 4, ..Limits::NONE };
+        room.limits = Limits { stations: 21, names: 13, members: 16, requests: 4, flags: 2, ..Limits::NONE };
     }
     room
 }
@@ -73,12 +75,15 @@ pub struct Node<'s> {
     /// Part of every lname.
     pub boot: u64,
     disk: Option<&'s Disk>,
+    /// Where a list of the witness goes on.
+    next: String,
     /// Values that the witness was told.
     items: std::collections::BTreeMap<String, Vec<u8>>,
     /// What a crash leaves, after each change that the disk has or will have.
     pasts: Vec<(u64, Past)>,
     /// The most blocks that were in use.
     pub most_blocks: u64,
+    monitor: Monitor,
 }
 
 fn encoded(said: &ClientToServer<'_>) -> Vec<u8> {
@@ -94,6 +99,7 @@ fn settings(name: &'static str, boot: u64, number: usize) -> Settings<'static> {
     let mut s = Settings::new(name, "0", &USERS);
     s.max_frame = 1024;
     s.outbox = 8192;
+    s.page = 3;
     s.max_silence = Duration::from_millis(u32::MAX);
     s.max_ask = Duration::from_millis(MAX_ASK as u32);
     s.ask = Duration::from_millis(10_000);
@@ -110,6 +116,10 @@ fn settings(name: &'static str, boot: u64, number: usize) -> Settings<'static> {
     s.clacks.link_password = password.as_bytes();
     s.clacks.link_id = 77 + number as u64;
     s.clacks.stalled_after = Duration::from_secs(10);
+    s.communicator.server = name;
+    s.communicator.max_line = 2048;
+    s.communicator.outbox = 24 << 10;
+    s.communicator.stalled_after = Duration::from_secs(10);
     s
 }
 
@@ -146,7 +156,9 @@ impl<'s> Node<'s> {
         let taken = router.receive(now, witness, &words);
         assert_eq!(taken, words.len(), "the first to speak is heard");
         let mut model = Model::default();
+        model.own = vec![witness.number()];
         (model.max_ask, model.max_keep) = (MAX_ASK, KEEP);
+        model.server = ["n0", "n1", "n2"][number].into();
         model.tick(now.millis(), false);
         let mut node = Node {
             router,
@@ -159,8 +171,10 @@ impl<'s> Node<'s> {
             boot,
             disk,
             items: Default::default(),
+            next: String::new(),
             pasts: Vec::new(),
             most_blocks: 0,
+            monitor: Monitor::default(),
         };
         while node.wish(now).expect("nothing is wrong yet").is_some() {}
         node.news.clear();
@@ -172,7 +186,7 @@ impl<'s> Node<'s> {
         let c = |c| self.router.counters().get(c);
         let all = [Counter::DroppedSlow, Counter::DroppedMemory, Counter::DroppedTooBig, Counter::DroppedOrder];
         Mark {
-            full: c(Counter::TableFull),
+            full: c(Counter::TableFull) + c(Counter::NotAsked),
             dropped: all.into_iter().map(c).sum::<u64>() + c(Counter::AskBusy),
             unsaved: c(Counter::MailUnsaved),
         }
@@ -196,8 +210,13 @@ impl<'s> Node<'s> {
                     self.router.sent(now, id, bytes.len());
                     self.witness(&bytes)?;
                 }
-                Some(Action::Close(id, why)) if id == self.witness => {
-                    return Err(format!("D4: the witness, who reads all, is closed: {why:?}"));
+                Some(Action::Write(id)) if Some(id) == self.monitor.id => {
+                    let bytes: Vec<u8> = self.router.output(id).flatten().copied().collect();
+                    self.router.sent(now, id, bytes.len());
+                    self.monitor.take(&bytes)?;
+                }
+                Some(Action::Close(id, why)) if id == self.witness || Some(id) == self.monitor.id => {
+                    return Err(format!("D4: the witness or the monitor, who read all, is closed: {why:?}"));
                 }
                 Some(Action::Write(id)) => return Ok(Some(Wish::Write(id))),
                 Some(Action::Resume(id)) => return Ok(Some(Wish::Resume(id))),
@@ -213,12 +232,30 @@ impl<'s> Node<'s> {
         self.partial.extend_from_slice(bytes);
         while let Some(size) = frame_size(Speech::Native, &self.partial) {
             let frame: Vec<u8> = self.partial.drain(..size).collect();
-            if let Ok((ServerToClient::Item(item), _)) = ServerToClient::read(&frame[4..]) {
-                self.items.insert(item.name.into(), item.value.into());
+            match ServerToClient::read(&frame[4..]) {
+                Ok((ServerToClient::Item(item), _)) => _ = self.items.insert(item.name.into(), item.value.into()),
+                Ok((ServerToClient::Outcome(outcome), _)) => self.next = outcome.next.into(),
+                _ => {}
             }
             self.news.push(native_heard(&frame)?.0);
         }
         Ok(())
+    }
+
+    /// A station of the node's own comes that monitors all others, or might: whether it does is to make no
+    /// difference to anybody else.
+    pub fn monitor(&mut self, now: Instant, looks: bool) {
+        let id = self.router.admit(now, Newcomer::default()).expect("a free place");
+        let hello = Hello { seq: 1, name: "monitor", silence_ms: u32::MAX, ..Hello::default() };
+        let monitor = chappe_core::model::Monitor { seq: 2, off: !looks, ..Default::default() };
+        let words = [encoded(&ClientToServer::Hello(hello)), encoded(&ClientToServer::Monitor(monitor))].concat();
+        let taken = self.router.receive(now, id, &words);
+        assert_eq!(taken, words.len(), "the second to speak is heard");
+        self.model.own.push(id.number());
+        self.monitor.id = Some(id);
+        while self.wish(now).expect("nothing is wrong yet").is_some() {}
+        self.news.clear();
+        (self.monitor.looks, self.monitor.shown) = (looks, Vec::new());
     }
 
     /// A connection comes. `None`: it is refused.
@@ -227,6 +264,7 @@ impl<'s> Node<'s> {
             Speech::Native => (Dialect::Messi, Rights::ALL),
             Speech::Msgq => (Dialect::Msgq, Rights::ALL),
             Speech::Clacks => (Dialect::Clacks, Rights::NONE),
+            Speech::Communicator => (Dialect::Communicator, Rights::ALL),
         };
         let role = if to_master { Role::Master } else { Role::Client };
         let newcomer = Newcomer { dialect, grant: Grant::anonymous(rights), role, ..Newcomer::default() };
@@ -257,14 +295,26 @@ impl<'s> Node<'s> {
             dropped: after.dropped > mark.dropped,
             kept,
             unsaved: after.unsaved > mark.unsaved || self.disk.is_none(),
+            refuses: self.disk.and_then(|d| match d.how.get() {
+                Keeping::Failing => Some(Code::NotStored),
+                Keeping::Behind => Some(Code::Full),
+                _ => None,
+            }),
         };
         let news = std::mem::take(&mut self.news);
         let any_news = !news.is_empty();
         let rough = news.iter().any(|n| matches!(n, Heard::Presence { change: Change::Disconnected, .. }));
         self.model.tick(now.millis(), rough);
         for (id, said) in said {
+            // lines of Clacks are shown as that dialect has them
+            let ready = self.model.is_ready(*id) && self.model.speech(*id) != Some(Speech::Clacks);
             self.model.said(*id, said, seen);
+            if ready && self.monitor.looks {
+                self.monitor.said(*id, said)?;
+            }
         }
+        let missed = self.router.counters().get(Counter::SightsMissed);
+        self.monitor.settle(missed)?;
         let mut left: Vec<u64> = Vec::new();
         for heard in news {
             let Heard::Presence { change, station, name, instance } = heard else { continue };
@@ -356,11 +406,17 @@ impl<'s> Node<'s> {
     /// All values, as the witness is told them.
     pub fn values(&mut self, now: Instant) -> std::collections::BTreeMap<String, Vec<u8>> {
         self.items.clear();
-        let list = encoded(&ClientToServer::List(List { seq: 3, what: What::Values, ..List::default() }));
-        let taken = self.router.receive(now, self.witness, &list);
-        assert_eq!(taken, list.len(), "the witness is heard");
-        while !matches!(self.wish(now), Ok(None) | Err(_)) {}
-        std::mem::take(&mut self.items)
+        loop {
+            let after = std::mem::take(&mut self.next);
+            let list = List { seq: 3, what: What::Values, after: &after, ..List::default() };
+            let list = encoded(&ClientToServer::List(list));
+            let taken = self.router.receive(now, self.witness, &list);
+            assert_eq!(taken, list.len(), "the witness is heard");
+            while !matches!(self.wish(now), Ok(None) | Err(_)) {}
+            if self.next.is_empty() {
+                return std::mem::take(&mut self.items);
+            }
+        }
     }
 
     /// Rows in use of a table of the router.

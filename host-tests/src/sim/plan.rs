@@ -4,15 +4,25 @@
 //! run itself has no random numbers, a run without some of its operations is a run, too: see `shrink.rs`.
 
 use crate::random::Random;
+use chappe_core::model::What;
+use chappe_core::router::store::Keeping;
 
 /// Names that are joined and sent to.
-pub const NAMES: [&str; 5] = ["a", "a::b", "a::c", "d", "mail"];
+pub const NAMES: [&str; 7] = ["a", "a::b", "a::c", "d", "x", "y::z", "./TICK"];
+/// Stations that join `mail`: few, so that often nobody has.
+const MAIL: [usize; 4] = [1, 4, 5, 6];
+/// What stations of the Communicator announce.
+pub const COMMANDS: [&str; 3] = ["TICK", "TOCK", "STATUS"];
 /// What is joined, too: everything below `a`.
 pub const PATTERN: &str = "a::*";
+/// Where stations of MSGQ are told who comes and goes.
+pub const NOTICES: &str = "notifications/cc_members";
 /// Instances of a membership.
 pub const INSTANCES: [&str; 3] = ["*", "*", "i"];
 /// Names of values. The first is also the name of messages.
 pub const KEYS: [&str; 4] = ["a", "k1", "k2", "k3"];
+/// Names of flags. The last cannot be one.
+pub const FLAGS: [&str; 6] = ["hot", "hot", "cold", "low", "high", "a/b"];
 /// The name of a value that only counting changes.
 pub const COUNTER: &str = "n";
 
@@ -23,6 +33,19 @@ pub enum Speech {
     Native,
     Msgq,
     Clacks,
+    Communicator,
+}
+
+impl Speech {
+    /// What the core calls the dialect.
+    pub fn dialect(self) -> &'static str {
+        match self {
+            Speech::Native => "messi",
+            Speech::Msgq => "msgq",
+            Speech::Clacks => "clacks",
+            Speech::Communicator => "communicator",
+        }
+    }
 }
 
 /// One station.
@@ -55,6 +78,8 @@ pub struct Setup {
     pub tight: bool,
     /// The calendars of nodes are set forward and back.
     pub clock_steps: bool,
+    /// A station of each node's own monitors all others.
+    pub monitored: bool,
     /// What half of what happens is about, so that what takes several things in a row comes about.
     pub theme: Theme,
 }
@@ -67,6 +92,7 @@ pub enum Theme {
     Mail,
     Questions,
     Values,
+    Services,
 }
 
 /// How a station takes what comes.
@@ -97,7 +123,10 @@ pub enum Op {
     Get { s: usize, key: &'static str },
     Add { s: usize, amount: i64 },
     Flush { s: usize },
-    Watch { s: usize, stations: bool, members: bool, name: &'static str },
+    Watch { s: usize, stations: bool, members: bool, flags: bool, name: &'static str },
+    Flag { s: usize, raise: bool, name: &'static str, priority: u32, manual: bool, by_hand: bool },
+    List { s: usize, what: What, name: &'static str },
+    Clear { s: usize },
     Declare { s: usize, forget: bool },
     Read { s: usize, how: Reading },
     Segment { s: usize, octets: usize },
@@ -110,6 +139,7 @@ pub enum Op {
     Crash { n: usize },
     Restart { n: usize },
     Disk { n: usize },
+    DiskIs { n: usize, how: Keeping },
     Calendar { n: usize, seconds: i64 },
     Sleep { ms: u32 },
     Unlink { l: usize, ms: u64 },
@@ -137,6 +167,9 @@ impl Op {
             | Op::Flush { s }
             | Op::Watch { s, .. }
             | Op::Declare { s, .. }
+            | Op::Flag { s, .. }
+            | Op::List { s, .. }
+            | Op::Clear { s }
             | Op::Goodbye { s } => Some(s),
             _ => None,
         }
@@ -175,9 +208,14 @@ impl Plan {
         let mut random = Random::new(seed);
         let setup = setup(&mut random);
         let begin = beginning(&mut random, &setup);
-        let rest = (begin.len()..steps.max(begin.len())).map(|_| step(&mut random, &setup)).collect();
-        let steps = [begin, rest].concat().into_iter().enumerate().collect();
-        Plan { seed, setup, steps }
+        let mut all = begin;
+        while all.len() < steps {
+            match random.below(24) {
+                0 => all.extend(scene(&mut random, &setup).into_iter().map(|op| Step { op, pause: 60 })),
+                _ => all.push(step(&mut random, &setup)),
+            }
+        }
+        Plan { seed, setup, steps: all.into_iter().enumerate().collect() }
     }
 
     /// As much of it as is in `only`.
@@ -195,12 +233,13 @@ impl Plan {
 fn setup(random: &mut Random) -> Setup {
     let nodes = [1, 1, 2, 3, 3][random.below(5)];
     let links = (1..nodes).map(|slave| (slave, random.below(slave))).collect();
-    let seats = (0..7)
+    let seats = (0..9)
         .map(|i| Seat {
             speech: match i {
                 0..4 => Speech::Native,
                 4 | 5 => [Speech::Msgq, Speech::Clacks][i - 4],
-                _ => [Speech::Native, Speech::Msgq, Speech::Clacks][random.below(3)],
+                6 | 7 => Speech::Communicator,
+                _ => [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][random.below(4)],
             },
             node: random.below(nodes),
             delay: [0, 1, 5, 40][random.below(4)],
@@ -209,18 +248,21 @@ fn setup(random: &mut Random) -> Setup {
         })
         .collect();
     let (durable, tight, clock_steps) = (random.below(2) == 0, random.below(3) == 0, random.below(2) == 0);
-    let theme = [Theme::Anything, Theme::Mail, Theme::Questions, Theme::Values][random.below(4)];
+    let theme = [Theme::Anything, Theme::Mail, Theme::Questions, Theme::Values, Theme::Services][random.below(5)];
     let durable = durable || theme == Theme::Mail && random.below(2) == 0;
-    Setup { nodes, links, seats, durable, tight, clock_steps, theme }
+    Setup { nodes, links, seats, durable, tight, clock_steps, monitored: random.below(2) == 0, theme }
 }
 
 /// Most have joined something, somebody watches, mail is declared.
 fn beginning(random: &mut Random, setup: &Setup) -> Vec<Step> {
-    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, name: "" }];
+    let mut ops = vec![Op::Watch { s: 0, stations: true, members: true, flags: true, name: "" }];
     ops.push(Op::Declare { s: random.below(4), forget: false });
     for s in 0..setup.seats.len() {
-        for _ in 0..2 {
-            ops.push(Op::Join { s, name: NAMES[random.below(4)], instance: "*", exclusive: false });
+        let is_line = setup.seats[s].speech == Speech::Communicator;
+        for i in 0..2 {
+            // what a service is called, others have rarely joined
+            let name = if is_line && i == 0 { NAMES[3 + random.below(3)] } else { NAMES[random.below(4)] };
+            ops.push(Op::Join { s, name, instance: "*", exclusive: false });
         }
     }
     ops.into_iter().map(|op| Step { op, pause: 5 }).collect()
@@ -233,9 +275,43 @@ fn step(random: &mut Random, setup: &Setup) -> Step {
         Theme::Mail if themed => about_mail(random, setup),
         Theme::Questions if themed => about_questions(random, setup),
         Theme::Values if themed => about_values(random, setup),
+        Theme::Services if themed => about_services(random, setup),
         _ => op(random, setup),
     };
     Step { op, pause }
+}
+
+/// What rarely comes about by single operations of chance.
+fn scene(random: &mut Random, setup: &Setup) -> Vec<Op> {
+    let (s, other) = (random.below(setup.seats.len()), random.below(setup.seats.len()));
+    let (name, key) = (NAMES[3 + random.below(3)], KEYS[random.below(KEYS.len())]);
+    match random.below(4) {
+        // a service is asked, and answers in one way or another
+        0 => {
+            let s = 6 + random.below(3);
+            let join = Op::Join { s, name, instance: "*", exclusive: true };
+            let ask = Op::Ask { s: other, name, each: false, ttl: 8000 };
+            vec![join, ask, Op::Answer { s, which: random.below(4), times: 1 + random.below(2), size: 5 }]
+        }
+        // much waits for one that goes
+        1 => vec![
+            Op::Join { s, name, instance: "*", exclusive: false },
+            Op::Read { s, how: Reading::Nothing },
+            Op::Send { s: other, name, instance: "*", count: 10, size: 800, numbered: false },
+            Op::Unplug { s },
+            Op::Read { s, how: Reading::All },
+        ],
+        // a value goes with all others
+        2 => vec![Op::Set { s: other, key, size: 5, announce: false }, Op::Clear { s: 5 }, Op::Get { s, key }],
+        // mail finds who it is for
+        _ => vec![
+            Op::Declare { s: other, forget: false },
+            Op::Leave { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*" },
+            Op::Mail { s, ttl: 60_000 },
+            Op::Join { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*", exclusive: false },
+            Op::Leave { s: MAIL[random.below(MAIL.len())], name: "mail", instance: "*" },
+        ],
+    }
 }
 
 fn about_mail(random: &mut Random, setup: &Setup) -> Op {
@@ -243,16 +319,36 @@ fn about_mail(random: &mut Random, setup: &Setup) -> Op {
     match random.below(16) {
         0..6 => Op::Mail { s, ttl: [2000, 20_000, 60_000][random.below(3)] },
         6..8 => Op::Declare { s, forget: random.below(8) == 0 },
-        8..10 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
-        10..13 => Op::Leave { s, name: "mail", instance: "*" },
+        8..10 => Op::Join { s: MAIL[random.below(4)], name: "mail", instance: "*", exclusive: false },
+        10..13 => Op::Leave { s: MAIL[random.below(4)], name: "mail", instance: "*" },
         13 => Op::Crash { n },
         _ => Op::Disk { n },
     }
 }
 
+/// Services of the Communicator, and what others do with their names.
+fn about_services(random: &mut Random, setup: &Setup) -> Op {
+    let (s, any) = (6 + random.below(3), random.below(setup.seats.len()));
+    let name = NAMES[3 + random.below(3)];
+    match random.below(16) {
+        0..4 => Op::Join { s, name, instance: "*", exclusive: true },
+        4 => Op::Join { s, name: NAMES[random.below(3)], instance: "*", exclusive: false },
+        5 => Op::Join { s: any, name, instance: INSTANCES[random.below(3)], exclusive: random.below(3) == 0 },
+        6..8 => Op::Leave { s: any, name, instance: "*" },
+        8 => Op::Leave { s, name, instance: "*" },
+        9 => Op::Send { s: any, name: NAMES[6], instance: "*", count: 1 + random.below(3), size: 5, numbered: false },
+        10 => Op::Send { s: any, name, instance: "*", count: 1 + random.below(3), size: 5, numbered: true },
+        11 => Op::Everyone { s },
+        12 => Op::Ask { s: any, name, each: false, ttl: 2000 },
+        13 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size: 5 },
+        14 => Op::Remove { s, key: KEYS[0] },
+        _ => Op::Declare { s, forget: false },
+    }
+}
+
 fn about_questions(random: &mut Random, setup: &Setup) -> Op {
     let (s, to) = (random.below(setup.seats.len()), random.below(setup.seats.len()));
-    let (name, ttl) = (NAMES[random.below(4)], [300, 2000, 8000][random.below(3)]);
+    let (name, ttl) = (NAMES[random.below(NAMES.len())], [300, 2000, 8000][random.below(3)]);
     match random.below(16) {
         0..6 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
         6 => Op::AskStation { s, to, ttl },
@@ -286,27 +382,31 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
     let s = random.below(setup.seats.len());
     let to = random.below(setup.seats.len());
     let n = random.below(setup.nodes);
-    let name = NAMES[random.below(4)];
+    let is_line = setup.seats[s].speech == Speech::Communicator;
+    let all = NAMES[random.below(NAMES.len())];
+    // what a service is called, others have rarely joined
+    let few = if is_line || random.below(12) == 0 { all } else { NAMES[random.below(4)] };
     let instance = INSTANCES[random.below(3)];
+    let for_mail = MAIL[random.below(4)];
     let key = KEYS[random.below(KEYS.len())];
     let size = [0, 0, 20, 200, 800][random.below(5)];
     let ttl = [300, 2000, 8000][random.below(3)];
-    match random.below(100) {
+    match random.below(112) {
         0..12 if random.below(8) == 0 => Op::Join { s, name: PATTERN, instance: "*", exclusive: false },
-        0..2 => Op::Join { s, name: "mail", instance: "*", exclusive: false },
-        2..12 => Op::Join { s, name, instance, exclusive: random.below(6) == 0 },
-        12..15 => Op::Leave { s, name, instance },
-        15..19 => Op::Leave { s, name: "mail", instance: "*" },
+        0..2 => Op::Join { s: for_mail, name: "mail", instance: "*", exclusive: false },
+        2..12 => Op::Join { s, name: few, instance, exclusive: random.below(6) == 0 },
+        12..15 => Op::Leave { s, name: few, instance },
+        15..19 => Op::Leave { s: for_mail, name: "mail", instance: "*" },
         19..33 => {
             let count = [1, 1, 2, 5, 20][random.below(5)];
-            Op::Send { s, name, instance: "*", count, size, numbered: random.below(3) == 0 }
+            Op::Send { s, name: all, instance: "*", count, size, numbered: random.below(3) == 0 }
         }
-        33 => Op::Send { s, name, instance: "i", count: 1, size, numbered: true },
+        33 => Op::Send { s, name: all, instance: "i", count: 1, size, numbered: true },
         34..36 => Op::SendTo { s, to },
         36..38 => Op::SendToStale { s },
         39 => Op::Everyone { s },
         38 | 40..43 => Op::Mail { s, ttl: [500, 5000, 60_000][random.below(3)] },
-        43..48 => Op::Ask { s, name, each: random.below(3) == 0, ttl },
+        43..48 => Op::Ask { s, name: all, each: random.below(3) == 0, ttl },
         48..50 => Op::AskStation { s, to, ttl },
         50..60 => Op::Answer { s, which: random.below(4), times: 1 + random.below(4) / 3, size },
         60..66 => Op::Set { s, key, size, announce: random.below(3) == 0 },
@@ -316,7 +416,8 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
         73 | 74 => Op::Flush { s },
         75..77 => {
             let one = random.below(3) == 0;
-            Op::Watch { s, stations: !one, members: true, name: if one { name } else { "" } }
+            let flags = !one && random.below(2) == 0;
+            Op::Watch { s, stations: !one, members: true, flags, name: if one { all } else { "" } }
         }
         77 => Op::Declare { s, forget: random.below(4) == 0 },
         78..81 => Op::Read { s, how: [Reading::All, Reading::All, Reading::Slowly, Reading::Nothing][random.below(4)] },
@@ -337,9 +438,38 @@ fn op(random: &mut Random, setup: &Setup) -> Op {
             0 => Op::Get { s, key },
             links => Op::Unlink { l: random.below(links), ms: [500, 20_000][random.below(2)] },
         },
-        _ => match setup.links.len() {
+        99 => match setup.links.len() {
             0 => Op::Add { s, amount: -1 },
             links => Op::HalfLink { l: random.below(links) },
         },
+        100..104 => Op::Flag {
+            s,
+            raise: random.below(3) > 0,
+            name: FLAGS[random.below(FLAGS.len())],
+            priority: 10 * random.below(12) as u32,
+            manual: random.below(4) == 0,
+            by_hand: random.below(2) == 0,
+        },
+        // somebody of Clacks
+        104 if random.below(3) == 0 => Op::Clear { s: 5 },
+        108..110 => match random.below(3) {
+            0 => Op::Join { s, name: NOTICES, instance: "*", exclusive: false },
+            1 => Op::Join { s: [4, 6][random.below(2)], name: NOTICES, instance: "*", exclusive: false },
+            _ => Op::Leave { s, name: NOTICES, instance: "*" },
+        },
+        104..108 => {
+            let what = [What::Stations, What::Names, What::Members, What::Values, What::Flags][random.below(5)];
+            let name = match what {
+                What::Members => all,
+                What::Stations => "",
+                What::Flags => ["", "u/s/h"][random.below(2)],
+                _ => ["", "a"][random.below(2)],
+            };
+            Op::List { s, what, name }
+        }
+        _ => {
+            let how = [Keeping::Disk, Keeping::Disk, Keeping::Behind, Keeping::Failing][random.below(4)];
+            Op::DiskIs { n, how }
+        }
     }
 }

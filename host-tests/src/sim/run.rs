@@ -16,6 +16,8 @@ use crate::disk::Disk;
 use crate::random::Random;
 use chappe_core::client::Wish as ClientWish;
 use chappe_core::id::StationId;
+use chappe_core::model::Code;
+use chappe_core::router::store::Keeping;
 use chappe_core::router::{Reason, Settings};
 use chappe_core::time::Instant;
 use std::collections::BTreeMap;
@@ -113,8 +115,8 @@ struct World<'s, F: Fn(&mut Settings<'s>)> {
     changes: BTreeMap<String, Change>,
     /// How many changes there were at its node when a message had come to somebody.
     brought: BTreeMap<(usize, Token), u64>,
-    /// All nodes have the same calendar.
-    one_calendar: bool,
+    /// All nodes have the same calendar and take all changes, so there is one history of values.
+    one_history: bool,
     ran: Ran,
 }
 
@@ -164,7 +166,7 @@ pub fn run(plan: &Plan, change: impl for<'a> Fn(&mut Settings<'a>)) -> Result<Ra
         stale: Vec::new(),
         changes: BTreeMap::new(),
         brought: BTreeMap::new(),
-        one_calendar: true,
+        one_history: true,
         ran: Ran::default(),
     };
     let mut at = 0;
@@ -208,6 +210,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         self.lives += 1;
         let mut node =
             Node::new(n, 0x100 + self.lives, room, disk, self.instant(), self.calendars[n] as u64, &self.change);
+        node.monitor(self.instant(), self.setup.monitored);
         node.model.linked = !self.links.is_empty();
         self.nodes[n] = Some(node);
     }
@@ -238,6 +241,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             self.start(n);
             let (now, calendar) = (self.instant(), self.calendars[n] as u64);
             self.not_again(n)?;
+            // what the disk has not come to know of has not been
+            let kept = self.disks[n].kept.get();
+            self.brought.retain(|(node, _), at| *node != n || *at <= kept);
             self.nodes[n].as_mut().expect("it runs again").resume(now, calendar, past)?;
             self.saw("restarts with a disk");
         }
@@ -299,7 +305,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                     Who::Stranger => false,
                 };
             if is_heard {
-                wired.judge.expect(e);
+                wired.judge.expect(self.now, e);
             }
         }
     }
@@ -317,6 +323,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                     bytes.truncate(wired.line.room());
                     wired.line.write_down(self.now, &bytes);
                     wired.blocked = bytes.len() < all;
+                    if wired.blocked {
+                        wired.judge.lags(self.now);
+                    }
                     node.router.sent(now, id, bytes.len());
                 }
                 Wish::Resume(id) => self.wired[self.by_id[&(n, id.number())]].waits = false,
@@ -354,7 +363,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if let Some(id) = came {
                 world.by_id.insert((n, id.number()), w);
                 let line = Line::new(delay, segment, window);
-                let (partial, judge) = Default::default();
+                let (partial, judge) = (Vec::new(), Judge::new(delay));
                 let (waits, blocked, up, dead_at) = (false, false, true, None);
                 let id = came;
                 let wired = Wired { line, node: n, id, who, speech, partial, waits, blocked, judge, up, dead_at };
@@ -431,7 +440,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let wired = &mut self.wired[w];
         let bytes: Vec<u8> = wired.line.up.arrived[..take].to_vec();
         let (mut failed, mut changed) = (None, Vec::new());
-        let mut taken = 0;
+        let (mut taken, mut cleared) = (0, false);
         self.ask(n, |world, node| {
             taken = node.router.receive(world.instant(), id, &bytes);
             let wired = &mut world.wired[w];
@@ -446,10 +455,20 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 Vec::new()
             });
             changed = said.iter().filter_map(|(_, said)| said.changed()).collect();
+            cleared = said.iter().any(|(_, said)| matches!(said, Said::Clear));
             said
         })?;
-        for key in changed {
+        // what the disk refuses is no change
+        let refuses = self.setup.durable && matches!(self.disks[n].how.get(), Keeping::Failing | Keeping::Behind);
+        for key in changed.into_iter().filter(|_| !refuses) {
             self.changed(n, key);
+        }
+        if cleared {
+            // nobody can say what linked nodes make of it, and when
+            for key in KEYS {
+                let change = Change { before: self.now, at: self.now, node: n, value: None };
+                self.changes.insert(key.into(), change);
+            }
         }
         match failed {
             Some(e) => Err(e),
@@ -471,7 +490,15 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         let (mut at, mut letters) = (0, true);
         while letters && let Some(size) = words::frame_size(wired.speech, &all[at..]) {
             let said = words::said(wired.speech, &all[at..at + size], address)?;
-            letters = matches!(&said, Said::Send(s) if !s.ask && !s.keep && s.to == To::Name && s.seq == 0);
+            letters = match &said {
+                Said::Send(s) => !s.ask && !s.keep && s.to == To::Name && s.seq == 0,
+                Said::Line { message, .. } => {
+                    let for_sender =
+                        ["reply_to", "transmission_report"].iter().any(|k| message.params.contains_key(*k));
+                    !message.service.is_empty() && !for_sender && words::token_of(message)?.is_some()
+                }
+                _ => false,
+            };
             if !letters && at > 0 {
                 break;
             }
@@ -491,6 +518,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if let Said::Answer { ask_id, to, .. } = &mut said {
                 let key = to.map_or((n, 0, *ask_id as i64), |(asker, seq)| (n, asker, seq));
                 *ask_id = self.questions.get(&key).copied().map_or(u64::MAX, u64::from);
+            }
+            if let Said::Line { message, question } = &mut said {
+                let number = words::question_in(message);
+                *question = number.and_then(|number| self.questions.get(&(n, 0, number)).copied());
             }
             self.ran.tally.one(&format!("said {}", said.word()));
             all.push((id, said));
@@ -524,6 +555,9 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         }
         let wired = &mut self.wired[w];
         let take = wired.line.down.arrived.len().min(most);
+        if take < wired.line.down.arrived.len() || wired.blocked {
+            wired.judge.lags(self.now);
+        }
         if take > 0 {
             let bytes: Vec<u8> = wired.line.down.arrived.drain(..take).collect();
             match (s, link) {
@@ -573,7 +607,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             }
             self.hash(s, &heard);
             self.ran.tally.one(&format!("heard {}", heard.word()));
-            self.wired[w].judge.hear(&heard, speech).map_err(|e| format!("station {s}: {e}"))?;
+            self.wired[w].judge.hear(self.now, &heard, speech).map_err(|e| format!("station {s}: {e}"))?;
         }
         Ok(())
     }
@@ -587,7 +621,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             let heard = words::clacks_heard(&line)?;
             if let Heard::Letter { .. } = heard {
                 self.ran.tally.one("letters over links");
-                self.wired[w].judge.hear(&heard, Speech::Clacks).map_err(|e| format!("link {l}: D11: {e}"))?;
+                self.wired[w]
+                    .judge
+                    .hear(self.now, &heard, Speech::Clacks)
+                    .map_err(|e| format!("link {l}: D11: {e}"))?;
             }
         }
         let other = if at_slave { down } else { up };
@@ -766,7 +803,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             }
             Op::Crowd { n, count } => {
                 for i in 0..count {
-                    let speech = [Speech::Native, Speech::Msgq, Speech::Clacks][i % 3];
+                    let speech = [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][i % 4];
                     self.connect(n, Who::Stranger, speech, (0, 100, 1000))?;
                 }
             }
@@ -778,9 +815,10 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
                 }
             }
             Op::Disk { n } => self.disk(n)?,
+            Op::DiskIs { n, how } => self.disk_is(n, how)?,
             Op::Calendar { n, seconds } => {
                 self.calendars[n] += seconds * 1_000_000;
-                self.one_calendar = false;
+                self.one_history = false;
                 let calendar = self.calendars[n] as u64;
                 self.ask(n, |_, node| {
                     node.router.set_calendar(calendar);
@@ -841,9 +879,30 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
         if !self.setup.durable {
             return Ok(());
         }
-        self.disks[n].catch_up();
-        if let Some(node) = &mut self.nodes[n] {
-            node.model.stored();
+        if self.disks[n].how.get() != Keeping::Failing {
+            self.disks[n].how.set(Keeping::Disk);
+            self.disks[n].catch_up();
+            if let Some(node) = &mut self.nodes[n] {
+                node.model.stored(Code::Ok);
+            }
+        }
+        self.ask(n, |world, node| {
+            node.router.stored(world.instant());
+            Vec::new()
+        })
+    }
+
+    /// A disk fails, is behind, or works again.
+    fn disk_is(&mut self, n: usize, how: Keeping) -> Result<(), String> {
+        if !self.setup.durable {
+            return Ok(());
+        }
+        self.saw(&format!("disks that are {how:?}"));
+        self.disks[n].how.set(how);
+        // what comes over links is refused, too, until they come up anew
+        self.one_history &= how == Keeping::Disk || self.links.is_empty();
+        if let (Keeping::Failing, Some(node)) = (how, &mut self.nodes[n]) {
+            node.model.stored(Code::NotStored);
         }
         self.ask(n, |world, node| {
             node.router.stored(world.instant());
@@ -854,17 +913,21 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
     /// Somebody who does not speak any dialect, or only nearly.
     fn garbage(&mut self, n: usize, kind: usize, seed: u64) -> Result<(), String> {
         let mut random = Random::new(seed);
-        let speech = [Speech::Native, Speech::Msgq, Speech::Clacks][random.below(3)];
+        let speech = [Speech::Native, Speech::Msgq, Speech::Clacks, Speech::Communicator][random.below(4)];
         let Some(w) = self.connect(n, Who::Stranger, speech, (0, 1 + random.below(300), 4000))? else { return Ok(()) };
         let mut bytes: Vec<u8> = match (kind, speech) {
             (0, _) => Vec::new(),
             (1, Speech::Native) => vec![1, 0, 0, 200],
             (1, Speech::Msgq) => vec![0, 0, 0, 40, 0, 20],
             (1, Speech::Clacks) => b"OVERHEAD A x\r\n".to_vec(),
+            (1, Speech::Communicator) => b"REGISTER service=".to_vec(),
             (2, Speech::Native) => vec![3, 0, 0, 0, 9, 9, 9, 9],
             (2, Speech::Msgq) => b"\0\0\0\x06\0\x02{}xx".to_vec(),
             (_, Speech::Native) => vec![1, 255, 255, 255],
             (_, Speech::Msgq) => vec![255; 8],
+            (_, Speech::Communicator) => {
+                b"<a: \n{\"command\":1}\na/b/C\n <:x communicatord/COMMANDS list=a,,\n".to_vec()
+            }
             (_, Speech::Clacks) => b"STORE a=b\r\nOVERHEAD\r\n \r\n".to_vec(),
         };
         bytes.extend((0..random.below(400)).map(|_| random.next() as u8));
@@ -880,6 +943,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             if self.nodes[n].is_none() {
                 self.start(n);
             }
+            self.disks[n].how.set(Keeping::Disk);
             self.disk(n)?;
         }
         for s in 0..self.stations.len() {
@@ -934,7 +998,7 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             return Err(format!("D10: node 0 has {:?}, node {n} has {other:?}", all[0]));
         }
         // of changes that no delay can have put into another order, the last is what is left
-        for (key, c) in self.changes.iter().filter(|(_, c)| self.one_calendar && c.at > c.before + 3000) {
+        for (key, c) in self.changes.iter().filter(|(_, c)| self.one_history && c.at > c.before + 3000) {
             if all[0].get(key) != c.value.as_ref() {
                 let (is, should) = (all[0].get(key), &c.value);
                 return Err(format!("D10: {key} is {is:?}, and was last changed to {should:?} at {} ms", c.at));
@@ -971,12 +1035,15 @@ impl<'s, F: Fn(&mut Settings<'s>)> World<'s, F> {
             let missed: usize = self.wired.iter().map(|w| w.judge.missed).sum();
             self.ran.tally.add("copies missed", missed as u64);
             let limits = [
-                ("stations", 1),
+                ("stations", 2),
+                ("monitors", self.setup.monitored as u64),
                 ("names", declared),
                 ("memberships", 0),
                 ("requests", 0),
+                ("debts", 0),
                 ("watches", 1),
                 ("flushes", 0),
+                ("flags", node.model.raised() as u64),
                 ("mail", node.model.waiting_mail() as u64),
             ];
             for (what, most) in limits {

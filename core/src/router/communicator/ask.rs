@@ -4,6 +4,7 @@
 //! of `reply_to` answer with a message to who asked, so the first one while the question is open
 //! is the answer. What becomes of questions is `router/ask.rs`'s.
 
+use super::super::faults::fault;
 use super::super::{Counter, Router};
 use crate::dialect::communicator::command::Command;
 use crate::dialect::communicator::emit::{self, Edit, Form};
@@ -40,6 +41,7 @@ impl Router<'_> {
     pub(super) fn ask_for(&mut self, n: u32, l: &Letter<'_>, m: &Message<'_>, seq: u32) {
         self.end_run();
         self.counters.one(Counter::Letters);
+        let seq = if fault!(self, NumberMixed) { seq.wrapping_add(1) } else { seq };
         let l = Letter { ask: true, seq, ..*l };
         self.with_heard(n, m, |router, heard| router.ask(n, &l, Raw::Communicator(heard)));
     }
@@ -59,6 +61,7 @@ impl Router<'_> {
             // who asked may have another name by now: the number is enough
             Some(Ok(id)) => words::ask_id(id).filter(|id| self.is_open(*id, n, asker.unwrap_or(0))),
             Some(Err(_)) => None,
+            None if fault!(self, AnswerIsMessage) => None,
             None => asker.and_then(|asker| self.oldest_question(n, asker)),
         };
         let Some(ask_id) = ask_id else { return false };

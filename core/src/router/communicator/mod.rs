@@ -30,6 +30,7 @@ mod state;
 mod tests;
 mod wait;
 
+use super::faults::fault;
 use super::policy::Class;
 use super::stations::Life;
 use super::{Counter, Newcomer, Reason, Router, Transport};
@@ -214,7 +215,7 @@ impl<'s> Router<'s> {
 
     fn say_invalid(&mut self, n: u32, m: &Message<'_>, message: &str) {
         // answers to answers would go to and fro for ever
-        if !Command::of(m.command).is_some_and(Command::is_answer) {
+        if !Command::of(m.command).is_some_and(Command::is_answer) && !fault!(self, InvalidUnsaid) {
             self.tell_line(n, &Line::Invalid { command: m.command, message }, (b"", b""));
         }
     }

@@ -4,6 +4,7 @@
 //! nobody else can have (D8); a command that is announced is a membership of `./COMMAND`, so
 //! that a broadcast is a message to a name. Does not own who knows passwords: that is the gate.
 
+use super::super::faults::fault;
 use super::super::membership::Entered;
 use super::super::stations::{Life, Unverified};
 use super::super::{Counter, Reason, Router, Verdict};
@@ -137,6 +138,7 @@ impl Router<'_> {
         if let Entered::Anew(m) = entered {
             self.entered(n, m);
             if before != 0
+                && !fault!(self, RenameKeeps)
                 && let Some(old) = self.names.membership(self.stations[n].memberships, before, "")
             {
                 self.end_membership(n, old);

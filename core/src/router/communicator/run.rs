@@ -5,6 +5,7 @@
 //! it may go into a run, and when that ends, is `router/run.rs`'s.
 
 use super::super::Router;
+use super::super::stations::Life;
 use crate::dialect::Session;
 use crate::dialect::communicator::emit::Form;
 use crate::dialect::communicator::parse;
@@ -55,7 +56,11 @@ impl Router<'_> {
         self.communicator.alike.heard.clear();
         let raw = heard.message.raw;
         let is_plain = !raw.is_empty() && !heard.is_secret && self.settings.communicator.form == Form::Text;
-        if !is_plain || self.sniffed() || !self.has_others(n, l.name) || !self.runs(n, l, Raw::Communicator(heard)) {
+        if !is_plain
+            || self.sniffed()
+            || !self.is_heard_by_others(n, l.name)
+            || !self.runs(n, l, Raw::Communicator(heard))
+        {
             self.end_run();
             return false;
         }
@@ -63,11 +68,20 @@ impl Router<'_> {
         true
     }
 
-    /// Whether somebody else than station `n` is a member of a name.
-    fn has_others(&mut self, n: u32, name: &str) -> bool {
+    /// Whether somebody else than station `n` hears what is sent to a name: a member with an instance does
+    /// not, for messages here name none.
+    fn is_heard_by_others(&mut self, n: u32, name: &str) -> bool {
         let Some(row) = self.names.find_again(name) else { return false };
-        let row = self.names.row(row);
-        row.count > 1 || (row.count == 1 && self.names.members[row.members.first].station != n)
+        let mut m = self.names.row(row).members.first;
+        while m != 0 {
+            let member = &self.names.members[m];
+            let is_other = member.instance == 0 && member.station != n;
+            if is_other && self.stations[member.station].life == Life::Ready {
+                return true;
+            }
+            m = member.next_of_name();
+        }
+        false
     }
 
     /// The next message may begin as this one does.

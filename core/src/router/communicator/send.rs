@@ -3,6 +3,7 @@
 //! Owns: which letter a message is, who may send it, and the reports. Who gets a copy is
 //! `router/route.rs`'s.
 
+use super::super::faults::fault;
 use super::super::policy::Denied;
 use super::super::route::{Delivery, Reached};
 use super::super::{Counter, Rights, Router};
@@ -58,6 +59,9 @@ impl Router<'_> {
         };
         let Some(name) = announcers(verb) else { return self.invalid(n, m, "a command that is too long") };
         if !self.may_say(n, m, &name) {
+            return;
+        }
+        if fault!(self, BroadcastLost) {
             return;
         }
         let l = Letter { name: &name, verb, ..Letter::default() };
@@ -230,7 +234,7 @@ impl Router<'_> {
             let line = Line::ServiceUnavailable { service: m.service, command: m.command };
             self.tell_line(n, &line, (b"", b""));
         }
-        if let Some(cached) = reports.report {
+        if let Some(cached) = reports.report.filter(|_| !fault!(self, ReportForgotten)) {
             self.tell_line(n, &Line::TransmissionReport { command: m.command, cached }, (b"", b""));
         }
     }

@@ -3,6 +3,7 @@
 //! Owns: who is told that a name has got its first member or lost its last, whatever dialect that
 //! speaks. Names of announced commands (`./X`) are no services.
 
+use super::super::faults::fault;
 use super::super::policy::Class;
 use super::super::route::{Delivery, Reached};
 use super::super::{Counter, Router};
@@ -43,6 +44,9 @@ impl Router<'_> {
     }
 
     fn tell_status(&mut self, n: u32, row: u32, state: State, up_since: Option<u64>, down_since: Option<u64>) {
+        if fault!(self, StatusForgotten) {
+            return;
+        }
         let text = self.names.row(row).text();
         if text.starts_with(ANNOUNCED) || crate::name::is_pattern(text) || !self.is_announced("STATUS") {
             return;

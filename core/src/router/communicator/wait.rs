@@ -4,6 +4,7 @@
 //! has come: as it was sent. When it goes and expires is `router/keep.rs`'s.
 
 use super::super::Router;
+use super::super::faults::fault;
 use super::super::mailbox::Form as Kept;
 use super::super::route::Delivery;
 use crate::dialect::communicator::emit::{self, Edit, Form};
@@ -18,6 +19,9 @@ use crate::time::Duration;
 impl Router<'_> {
     /// Keeps a message for a name. `false`: there is no room.
     pub(super) fn wait(&mut self, n: u32, m: &Message<'_>, name: &str, within: Duration) -> bool {
+        if fault!(self, CacheForgotten) {
+            return true;
+        }
         let source = self.source(n, m);
         let (from_server, from_service) = source.pair();
         let is_secret = self.stations[n].datagram && m.get(udp::SECRET).is_some();

@@ -5,7 +5,7 @@ use crate::clacks::users::User;
 use crate::clacks::wire::Wire;
 use crate::sim::words::{self, Token};
 use chappe_core::id::StationId;
-use chappe_core::model::{Letter, Store, StoreOp};
+use chappe_core::model::{Letter, List, Store, StoreOp};
 use std::collections::BTreeSet;
 
 /// It.
@@ -16,6 +16,7 @@ pub(super) struct Clacks {
     ping_at: u64,
     /// Octets to be sent.
     out: Vec<u8>,
+    keys: words::Keys,
 }
 
 impl Clacks {
@@ -27,7 +28,7 @@ impl Clacks {
 
 impl Client for Clacks {
     fn connected(&mut self, now: u64, id: StationId, joined: &BTreeSet<(String, String)>) {
-        *self = Clacks { wire: Wire::new(id, false), up: true, ping_at: now + 50_000, out: Vec::new() };
+        *self = Clacks { wire: Wire::new(id, false), up: true, ping_at: now + 50_000, ..Clacks::default() };
         self.line("CLACKS s");
         self.line(&User::Main.line());
         for (name, _) in joined {
@@ -64,7 +65,8 @@ impl Client for Clacks {
         self.wire.take(bytes);
         self.wire.bytes.clear();
         let lines = std::mem::take(&mut self.wire.lines);
-        lines.iter().map(|line| Ok((words::clacks_heard(line)?, None))).collect()
+        let heard = lines.iter().map(|line| self.keys.take(line));
+        heard.filter_map(|heard| Some((heard.transpose()?, None))).map(|(heard, number)| Ok((heard?, number))).collect()
     }
 
     fn join(&mut self, name: &str, _: &str, _: bool, is_new: bool) {
@@ -81,7 +83,11 @@ impl Client for Clacks {
         if l.ask || l.station != 0 || l.everyone || l.keep || l.instance == "i" {
             return;
         }
-        self.line(&format!("SET {}={body}", l.name));
+        match l.name.strip_prefix("./") {
+            // names of commands look as if they addressed a verb: so it says which
+            Some(command) => self.line(&format!("SET {}/{command}={body}", l.name)),
+            None => self.line(&format!("SET {}={body}", l.name)),
+        }
     }
 
     fn store(&mut self, _: u64, store: Store<'_>) {
@@ -98,6 +104,14 @@ impl Client for Clacks {
 
     fn flush(&mut self, _: u64, token: Token) {
         self.line(&format!("FLUSH {token}"));
+    }
+
+    fn list(&mut self, _: u64, _: List<'static>) {
+        self.line("KEYLIST");
+    }
+
+    fn clear(&mut self) {
+        self.line("CLEARCACHE");
     }
 
     fn goodbye(&mut self, _: u64) {

@@ -5,6 +5,7 @@
 //! the wire, nor what ought to come.
 
 mod clacks;
+mod communicator;
 mod msgq;
 mod native;
 
@@ -14,7 +15,7 @@ use super::plan::{self, Op, Reading, Speech};
 use super::words::{Heard, Token, text};
 use chappe_core::client::Wish;
 use chappe_core::id::StationId;
-use chappe_core::model::{Declare, Letter, Store, StoreOp, Watch};
+use chappe_core::model::{Declare, Flag, Letter, List, Store, StoreOp, Watch};
 use chappe_core::time::Instant;
 use std::collections::BTreeSet;
 
@@ -63,6 +64,12 @@ trait Client {
     fn watch(&mut self, _watch: Watch<'_>) {}
     /// Declares a name, or forgets it.
     fn declare(&mut self, _declare: Declare<'_>) {}
+    /// Raises a flag or lowers it.
+    fn flag(&mut self, _now: u64, _flag: Flag<'_>) {}
+    /// Lists something, to the end, unless it still reads another list.
+    fn list(&mut self, _now: u64, _list: List<'static>) {}
+    /// Forgets all values.
+    fn clear(&mut self) {}
     /// Takes leave.
     fn goodbye(&mut self, _now: u64) {}
     /// Calls that have not ended.
@@ -98,6 +105,7 @@ impl<'s> Station<'s> {
             Speech::Native => Box::new(native::Native::new(number, room, now)),
             Speech::Msgq => Box::new(msgq::Msgq::default()),
             Speech::Clacks => Box::new(clacks::Clacks::default()),
+            Speech::Communicator => Box::new(communicator::Communicator::default()),
         };
         let (line, reading, joined) = (None, Reading::All, BTreeSet::new());
         Station { seat, line, reading, reads_at: 0, again_at: 0, client, joined }
@@ -166,7 +174,9 @@ impl<'s> Station<'s> {
 
     /// Joins, now and after each new connection.
     pub fn join(&mut self, name: &str, instance: &str, exclusive: bool) {
-        if name == plan::PATTERN && self.seat.speech != Speech::Native {
+        let native = self.seat.speech == Speech::Native;
+        let msgq = self.seat.speech == Speech::Msgq;
+        if name == plan::PATTERN && !native || name == plan::NOTICES && !msgq {
             return;
         }
         let is_new = self.joined.insert((name.into(), instance.into()));
@@ -190,6 +200,7 @@ impl<'s> Station<'s> {
         let (station, lname) = to.map_or((0, None), |(id, lname)| (id, Some(lname)));
         let name_to = if self.seat.speech == Speech::Msgq { "a" } else { "" };
         let native = self.seat.speech == Speech::Native;
+        let communicator = self.seat.speech == Speech::Communicator;
         let plain = Letter { instance: "*", ..Letter::default() };
         let client = &mut self.client;
         match *op {
@@ -208,10 +219,10 @@ impl<'s> Station<'s> {
                 let letter = Letter { station, name: name_to, seq: 1, ..plain };
                 client.send(now, letter, &text(token, 10), lname.as_deref());
             }
-            Op::Everyone { .. } if native => {
+            Op::Everyone { .. } if native || communicator => {
                 client.send(now, Letter { everyone: true, ..plain }, &text(token, 0), None);
             }
-            Op::Mail { ttl, .. } if native => {
+            Op::Mail { ttl, .. } if native || communicator => {
                 let letter = Letter { name: "mail", keep: true, ttl_ms: ttl, seq: 1, ..plain };
                 client.send(now, letter, &text(token, 30), None);
             }
@@ -234,9 +245,26 @@ impl<'s> Station<'s> {
                 client.store(now, Store { op: StoreOp::Add, name: plan::COUNTER, amount, ..Store::default() });
             }
             Op::Flush { .. } => client.flush(now, token),
-            Op::Watch { stations, members, name, .. } => {
-                client.watch(Watch { seq: 201, stations, members, name, ..Watch::default() });
+            Op::Watch { stations, members, flags, name, .. } => {
+                client.watch(Watch { seq: 201, stations, members, flags, name, ..Watch::default() });
             }
+            Op::Flag { raise, name, priority, manual, by_hand, .. } => client.flag(
+                now,
+                Flag {
+                    raise,
+                    unit: "u",
+                    section: "s",
+                    name,
+                    description: if raise { "wrong" } else { "" },
+                    priority,
+                    tags: if raise { "t" } else { "" },
+                    manual_down: manual,
+                    by_hand,
+                    ..Flag::default()
+                },
+            ),
+            Op::List { what, name, .. } => client.list(now, List { what, name, ..List::default() }),
+            Op::Clear { .. } => client.clear(),
             Op::Declare { forget, .. } => client.declare(Declare { seq: 202, name: "mail", forget }),
             Op::Goodbye { .. } => client.goodbye(now),
             _ => {}

@@ -5,7 +5,9 @@ use crate::sim::plan::Speech;
 use crate::sim::words::{self, Heard, Token};
 use chappe_core::client::{self, Event, Inbox, LostWhy, Memory, Options, Wish};
 use chappe_core::id::StationId;
-use chappe_core::model::{Answer, ClientToServer, Declare, Join, Leave, Letter, Params, Store, Watch};
+use chappe_core::model::{
+    Answer, ClientToServer, Declare, Flag, Join, Leave, Letter, List, Params, Store, Watch, What,
+};
 use chappe_core::time::{Duration, Instant};
 use std::collections::BTreeSet;
 
@@ -30,6 +32,9 @@ pub(super) struct Native<'s> {
     /// Calls that were answered on this connection.
     replied: BTreeSet<u32>,
     next_seq: u32,
+    page: words::Page,
+    /// The list that it reads, a page after the other.
+    listed: Option<(u32, What, &'static str)>,
 }
 
 impl<'s> Native<'s> {
@@ -52,6 +57,8 @@ impl<'s> Native<'s> {
             calls: BTreeSet::new(),
             replied: BTreeSet::new(),
             next_seq: 0,
+            page: words::Page::default(),
+            listed: None,
         }
     }
 
@@ -68,6 +75,8 @@ impl Client for Native<'_> {
         self.asked.clear();
         self.replied.clear();
         self.inbox.clear();
+        self.page = words::Page::default();
+        self.listed = None;
         self.client.connected(Instant::from_millis(now));
     }
 
@@ -116,7 +125,18 @@ impl Client for Native<'_> {
         self.partial.extend_from_slice(bytes);
         while let Some(size) = words::frame_size(Speech::Native, &self.partial) {
             let frame: Vec<u8> = self.partial.drain(..size).collect();
-            let (heard, ask_id) = words::native_heard(&frame)?;
+            let (heard, ask_id) = match self.page.take(&frame)? {
+                None => continue,
+                Some(Heard::Other) => words::native_heard(&frame)?,
+                Some(page) => (page, 0),
+            };
+            if let Heard::Page { seq, .. } | Heard::Outcome { seq, .. } = heard
+                && let Some((_, what, name)) = self.listed.take_if(|(listed, ..)| *listed == seq)
+                && matches!(heard, Heard::Page { more: true, .. })
+            {
+                let list = List { what, name, after: &self.page.next, ..List::default() };
+                self.listed = self.client.list(Instant::from_millis(now), &list).ok().map(|seq| (seq, what, name));
+            }
             if ask_id != 0 {
                 self.asked.push(ask_id);
             }
@@ -190,6 +210,17 @@ impl Client for Native<'_> {
 
     fn declare(&mut self, declare: Declare<'_>) {
         _ = self.client.declare(&declare);
+    }
+
+    fn flag(&mut self, now: u64, flag: Flag<'_>) {
+        _ = self.client.flag(Instant::from_millis(now), &flag);
+    }
+
+    fn list(&mut self, now: u64, list: List<'static>) {
+        if self.listed.is_none() {
+            let seq = self.client.list(Instant::from_millis(now), &list);
+            self.listed = seq.ok().map(|seq| (seq, list.what, list.name));
+        }
     }
 
     fn goodbye(&mut self, now: u64) {

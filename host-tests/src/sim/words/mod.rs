@@ -5,17 +5,20 @@
 //! each dialect. Does not own what any of it leads to.
 
 mod clacks;
+mod communicator;
 mod msgq;
 mod native;
 
-pub use clacks::clacks_heard;
+pub use clacks::{Keys, clacks_heard};
+pub use communicator::{DAEMON, communicator_heard, name_of, question_in, service_of, token_of};
 pub use msgq::msgq_heard;
-pub use native::native_heard;
+pub use native::{Page, native_heard};
 
 use super::plan::Speech;
+use crate::communicator::message::Message;
 use crate::disk::Copy;
 use crate::msgq::frames;
-use chappe_core::model::{Change, Code, Letter, Message};
+use chappe_core::model::{Change, Code, Letter, Message as _};
 
 /// Number of a message, by which it is known wherever it turns up.
 pub type Token = u32;
@@ -70,6 +73,8 @@ pub struct Sent {
     pub to: To,
     pub name: String,
     pub instance: String,
+    /// A signal of Clacks to `name/VERB`.
+    pub verb: bool,
     pub token: Option<Token>,
     /// The asker's number for it, or that of the outcome it wants; 0: none.
     pub seq: i64,
@@ -77,6 +82,55 @@ pub struct Sent {
     pub each: bool,
     pub keep: bool,
     pub ttl: u64,
+}
+
+/// A flag: what it is called, what is told of it, and who has changed it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub struct Flag {
+    pub name: String,
+    pub description: String,
+    pub priority: u32,
+    pub tags: String,
+    pub manual: bool,
+    pub station: u64,
+}
+
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub enum Table {
+    Stations,
+    Names,
+    Members,
+    Values,
+    Flags,
+    /// Of values, only what they are called.
+    Keys,
+}
+
+/// A row of a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "as in core/proto/chappe.proto")]
+pub enum Row {
+    Station { station: u64, dialect: String, joins: u64 },
+    Name { name: String, members: u64, exclusive: bool, declared: bool },
+    Member { station: u64, instance: String, exclusive: bool },
+    Value { name: String, value: Vec<u8> },
+    Flag(Flag),
+    Key(String),
+}
+
+impl Row {
+    /// By what it is known, whatever else of it changes.
+    pub fn key(&self) -> (u64, String) {
+        match self {
+            Row::Station { station, .. } => (*station, String::new()),
+            Row::Member { station, instance, .. } => (*station, instance.clone()),
+            Row::Name { name, .. } | Row::Value { name, .. } | Row::Key(name) => (0, name.clone()),
+            Row::Flag(flag) => (0, flag.name.clone()),
+        }
+    }
 }
 
 /// What a station says to its node.
@@ -131,6 +185,7 @@ pub enum Said {
         seq: u32,
         stations: bool,
         members: bool,
+        flags: bool,
         name: String,
     },
     Declare {
@@ -138,11 +193,33 @@ pub enum Said {
         name: String,
         forget: bool,
     },
+    Flag {
+        seq: u32,
+        raise: bool,
+        by_hand: bool,
+        flag: Flag,
+    },
+    /// A page of a list: the first, or one that goes on.
+    List {
+        seq: u32,
+        what: Table,
+        name: String,
+        first: bool,
+    },
+    /// All values are to be forgotten.
+    Clear,
     Goodbye {
         seq: u32,
     },
     /// It wants to be a link.
     Link,
+    /// A line of the Communicator, and the message of the question whose number at the node it has.
+    Line {
+        message: Box<Message>,
+        question: Option<Token>,
+    },
+    /// A line that is no message.
+    NoMessage,
     /// Nothing that the model cares about.
     Other,
 }
@@ -173,6 +250,24 @@ pub enum Heard {
         value: Vec<u8>,
     },
     Flushed(String),
+    /// What a server of the Communicator says itself, without what is for people or only clocks know.
+    Line(String),
+    /// A page of a list, and whether there is more.
+    Page {
+        seq: u32,
+        rows: Vec<Row>,
+        more: bool,
+    },
+    FlagChange {
+        raised: bool,
+        flag: Flag,
+    },
+    /// What members of the notifications of MSGQ are told.
+    Notice {
+        change: Change,
+        station: u64,
+        name: String,
+    },
     Presence {
         change: Change,
         station: u64,
@@ -211,9 +306,27 @@ impl Heard {
             Heard::Reply { code, .. } => format!("Reply {code:?}"),
             Heard::Outcome { code, .. } => format!("Outcome {code:?}"),
             Heard::Presence { change, .. } => format!("Presence {change:?}"),
+            Heard::Line(line) => {
+                let wanted = ["INVALID", "STATUS", "TRANSMISSION_REPORT"].iter().any(|word| line.starts_with(word));
+                let mut words: Vec<&str> = line.split(' ').collect();
+                if line.starts_with("STATUS") {
+                    words.remove(1);
+                }
+                let last = if line.starts_with("TRANSMISSION") { words.pop() } else { words.get(1).copied() };
+                if wanted {
+                    format!("Line {} {}", words[0], last.unwrap_or_default())
+                } else {
+                    format!("Line {}", words[0])
+                }
+            }
             other => word_of(other),
         }
     }
+}
+
+/// The name of a signal, without the verb that it may address; that of a command has none.
+fn name_in(name: &str) -> &str {
+    name.rsplit_once('/').map(|(name, _)| name).filter(|name| *name != ".").unwrap_or(name)
 }
 
 fn instance_of(text: &str) -> String {
@@ -228,7 +341,7 @@ pub fn frame_size(speech: Speech, bytes: &[u8]) -> Option<usize> {
             4 + (u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize)
         }
         Speech::Msgq => 4 + u32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) as usize,
-        Speech::Clacks => 1 + bytes.iter().position(|b| *b == b'\n')?,
+        Speech::Clacks | Speech::Communicator => 1 + bytes.iter().position(|b| *b == b'\n')?,
     };
     (bytes.len() >= size).then_some(size)
 }
@@ -241,6 +354,7 @@ pub fn said(speech: Speech, frame: &[u8], number: impl Fn(&str) -> u64) -> Resul
     match speech {
         Speech::Native => native::native_said(frame),
         Speech::Msgq => msgq::msgq_said(&frames(frame)[0], number),
+        Speech::Communicator => Ok(communicator::communicator_said(frame)),
         Speech::Clacks => clacks::clacks_said(String::from_utf8_lossy(frame).trim_end()),
     }
 }

@@ -1,13 +1,87 @@
 //! The native dialect, as said and as heard: its frames are read by the core's definition of messages.
 
-use super::{Heard, Said, Sent, To, Token, instance_of, token};
-use chappe_core::model::{ClientToServer, Code, Letter, ServerToClient, StoreOp};
+use super::{Flag, Heard, Row, Said, Sent, Table, To, Token, instance_of, name_in, token};
+use chappe_core::model::{ClientToServer, Code, Item, Letter, ServerToClient, StoreOp, What};
 
 /// The token of a native letter: in its body, or in a parameter.
 pub(super) fn letter_token(l: &Letter<'_>) -> Result<Option<Token>, String> {
-    match l.params.get("q") {
+    match ["q", "body", "value"].iter().find_map(|key| l.params.get(key)) {
         Some(q) => token(q.as_bytes()),
         None => token(l.body),
+    }
+}
+
+/// The table of a list that the model knows.
+fn table(what: What) -> Option<Table> {
+    Some(match what {
+        What::Stations => Table::Stations,
+        What::Names => Table::Names,
+        What::Members => Table::Members,
+        What::Values => Table::Values,
+        What::Flags => Table::Flags,
+        _ => return None,
+    })
+}
+
+/// The row of a list.
+fn row(i: &Item<'_>) -> Option<Row> {
+    let name = i.name.to_string();
+    Some(match table(i.what)? {
+        Table::Stations => Row::Station { station: i.station, dialect: i.text.into(), joins: i.count },
+        Table::Names => Row::Name { name, members: i.count, exclusive: i.exclusive, declared: i.manual },
+        Table::Members => Row::Member { station: i.station, instance: instance_of(i.instance), exclusive: i.exclusive },
+        Table::Values | Table::Keys => Row::Value { name, value: i.value.to_vec() },
+        Table::Flags => Row::Flag(Flag {
+            name,
+            description: i.text.into(),
+            priority: i.count as u32,
+            tags: i.tags.into(),
+            manual: i.manual,
+            station: i.station,
+        }),
+    })
+}
+
+/// What a list has shown of a page: its rows, and the number of the request.
+#[derive(Debug, Default)]
+pub struct Page {
+    seq: u32,
+    rows: Vec<Row>,
+    /// Where to go on, once it has ended and is not the last.
+    pub next: String,
+}
+
+impl Page {
+    /// Puts the rows of a page and the outcome that ends it together. `None`: it goes on.
+    ///
+    /// # Errors
+    /// If it says otherwise how many rows it has, or something else comes in between.
+    pub fn take(&mut self, frame: &[u8]) -> Result<Option<Heard>, String> {
+        let said = ServerToClient::read(frame.get(4..).unwrap_or_default()).map(|(said, _)| said);
+        match said {
+            Ok(ServerToClient::Item(i)) if frame[0] == 2 => {
+                if !self.rows.is_empty() && self.seq != i.seq {
+                    return Err(format!("a row of list {} among those of list {}", i.seq, self.seq));
+                }
+                self.seq = i.seq;
+                self.rows.extend(row(&i));
+                Ok(None)
+            }
+            Ok(ServerToClient::Outcome(o)) if frame[0] == 2 && o.seq == self.seq && !self.rows.is_empty() => {
+                let rows = std::mem::take(&mut self.rows);
+                self.next = o.next.into();
+                if o.count as usize != rows.len() {
+                    return Err(format!("{} rows, and it says {}", rows.len(), o.count));
+                }
+                Ok(Some(Heard::Page { seq: o.seq, rows, more: !o.next.is_empty() }))
+            }
+            Ok(ServerToClient::Outcome(o)) if frame[0] == 2 && !o.next.is_empty() => {
+                self.next = o.next.into();
+                Ok(Some(Heard::Page { seq: o.seq, rows: Vec::new(), more: true }))
+            }
+            _ if self.rows.is_empty() => Ok(Some(Heard::Other)),
+            said => Err(format!("{said:?} comes between the rows of a list")),
+        }
     }
 }
 
@@ -32,6 +106,7 @@ pub(super) fn native_said(frame: &[u8]) -> Result<Said, String> {
                 to,
                 name: l.name.into(),
                 instance: instance_of(l.instance),
+                verb: false,
                 token: letter_token(&l)?,
                 seq: l.seq.into(),
                 ask: l.ask,
@@ -55,8 +130,23 @@ pub(super) fn native_said(frame: &[u8]) -> Result<Said, String> {
             }
         }
         ClientToServer::Watch(w) => {
-            Said::Watch { seq: w.seq, stations: w.stations, members: w.members, name: w.name.into() }
+            Said::Watch { seq: w.seq, stations: w.stations, members: w.members, flags: w.flags, name: w.name.into() }
         }
+        ClientToServer::Flag(f) => {
+            let flag = Flag {
+                name: format!("{}/{}/{}", f.unit, f.section, f.name),
+                description: f.description.into(),
+                priority: f.priority,
+                tags: f.tags.into(),
+                manual: f.manual_down,
+                station: 0,
+            };
+            Said::Flag { seq: f.seq, raise: f.raise, by_hand: f.by_hand, flag }
+        }
+        ClientToServer::List(l) => match table(l.what) {
+            Some(what) => Said::List { seq: l.seq, what, name: l.name.into(), first: l.after.is_empty() },
+            None => Said::Other,
+        },
         ClientToServer::Declare(d) => Said::Declare { seq: d.seq, name: d.name.into(), forget: d.forget },
         ClientToServer::Goodbye(g) => Said::Goodbye { seq: g.seq },
         _ => Said::Other,
@@ -78,11 +168,13 @@ pub fn native_heard(frame: &[u8]) -> Result<(Heard, u64), String> {
         ServerToClient::Welcome(_) => Heard::Welcome,
         ServerToClient::Message(l) => {
             let Some(token) = letter_token(&l)? else { return Ok((Heard::Other, 0)) };
-            let name = if l.station != 0 || l.everyone { String::new() } else { l.name.into() };
+            let name = if l.station != 0 || l.everyone { String::new() } else { name_in(l.name).into() };
             return Ok((Heard::Letter { token, name, ask: l.ask_id != 0 }, l.ask_id));
         }
         ServerToClient::Reply(a) => {
-            Heard::Reply { seq: a.seq.into(), station: a.station, token: token(a.body)?, code: a.code }
+            // what was a signal, and is taken for the answer, has it in a parameter
+            let text = a.params.get("value").map_or(a.body, str::as_bytes);
+            Heard::Reply { seq: a.seq.into(), station: a.station, token: token(text)?, code: a.code }
         }
         ServerToClient::Outcome(o) => Heard::Outcome { seq: o.seq, code: o.code, count: o.count },
         ServerToClient::Value(v) => Heard::Value { seq: v.seq, value: v.value.to_vec() },
@@ -94,7 +186,19 @@ pub fn native_heard(frame: &[u8]) -> Result<(Heard, u64), String> {
         },
         ServerToClient::Closing(_) => Heard::Other,
         ServerToClient::Nothing => return Err("the node says nothing, in a frame".into()),
-        ServerToClient::Item(_) | ServerToClient::FlagChange(_) | ServerToClient::Seen(_) => Heard::Other,
+        ServerToClient::FlagChange(f) => Heard::FlagChange {
+            raised: f.raised,
+            flag: Flag {
+                name: f.name.into(),
+                description: f.description.into(),
+                priority: f.priority,
+                tags: f.tags.into(),
+                manual: f.manual_down,
+                station: f.station,
+            },
+        },
+        // rows of lists are put together by `Page`
+        ServerToClient::Item(_) | ServerToClient::Seen(_) => Heard::Other,
     };
     Ok((heard, 0))
 }
