@@ -638,6 +638,7 @@ fn what_an_original_master_forwards_is_not_obeyed() {
 
 #[test]
 fn a_monitor_is_shown_that_a_lock_ends_with_the_link() {
+    use chappe_host_tests::clacks::host::Host;
     let mut w = chappe_host_tests::clacks::ours::ours(|_| {});
     let monitor = w.client(User::Main);
     w.tell(monitor, "MONITOR");

@@ -82,6 +82,26 @@ fn what_was_begun_can_be_taken_back() {
 }
 
 #[test]
+fn values_on_a_disk_are_listed_as_those_in_memory_are() {
+    for config in ["", "[limits]\npage = 2\n[store]\npath = \"FOLDER/values.redb\"\n"] {
+        let daemon = Daemon::start(config);
+        let mut c = connect(&format!("tcp://{}", daemon.address("tcp")), Options::default());
+        for name in ["a::1", "b", "a::2", "a::3"] {
+            c.set(name, name.as_bytes()).unwrap();
+        }
+        c.remove("a::2").unwrap();
+        let list = |c: &mut Connection, name| {
+            let mut rows: Vec<_> = c.list(What::Values, name).unwrap().into_iter().map(|i| (i.name, i.value)).collect();
+            rows.sort();
+            rows
+        };
+        let row = |name: &str| (name.to_owned(), name.as_bytes().to_vec());
+        assert_eq!(list(&mut c, "a::"), [row("a::1"), row("a::3")], "{config}");
+        assert_eq!(list(&mut c, "").len(), 3, "{config}");
+    }
+}
+
+#[test]
 fn an_answer_that_does_not_come_is_one_of_two_errors() {
     let mut daemon = Daemon::start("");
     let address = format!("tcp://{}", daemon.address("tcp"));
