@@ -10,14 +10,17 @@
 # being killed (transport-linux/tests/support/end.rs), or their counts would be lost; those that a test itself
 # kills are not counted.
 #
-# The lists are in target/coverage/PART.txt. It takes about ten minutes on two processors, most of it building.
+# The lists are in target/coverage/PART.txt. It takes about twenty minutes on two processors,
+# most of it building.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 command -v cargo-llvm-cov >/dev/null || { echo "missing: cargo install cargo-llvm-cov --locked" >&2; exit 2; }
 mkdir -p target/coverage
 
-run() { cargo llvm-cov --no-report nextest --no-fail-fast "$@"; }
+failed=0
+# A test that fails does not spoil the figures; the script says so at its end.
+run() { cargo llvm-cov --no-report nextest --no-fail-fast "$@" || failed=1; }
 
 report() { # PART, and what is not of it
   cargo llvm-cov report --ignore-filename-regex "/($2|host-tests|registry|rustlib)/" --text --show-missing-lines |
@@ -29,7 +32,7 @@ report() { # PART, and what is not of it
 
 [ $# -gt 0 ] || set -- core smoltcp linux
 for part in "$@"; do
-  cargo llvm-cov clean --profraw-only # of this part's tests alone
+  cargo llvm-cov clean --workspace # programs of before would count as never run
   case $part in
     core)
       run -p chappe-core -p chappe-host-tests --features chappe-core/discovery -E 'not (binary(/^sim/) or test(/^qemu_/))'
@@ -49,3 +52,4 @@ for part in "$@"; do
       ;;
   esac
 done
+exit "$failed"

@@ -204,7 +204,7 @@ fn d9_the_longest_letter_that_is_taken_can_wait() {
     let (a, b) = (w.station("a"), w.station("b"));
     assert_eq!(w.router.declare_name("n"), Code::Ok);
     let mut kept = Vec::new();
-    for len in 400.. {
+    for len in 440.. {
         let letter = Letter { name: "n", keep: true, body: vec![b'x'; len].leak(), ..Letter::default() };
         if w.stations[a].client.request(w.now, &letter.into()) == Err(SendError::TooBig) {
             break;
