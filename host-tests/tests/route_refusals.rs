@@ -203,6 +203,7 @@ fn d9_the_longest_letter_that_is_taken_can_wait() {
     let mut w = World::new(|s| s.max_frame = 512);
     let (a, b) = (w.station("a"), w.station("b"));
     assert_eq!(w.router.declare_name("n"), Code::Ok);
+    w.take(a);
     let mut kept = Vec::new();
     for len in 440.. {
         let letter = Letter { name: "n", keep: true, body: vec![b'x'; len].leak(), ..Letter::default() };

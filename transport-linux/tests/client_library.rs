@@ -52,7 +52,9 @@ fn a_unix_socket_may_speak_tls() {
 
 #[test]
 fn what_was_begun_can_be_taken_back() {
-    let daemon = Daemon::start("");
+    let daemon = Daemon::start(
+        "[[listeners]]\naddress = \"tcp://127.0.0.1:0\"\nanonymous = [\"read\", \"write\", \"manage\"]\n",
+    );
     let address = format!("tcp://{}", daemon.address("tcp"));
     let (mut a, mut b) = (connect(&address, Options::default()), connect(&address, Options::default()));
     a.join("news").unwrap();

@@ -691,7 +691,7 @@ mod tests {
         for (text, key, hint) in [
             (format!("node = \"{}\"", "n".repeat(49)), "node", "at most 48 bytes"),
             ("node = \"a\\nb\"".into(), "node", "control"),
-            ("[limits]\nstrikes = 256".into(), "limits.strikes", "at most 255"),
+            ("[limits]\nbacklog = 1048577".into(), "limits.backlog", "at most 1048576"),
             ("[limits]\noutbox = 400000000\nbuffers = 300000000".into(), "limits.buffers", "less than outbox"),
             (listener("tcp://127.0.0.1:7", "") + &listener("tcp://127.0.0.1:7", ""), "listeners[1].address", "twice"),
             (listener("unix:///a", "mode = \"rw\""), "listeners[0].mode", "octal"),
@@ -736,8 +736,8 @@ mod tests {
                 "[clacks]\nlink_user = \"l\"\nlink_password_file = \"{secret}\"\n[clacks.master]\naddress = \"{master}\""
             ))
         };
-        assert!(link("clacks://10.1.2.3").contains("crosses the network in clear"));
-        for near in ["clacks://localhost", "clacks://127.0.0.1", "clacks://[::1]", "clacks:///a/b"] {
+        assert!(link("clacks://10.1.2.3:4").contains("crosses the network in clear"));
+        for near in ["clacks://localhost:4", "clacks://127.0.0.1:4", "clacks://[::1]:4", "clacks:///a/b"] {
             assert_eq!(link(near), "", "{near}");
         }
         let alone = "[[listeners]]\naddress = \"unix:///a\"\n[discovery]\ninterfaces = [\"lo\"]";
