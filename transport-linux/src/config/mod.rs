@@ -692,21 +692,21 @@ mod tests {
             (format!("node = \"{}\"", "n".repeat(49)), "node", "at most 48 bytes"),
             ("node = \"a\\nb\"".into(), "node", "control"),
             ("[limits]\nbacklog = 1048577".into(), "limits.backlog", "at most 1048576"),
-            ("[limits]\noutbox = 400000000\nbuffers = 300000000".into(), "limits.buffers", "less than outbox"),
+            ("[limits]\noutbox = 200000000\nbuffers = 100000000".into(), "limits.buffers", "less than outbox"),
             (listener("tcp://127.0.0.1:7", "") + &listener("tcp://127.0.0.1:7", ""), "listeners[1].address", "twice"),
             (listener("unix:///a", "mode = \"rw\""), "listeners[0].mode", "octal"),
             (listener("unix:///a", "mode = \"1777\""), "listeners[0].mode", "octal"),
             (listener("clacks:///a", tls), "listeners[0].tls", "Unix socket"),
             (listener("cd:///a", tls), "listeners[0].tls", "Unix socket"),
             (listener("udp://127.0.0.1", tls), "listeners[0].tls", "datagrams"),
-            (format!("[[users]]\nname = \"{}\"\ntoken = \"12345678\"", "n".repeat(129)), "users[0].name", "1 to 128"),
-            ("[[users]]\nname = \"\"\ntoken = \"12345678\"".into(), "users[0].name", "1 to 128"),
+            (format!("[[users]]\nname = \"{}\"\ntoken = \"12345678\"", "n".repeat(49)), "users[0].name", "1 to 48"),
+            ("[[users]]\nname = \"\"\ntoken = \"12345678\"".into(), "users[0].name", "1 to 48"),
             (format!("{user}token = \"12345678\"\ntoken_file = \"/x\""), "users[0].token_file", "take one away"),
             (format!("{user}token = \"12345678\"\npassword_hash = \"x\""), "users[0].password_hash", "take one away"),
             (format!("{user}token_file = \"/no/such/file\""), "users[0].token_file", "cannot be read"),
             (format!("{user}token_file = \"{}\"", short.display()), "users[0].token_file", "must hold 8"),
             (format!("{user}certificate = \"cn:a\""), "users[0].certificate", "client_ca"),
-            (format!("[clacks]\nlink_user = \"{}\"", "l".repeat(129)), "clacks.link_user", "at most 128"),
+            (format!("[clacks]\nlink_user = \"{}\"", "l".repeat(49)), "clacks.link_user", "at most 48"),
             (
                 format!("[communicator]\n{}", list("services", "\"s\"".into(), 4097)),
                 "communicator.services",
@@ -738,7 +738,7 @@ mod tests {
         };
         assert!(link("clacks://10.1.2.3:4").contains("crosses the network in clear"));
         for near in ["clacks://localhost:4", "clacks://127.0.0.1:4", "clacks://[::1]:4", "clacks:///a/b"] {
-            assert_eq!(link(near), "", "{near}");
+            assert!(!link(near).contains("in clear"), "{near}");
         }
         let alone = "[[listeners]]\naddress = \"unix:///a\"\n[discovery]\ninterfaces = [\"lo\"]";
         assert!(notes(alone).contains("no listener has a port"), "{}", notes(alone));
