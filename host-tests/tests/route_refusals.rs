@@ -244,15 +244,16 @@ fn values_longer_than_the_node_takes_are_refused_and_not_shown_in_full() {
 #[test]
 fn settings_that_cannot_be_are_refused_and_the_old_ones_stay() {
     let mut w = World::default();
-    let long: &'static str = "n".repeat(49).leak();
-    let wrong: [(ConfigError, &dyn Fn(&mut Settings<'static>)); 7] = [
-        (ConfigError::Frame, &|s| s.max_frame = 255),
-        (ConfigError::Frame, &|s| s.max_frame = 4161),
-        (ConfigError::Outbox, &|s| s.outbox = 4096),
-        (ConfigError::Node, &|s| s.node = ""),
-        (ConfigError::Node, &|s| s.node = long),
-        (ConfigError::Node, &|s| s.node = "a\nb"),
-        (ConfigError::Outbox, &|s| s.outbox = 0),
+    const LONG: &str = "a name of more than forty-eight bytes, which is one";
+    type Change = fn(&mut Settings<'static>);
+    let wrong: [(ConfigError, Change); 7] = [
+        (ConfigError::Frame, |s| s.max_frame = 255),
+        (ConfigError::Frame, |s| s.max_frame = 4161),
+        (ConfigError::Outbox, |s| s.outbox = 4096),
+        (ConfigError::Node, |s| s.node = ""),
+        (ConfigError::Node, |s| s.node = LONG),
+        (ConfigError::Node, |s| s.node = "a\nb"),
+        (ConfigError::Outbox, |s| s.outbox = 0),
     ];
     for (error, change) in wrong {
         let mut s = settings();
