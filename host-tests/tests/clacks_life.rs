@@ -526,3 +526,76 @@ fn the_link_to_the_master_is_listed_and_can_be_ended() {
         assert!(cid.starts_with("unixdomainsocket:"), "{cid}");
     });
 }
+
+#[test]
+fn what_the_status_says_of_the_master() {
+    use chappe_core::model::{List, What};
+    use chappe_core::time::Duration;
+    use chappe_host_tests::event::Seen;
+    let mut w = chappe_host_tests::clacks::ours::ours(|_| {});
+    let s = w.station("native");
+    let status = |w: &mut chappe_host_tests::world::World| -> Vec<(String, u64, String)> {
+        w.take(s);
+        let now = w.now;
+        let mut rows = Vec::new();
+        let mut after = String::new();
+        loop {
+            let list = List { what: What::Status, after: &after, ..List::default() };
+            w.stations[s].client.list(now, &list).unwrap();
+            w.drive();
+            for seen in w.take(s) {
+                match seen {
+                    Seen::Item { name, count, text, .. } if name.starts_with("master") => {
+                        rows.push((name, count, text))
+                    }
+                    Seen::Outcome { next, .. } => after = next,
+                    _ => {}
+                }
+            }
+            if after.is_empty() {
+                return rows;
+            }
+        }
+    };
+    assert_eq!(status(&mut w), []);
+    let (now, row) = (w.now, |name: &str, count, text: &str| (name.to_string(), count, text.to_string()));
+    w.router.tell_master("linked", Some(now));
+    w.advance(1500);
+    assert_eq!(status(&mut w), [row("master", 0, "linked"), row("master_since_ms", 1500, "")]);
+    // controls in what somebody else has said are nobody's; what is too long is cut
+    let again = w.now + Duration::from_secs(2);
+    w.router.tell_master("no\nway", Some(again));
+    assert_eq!(status(&mut w), [row("master", 0, "no?way"), row("master_again_ms", 2000, "")]);
+    w.router.tell_master(&"\u{e9}".repeat(1000), None);
+    let [(_, _, text)] = &status(&mut w)[..] else { panic!("one row") };
+    assert!(text.len() > 20 && text.len() < 2000 && text.chars().all(|c| c == '\u{e9}'), "{text}");
+    w.router.tell_master("", None);
+    assert_eq!(status(&mut w), []);
+}
+
+#[test]
+fn a_cleaning_of_many_values_forgets_and_shows_each_once() {
+    let times = Times { stale: 8_000, clean: 1_000, ..Times::DEFAULT };
+    let mut w = chappe_host_tests::clacks::ours::with_times(times, 0, |_| {});
+    let c = w.client(User::Main);
+    for i in 0..100 {
+        w.tell(c, &format!("STORE k{i}=v"));
+    }
+    let monitor = w.client(User::Main);
+    w.tell(monitor, "MONITOR");
+    w.told(monitor);
+    w.wait(8_500);
+    w.tell(c, "STORE fresh=v");
+    let mut shown = Vec::new();
+    for _ in 0..20 {
+        w.wait(100);
+        // others are served in between: it goes in steps
+        w.fence(c);
+        shown.extend(w.told(monitor).into_iter().filter(|line| line.contains("CLEANSTALE=")));
+    }
+    shown.sort();
+    let mut want: Vec<_> = (0..100).map(|i| format!("DEBUG SERVERCACHE=CLEANSTALE=k{i}")).collect();
+    want.sort();
+    assert_eq!(shown, want);
+    assert_eq!(w.keys(c), ["fresh"]);
+}

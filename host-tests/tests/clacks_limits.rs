@@ -520,3 +520,14 @@ fn a_letter_that_is_too_long_for_a_line_is_not_cut() {
     }
     w.fence(c);
 }
+
+#[test]
+fn a_node_without_a_name_for_itself_has_no_links() {
+    let (mut w, a, b) = world(|s| s.clacks.link_user = "");
+    let c = w.client(User::Main);
+    let lines = w.ask(c, "OVERHEAD I 1");
+    assert!(lines.len() == 1 && is_named(&lines[0]), "{lines:?}");
+    assert_eq!(w.router.links(), 0);
+    w.fence(c);
+    go_on(&mut w, a, b, "no links");
+}

@@ -635,3 +635,22 @@ fn what_an_original_master_forwards_is_not_obeyed() {
         }
     });
 }
+
+#[test]
+fn a_monitor_is_shown_that_a_lock_ends_with_the_link() {
+    use chappe_host_tests::clacks::host::Host;
+    let mut w = chappe_host_tests::clacks::ours::ours(|_| {});
+    let monitor = w.client(User::Main);
+    w.tell(monitor, "MONITOR");
+    let other = w.client(User::Main);
+    let master = w.to_master();
+    w.tell(master, "OVERHEAD L 1");
+    w.told(monitor);
+    w.tell(other, "FLUSH 1");
+    assert_eq!(w.told(other), [""; 0]);
+    w.part(master);
+    assert_eq!(w.told(other), ["FLUSHED 1"]);
+    let lines = w.told(monitor);
+    let about = |line: &&String| line.starts_with("DEBUG DISCONNECTED=") && line.contains("mid-sync");
+    assert_eq!(lines.iter().filter(about).count(), 1, "{lines:?}");
+}

@@ -346,6 +346,9 @@ fn native_changes_cross_links_too() {
     store(&mut w, s, Store { op: StoreOp::Add, amount: 3, ..set });
     let lines = w.told(link);
     assert!(lines == ["INCREMENT n=3"] || lines == ["STORE n=3"], "{lines:?}");
+    // there is no word for both, so a sum that is announced is signalled, too
+    store(&mut w, s, Store { op: StoreOp::Add, amount: -1, announce: true, ..set });
+    assert_eq!(w.told(link), ["INCREMENT n=-1", "SET n=2"]);
     w.send(s, &Letter { name: "x", body: b"v", ..Letter::default() });
     assert_eq!(w.told(link), ["SET x=v"]);
     w.send(s, &Letter { name: "x", verb: "DO", ..Letter::default() });

@@ -480,3 +480,26 @@ fn section_8_2_no_answers_to_answers() {
         go_on(h, foo, bar, "answers");
     });
 }
+
+#[test]
+fn values_that_are_longer_than_any_that_means_something() {
+    use chappe_host_tests::communicator::ours::Ours;
+    let mut h = Ours::new(|_| {});
+    let (foo, bar) = two(&mut h);
+    // escapes are read into memory that holds the longest name
+    let long = format!("\"a\\n{}\"", "x".repeat(200));
+    for line in [
+        format!("SERVICE_STATUS service={long}"),
+        "COMMANDS list=\"X,\\n\"".to_string(),
+        format!("SET name={long};value=1"),
+        "SET name=;value=1".to_string(),
+        "NOTIFY name=a::*".to_string(),
+        "NOTIFY name=\"a\\nb\"".to_string(),
+    ] {
+        h.refused(foo, &line);
+    }
+    h.tell(bar, "./X");
+    assert_eq!(h.told(foo), NONE, "it has announced nothing by that");
+    assert_eq!(h.used("values"), 0);
+    go_on(&mut h, foo, bar, "long values");
+}

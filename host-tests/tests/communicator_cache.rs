@@ -1,7 +1,7 @@
 //! Messages that wait for a service of the Communicator (`wire/communicator.md` sections 3.6, 3.7, 10.1; D9).
 
-use chappe_host_tests::communicator::client::{Host, TAG};
-use chappe_host_tests::communicator::each;
+use chappe_host_tests::communicator::client::{Host, Opening, TAG};
+use chappe_host_tests::communicator::{Setup, each, each_with};
 
 const NONE: [&str; 0] = [];
 
@@ -235,5 +235,17 @@ fn broadcasts_do_not_wait() {
         let c = h.visitor();
         h.announce(c, "X");
         h.register(c, "bar");
+    });
+}
+
+#[test]
+fn w25_a_secret_is_not_kept_with_what_waits() {
+    each_with(Setup { secret: "s3cret", ..Setup::default() }, |h| {
+        two(h);
+        let udp = h.open_as(Opening { datagram: true, ..Opening::default() });
+        h.tell(udp, "bar/X a=1;secret_code=s3cret;z=2");
+        h.tell(udp, "<laptop:tool bar/Y secret_code=s3cret");
+        h.tell(udp, "bar/Z secret_code=wrong");
+        assert_eq!(mail(h, "bar"), ["bar/X a=1;z=2", "<laptop:tool bar/Y"]);
     });
 }

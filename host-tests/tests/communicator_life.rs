@@ -699,3 +699,83 @@ fn a_password_that_takes_its_time() {
     assert_eq!(w.used("stations"), 2);
     assert_eq!(w.used("names"), 3, "two services and STATUS");
 }
+
+#[test]
+fn the_load_is_told_at_once_if_it_is_known_and_again_when_it_is_another() {
+    let mut w = Ours::new(|_| {});
+    let (a, b) = (w.service("a"), w.service("b"));
+    let load = |w: &mut Ours, hundredths| {
+        let now = w.now;
+        w.router.set_load(now, hundredths);
+        Host::drive(w);
+    };
+    let averages = |w: &mut Ours, c| -> Vec<String> { w.heard(c).iter().filter_map(|m| m.get("avg")).collect() };
+    assert!(!w.router.wants_load());
+    assert_eq!(w.ask(a, "REGISTER_FOR_LOADAVG"), NONE, "nobody has looked yet");
+    assert!(w.router.wants_load());
+    load(&mut w, 31);
+    assert_eq!(averages(&mut w, a), ["0.31"]);
+    w.tell(b, "REGISTER_FOR_LOADAVG");
+    assert_eq!(averages(&mut w, b), ["0.31"], "known already");
+    load(&mut w, 40);
+    assert_eq!((averages(&mut w, a).len(), averages(&mut w, b).len()), (0, 0), "less than a tenth is no news");
+    load(&mut w, 41);
+    assert_eq!((averages(&mut w, a), averages(&mut w, b)), (vec!["0.41".into()], vec!["0.41".into()]));
+    // who has gone, and who has said so, is told no more; the next one is not told what is long over
+    w.part(a);
+    w.tell(b, "UNREGISTER_FROM_LOADAVG");
+    assert!(!w.router.wants_load());
+    load(&mut w, 200);
+    let c = w.service("c");
+    load(&mut w, 300);
+    assert_eq!(averages(&mut w, b).len(), 0);
+    w.tell(c, "REGISTER_FOR_LOADAVG");
+    let told = averages(&mut w, c);
+    assert!(told.is_empty() || told == ["3.00"], "{told:?}");
+}
+
+#[test]
+fn w5_reloading_needs_the_right_too() {
+    let mut w = Ours::new(|_| {});
+    let user = w.open_as(Opening { rights: Rights::READ | Rights::WRITE, datagram: false });
+    w.register(user, "user");
+    w.refused(user, "RELOAD");
+    w.refused(user, "communicatord/RELOAD");
+    assert!(w.router.control_asked().is_none());
+    let root = w.service("root");
+    assert_eq!(w.ask(root, "RELOAD"), NONE);
+    assert!(w.router.control_asked().is_some());
+}
+
+#[test]
+fn a_password_that_cannot_be_looked_at_now_is_not_wrong() {
+    /// Has no time for anybody.
+    struct Busy;
+    impl Gate for Busy {
+        fn check(&self, _: &str, _: &[u8]) -> Option<Grant> {
+            unreachable!("it is asked to decide")
+        }
+        fn decide(&self, _: StationId, _: &str, _: &[u8]) -> Verdict {
+            Verdict::Busy("come back later")
+        }
+        fn allows(&self, _: Grant, _: Rights, _: &str) -> bool {
+            true
+        }
+    }
+    static BUSY: Busy = Busy;
+    let mut w = Ours::new(|s| s.gate = &BUSY);
+    let c = w.open_as(Opening { rights: Rights::NONE, datagram: false });
+    w.tell(c, "REGISTER service=foo;version=1;password=secret");
+    assert_eq!(w.told(c), [own("INVALID command=REGISTER;message=*")]);
+    w.wait(3_000);
+    assert!(!w.is_open(c));
+    assert_eq!(w.clients()[c].closed, Some(Reason::Unchecked));
+    // one that is longer than any password is wrong without a look
+    let c = w.visitor();
+    let long = "\\n".repeat(2000);
+    w.tell(c, &format!("REGISTER service=foo;version=1;password=\"{long}\""));
+    assert_eq!(w.told(c), [REFUSED]);
+    w.wait(3_000);
+    assert_eq!((w.is_open(c), w.clients()[c].closed), (false, Some(Reason::Credentials)));
+    assert_eq!((w.used("stations"), w.used("names")), (0, 0));
+}

@@ -28,7 +28,7 @@ struct Four {
 }
 
 fn four() -> Four {
-    let mut w = Ours::new(|_| {});
+    let mut w = Ours::new(|s| (s.clacks.link_user, s.clacks.link_password) = ("exampleuser", b"unsafepassword"));
     let s = w.station("native");
     let t = w.talker();
     let c = clacks::host::Host::client(&mut *w, User::Main);
@@ -575,6 +575,23 @@ fn clients_that_read_json_are_written_json() {
     assert_eq!(all[4]["parameters"]["status"], json!("unknown"));
     assert_eq!(all[5], json!({"service": "foo", "command": "DO", "parameters": {"a": "1", "b": "x;y"}}));
     assert_eq!(all.len(), 6);
+}
+
+#[test]
+fn what_clients_say_about_a_name_crosses_links_of_clacks() {
+    let mut f = four();
+    let (link, _) = clacks::host::Host::linked(&mut *f.w);
+    f.w.tell(f.x, "SET name=n;value=v");
+    f.w.tell(f.x, "NOTIFY name=n");
+    f.w.tell(f.x, "box/DO");
+    let mut lines = clacks::host::Host::told(&mut *f.w, link);
+    lines.retain(|line| line != "NOP");
+    assert_eq!(lines, ["SET n=v", "NOTIFY n", "NOTIFY box/DO"]);
+    // what is for one station of this node alone does not
+    let native = f.native();
+    f.w.tell(f.x, &format!("_s{native}/DO"));
+    assert_eq!(clacks::host::Host::told(&mut *f.w, link), NONE);
+    f.w.fence(f.x);
 }
 
 #[test]

@@ -534,6 +534,32 @@ fn many_questions_in_one_write_are_all_answered_in_order() {
     assert_eq!(answers, (0..250).map(|i| 2 * i).collect::<Vec<_>>());
 }
 
+#[test]
+fn d12_so_many_questions_of_one_number_and_no_more() {
+    let (mut w, a, b) = pair();
+    let from = w.talkers[a].lname.clone();
+    let members = json!({"type": "send", "from": from, "to": "*", "group": "svc", "instance": "*", "seq": 8, "want_answer": true});
+    for _ in 0..64 {
+        w.say(a, &members, b"{}");
+    }
+    assert_eq!((w.heard(a).len(), w.heard(b).len()), (0, 64));
+    // one more could be told apart from the others by nobody: it is answered, and goes no further
+    w.say(a, &members, b"{}");
+    let told = w.heard_one(a);
+    assert_eq!(told.header["reply"], json!(8));
+    assert!(result(&told).0 < 0, "{}", told.text);
+    assert_eq!(w.heard(b).len(), 0);
+    assert_eq!(w.router.counters().get(Counter::TableFull), 1);
+    // each of the others has its answer, and then there is room again
+    w.hang_up(b);
+    assert_eq!(w.heard(a).len(), 64);
+    assert_eq!(w.used("requests"), 0);
+    let c = w.talker();
+    w.subscribe(c, "svc");
+    w.say(a, &members, b"{}");
+    assert_eq!((w.heard(a).len(), w.heard(c).len()), (0, 1));
+}
+
 /// Found by the simulation: to close a question made the node forget the oldest that was answered, which was the next
 /// that the callee had something to do with; the walk along its questions went on from there, wherever that was.
 #[test]

@@ -6,9 +6,11 @@ use chappe_core::dialect::messi::wire::{Writer, kind};
 use chappe_core::model::{ClientToServer, Code, Declare, Join, Letter, List, Message, Store, StoreOp, What};
 use chappe_core::router::store::{Keeping, Stamp};
 use chappe_core::router::{Action, Counter, Settings};
+use chappe_core::storage::StoreRef;
 use chappe_core::time::Duration;
-use chappe_host_tests::disk::{Copy, Disk};
+use chappe_host_tests::disk::{Copy, Disk, OnDisk};
 use chappe_host_tests::event::Seen;
+use chappe_host_tests::memory::Services;
 use chappe_host_tests::random::Random;
 use chappe_host_tests::world::World;
 use serde_json::json;
@@ -489,4 +491,41 @@ fn d9_whatever_happens_in_whatever_life_mail_is_delivered_once_and_in_order() {
         }
         assert!(delivered > 10, "seed {seed}: {delivered}");
     }
+}
+
+#[test]
+fn d9_lines_of_an_earlier_life_are_said_as_they_were() {
+    use chappe_host_tests::communicator::Setup;
+    use chappe_host_tests::communicator::client::Host;
+    use chappe_host_tests::communicator::ours::{Ours, settings};
+    let disk = disk();
+    let life = || {
+        let heap = Box::leak(Box::new(Services::new(24 << 20, (1 << 20) + 4096)));
+        let wrap = |values| StoreRef::Other(Box::leak(Box::new(OnDisk { values, disk })));
+        let mut h = Ours::on(|now| heap.router_on(wrap, settings(Setup::default()), now).expect("valid settings"));
+        let copies: Vec<Copy> = disk.mail.borrow().values().cloned().collect();
+        let now = h.now;
+        let codes: Vec<Code> = copies.iter().map(|copy| h.router.restore_mail(now, &copy.stored())).collect();
+        (h, codes)
+    };
+    let (mut h, _) = life();
+    h.declare("bar");
+    let foo = h.service("foo");
+    let said = ["bar/ONE a=1;b=\"x;y\"", "bar/TWO text=one\\ntwo"];
+    h.tell_all(foo, &said);
+    assert_eq!(disk.mail.borrow().len(), 2);
+    // what is no line, or no message, is refused; its copy stays
+    let mut odd = disk.mail.borrow().values().next().expect("two").clone();
+    for bytes in [&b"bar/ONE"[..], b"bar/ONE\nbar/ONE\n", b"a:b:c/ONE\n", b"", b"\n"] {
+        odd.bytes = bytes.to_vec();
+        let now = h.now;
+        assert_eq!(h.router.restore_mail(now, &odd.stored()), Code::BadRequest, "{bytes:?}");
+    }
+    let (mut h, codes) = life();
+    assert_eq!(codes, [Code::Ok; 2]);
+    let bar = h.visitor();
+    let lines = h.ask(bar, "REGISTER service=bar;version=1");
+    assert_eq!(lines[2..], said.map(|line| format!("<hostA:foo {line}")));
+    assert_eq!(h.used("mail"), 0);
+    assert_eq!(disk.delivered.borrow().len(), 2, "and told to be");
 }

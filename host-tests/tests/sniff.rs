@@ -212,12 +212,14 @@ fn lines_of_clacks_are_shown_as_what_they_mean_each_once() {
         ("INCREMENT k", 6, " name=\"k\" op=3 amount=1"),
         ("DECREMENT k=3", 6, " name=\"k\" op=3 amount=-3"),
         ("INCREMENT k=0.5", 6, " name=\"k\" body=x302e35 encoding=1 text=\"plus the body\" op=3"),
+        ("DECREMENT k=0.5", 6, " name=\"k\" body=x302e35 encoding=1 text=\"minus the body\" op=3"),
         ("RETRIEVE k", 6, " name=\"k\""),
         ("REMOVE k", 6, " name=\"k\" op=2"),
         ("FLUSH now", 6, " op=4"),
         ("KEYLIST", 9, " verb=\"KEYLIST\""),
         ("CLIENTLIST", 9, " verb=\"CLIENTLIST\""),
         ("CLEARCACHE", 9, " verb=\"CLEARCACHE\""),
+        ("CLIENTDISCONNECT 1.2.3.4:5", 9, " verb=\"CLIENTDISCONNECT\" body=x312e322e332e343a35 encoding=1"),
         ("MONITOR", 9, " verb=\"MONITOR\""),
         ("UNMONITOR", 9, " verb=\"UNMONITOR\""),
         ("WHAT ever", 9, " body=x574841542065766572 encoding=1"),
@@ -235,6 +237,17 @@ fn lines_of_clacks_are_shown_as_what_they_mean_each_once() {
     }
     w.tell(c, "SET nobody=v");
     assert_eq!(w.sights(m)[1], by(10, "clacks", n, "me", " code=1"));
+    // what crosses a link
+    let (link, _) = w.linked();
+    w.sights(m);
+    for (line, rest) in [
+        ("KEYSYNC 4000000000 4000000000 U k=v", " name=\"k\" body=x76 encoding=1 text=\"sync\" op=1"),
+        ("KEYSYNC 4000000001 0 D k=REMOVED", " text=\"sync\" op=2"),
+    ] {
+        w.tell(link, line);
+        let sights = w.sights(m);
+        assert!(sights.len() == 1 && sights[0].ends_with(rest), "{line}: {sights:?}");
+    }
 }
 
 #[test]

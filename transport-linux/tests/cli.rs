@@ -1,5 +1,8 @@
 //! The command line as a person uses it: the real binary against the real daemon.
 
+#[path = "support/end.rs"]
+mod end;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -112,8 +115,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.child.is_some() {
-            self.kill();
+        if let Some(mut child) = self.child.take() {
+            end::end(&mut child);
         }
     }
 }
@@ -137,8 +140,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 
@@ -366,8 +368,7 @@ fn scopeguard(child: Child) -> impl Drop {
     struct Guard(Child);
     impl Drop for Guard {
         fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            end::end(&mut self.0);
         }
     }
     Guard(child)

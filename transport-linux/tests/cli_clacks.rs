@@ -1,6 +1,8 @@
 //! The command line on a Clacks server: the real binary against a small strict one, or with
 //! CHAPPE_TEST_CLACKS=ADDRESS against any other that has the users of `wire/clacks.md` section 17.
 
+#[path = "support/end.rs"]
+mod end;
 #[path = "support/clacks_script.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod script;
@@ -103,8 +105,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 

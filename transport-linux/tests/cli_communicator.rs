@@ -1,5 +1,7 @@
 //! The command line at a Communicator daemon: the real binary against a small strict one.
 
+#[path = "support/end.rs"]
+mod end;
 #[path = "support/communicator_script.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod script;
@@ -314,8 +316,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 

@@ -1,6 +1,9 @@
 //! The command line on a bus of BIND 10, and the two kinds of bus as one: the real binary
 //! against the real daemon, with a socket of either kind.
 
+#[path = "support/end.rs"]
+mod end;
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -119,8 +122,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.child.is_some() {
-            self.stop();
+        if let Some(mut child) = self.child.take() {
+            end::end(&mut child);
         }
     }
 }
@@ -178,8 +181,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 

@@ -93,6 +93,29 @@ fn sighup_takes_the_new_configuration_and_disturbs_nobody() {
 }
 
 #[test]
+fn a_token_in_a_file_counts_and_a_new_one_after_sighup() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "sesame-open\n").unwrap();
+    let user = format!("[[users]]\nname = \"anna\"\ntoken_file = \"{}\"\n", file.display());
+    let mut daemon = Daemon::start(&user);
+    daemon.connect().hello_as(hello("anna", "sesame-open")).unwrap();
+    assert_eq!(daemon.connect().hello_as(hello("anna", "sesame-open\n")), Err(Code::BadCredentials));
+    std::fs::write(&file, "abracadabra\n").unwrap();
+    daemon.connect().hello_as(hello("anna", "sesame-open")).unwrap();
+    daemon.signal("HUP");
+    daemon.event("config.reloaded");
+    assert_eq!(daemon.connect().hello_as(hello("anna", "sesame-open")), Err(Code::BadCredentials));
+    daemon.connect().hello_as(hello("anna", "abracadabra")).unwrap();
+    // one that is gone changes nothing, and is named
+    std::fs::remove_file(&file).unwrap();
+    daemon.signal("HUP");
+    let line = daemon.event("config.refused");
+    assert!(line["detail"].as_str().unwrap().contains("token_file"), "{line}");
+    daemon.connect().hello_as(hello("anna", "abracadabra")).unwrap();
+}
+
+#[test]
 fn what_a_reload_cannot_change_is_named_and_strangers_rights_can() {
     let listener = "[[listeners]]\naddress = \"unix://FOLDER/s\"\n";
     let mut daemon = Daemon::start(listener);

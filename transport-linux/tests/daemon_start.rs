@@ -229,3 +229,33 @@ fn sockets_that_systemd_opened_are_taken_over() {
     assert!(daemon.wait().success());
     assert!(path.exists(), "the file is systemd's and stays");
 }
+
+#[test]
+fn a_socket_of_systemd_that_no_station_comes_in_by_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = write_config(folder.path(), "");
+    let socket = UnixDatagram::bind(folder.path().join("notes")).unwrap();
+    let mut child =
+        support::activated(socket.into(), &config).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(!wait(&mut child).success());
+    let errors = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(errors.contains("is no socket of a kind that stations come in by"), "{errors}");
+}
+
+#[test]
+fn addresses_of_ipv6_are_listened_at_beside_those_of_ipv4() {
+    let daemon = Daemon::start(
+        "[[listeners]]\naddress = \"tcp://[::1]:0\"\n[[listeners]]\naddress = \"udp://[::1]:0\"\n\
+         [[listeners]]\naddress = \"tcp://127.0.0.1:0\"\n",
+    );
+    let chappe = |address: &str, args: &[&str]| {
+        let output = run(&[&["--timeout", "10s", "--connect", address], args].concat());
+        assert!(output.status.success(), "{address}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let tcp = daemon.addresses("tcp");
+    assert!(tcp[0].starts_with("[::1]:") && tcp[1].starts_with("127.0.0.1:"), "{tcp:?}");
+    chappe(&format!("tcp://{}", tcp[0]), &["set", "x", "6"]);
+    assert_eq!(chappe(&format!("tcp://{}", tcp[1]), &["get", "x"]), "6\n");
+    assert_eq!(chappe(&format!("udp://{}", daemon.address("udp")), &["get", "x"]), "6\n");
+}

@@ -1,6 +1,8 @@
 //! The greeting game of `wire/communicator.md` section 8.3: both programs as processes, against each
 //! other, and each against a script that says and hears, octet for octet, what the original's does.
 
+#[path = "support/end.rs"]
+mod end;
 #[path = "support/communicator_script.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod script;
@@ -58,8 +60,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 

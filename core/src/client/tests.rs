@@ -526,6 +526,130 @@ fn leaving_while_an_event_is_handled_is_for_good() {
 }
 
 #[test]
+fn leaving_before_there_is_a_connection_is_for_good_and_says_nothing() {
+    for connect in [false, true] {
+        let mut room = Room::new();
+        let (mut c, mut i) = room.client();
+        if connect {
+            c.connected(at(0));
+        }
+        c.goodbye(at(1));
+        assert!(!c.is_leaving() && c.output().is_empty());
+        assert_eq!(c.deadline(), Some(Instant::ZERO), "to be ticked");
+        assert!(ticks(&mut c, 1).is_empty(), "there was nothing to end");
+        assert_eq!((c.wish(at(1)), c.deadline()), (Wish::Stop, None));
+        // the end of what it had no use for any more changes nothing, and what comes is not heard
+        assert!(feed(&mut c, &mut i, 2, &welcome()).is_empty());
+        c.disconnected(at(3));
+        assert!(ticks(&mut c, 3).is_empty());
+        assert_eq!((c.wish(at(1_000_000)), c.deadline()), (Wish::Stop, None));
+        c.start(at(1_000_001));
+        ready(&mut c, &mut i, 1_000_002);
+    }
+    // said twice is said once
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    ready(&mut c, &mut i, 0);
+    c.goodbye(at(1));
+    c.goodbye(at(2));
+    assert!(c.is_leaving());
+    assert_eq!(written(&mut c)[..], ["goodbye"]);
+    assert!(ticks(&mut c, 3).is_empty());
+    c.disconnected(at(3));
+    assert_eq!(ticks(&mut c, 3)[..], ["disconnected Goodbye 0"]);
+}
+
+#[test]
+fn a_second_welcome_is_no_other_connection() {
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    ready(&mut c, &mut i, 0);
+    let seq = c.call(at(0), &name("q")).unwrap();
+    written(&mut c);
+    let other = frame(Welcome { seq: 1, station: 8, max_frame: 10, ..Default::default() });
+    assert!(feed(&mut c, &mut i, 1, &other).is_empty());
+    assert_eq!((c.station(), c.counts().ready), (StationId::new(7), 1));
+    c.send(&name("as long as before")).unwrap();
+    let answer = frame(Answer { seq, ..Default::default() });
+    assert_eq!(feed(&mut c, &mut i, 2, &answer)[..], ["reply 256 Ok"]);
+}
+
+#[test]
+fn without_a_silence_nobody_is_pinged_and_only_calls_have_an_end() {
+    let mut room = Room::new();
+    let memory = Memory { outbox: &mut room.outbox, script: &mut room.script, calls: &mut room.calls };
+    let options = Options { name: "s", silence: Duration::ZERO, seed: 9, ..Default::default() };
+    let (mut c, mut i) = (Client::new(memory, options, at(0)), Inbox::new(&mut room.inbox));
+    c.connected(at(0));
+    written(&mut c);
+    // the node names none either, so that of the options holds
+    let welcome = frame(Welcome { seq: 1, station: 7, ..Default::default() });
+    assert_eq!(feed(&mut c, &mut i, 1, &welcome)[..], ["ready 7"]);
+    assert_eq!(c.deadline(), None);
+    for now in [2, 10_000, 100_000_000] {
+        assert!(ticks(&mut c, now).is_empty() && written(&mut c).is_empty());
+        assert_eq!(c.wish(at(now)), Wish::Stay);
+    }
+    c.call(at(100_000_000), &Letter { name: "q", ttl_ms: 10, ..Default::default() }).unwrap();
+    let end = c.deadline().unwrap();
+    assert!(end > at(100_000_000));
+    assert_eq!(show(&c.tick(end).unwrap()), "lost 256 TimedOut");
+    assert_eq!(c.deadline(), None);
+}
+
+#[test]
+fn watching_ends_on_this_connection_and_on_all_later_ones() {
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    c.join(&Join { name: "j", ..Default::default() }).unwrap();
+    c.watch(&Watch { stations: true, ..Default::default() }).unwrap();
+    c.watch(&Watch { name: "n", members: true, ..Default::default() }).unwrap();
+    ready(&mut c, &mut i, 0);
+    assert_eq!(written(&mut c)[..], ["join 0 j  false", "watch  true false", "watch n false false"]);
+    c.watch(&Watch { off: true, ..Default::default() }).unwrap();
+    assert_eq!(written(&mut c).len(), 1);
+    c.disconnected(at(10));
+    ticks(&mut c, 10);
+    ready(&mut c, &mut i, 2000);
+    assert_eq!(written(&mut c)[..], ["join 0 j  false"]);
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    ready(&mut c, &mut i, 0);
+    for what in [
+        ClientToServer::Nothing,
+        ClientToServer::Hello(Default::default()),
+        ClientToServer::Answer(Default::default()),
+        ClientToServer::Goodbye(Default::default()),
+    ] {
+        assert_eq!(c.request(at(0), &what), Err(SendError::NotReady));
+    }
+    assert!(written(&mut c).is_empty());
+}
+
+#[test]
+fn its_memory_is_given_back_for_another() {
+    let mut room = Room::new();
+    let (mut c, mut i) = room.client();
+    ready(&mut c, &mut i, 0);
+    c.join(&Join { name: "j", ..Default::default() }).unwrap();
+    c.call(at(0), &name("q")).unwrap();
+    // what one has left in it is nothing to the next
+    let (memory, inbox) = (c.into_memory(), i.into_buffer());
+    let (mut c, mut i) = (Client::new(memory, Options::default(), at(1)), Inbox::new(inbox));
+    c.connected(at(1));
+    assert_eq!(written(&mut c)[..], ["hello  0"]);
+    assert_eq!(feed(&mut c, &mut i, 2, &welcome())[..], ["ready 7"]);
+    assert!(written(&mut c).is_empty());
+    assert_eq!([(), ()].map(|()| c.call(at(2), &name("q")).is_ok()), [true, true]);
+    c.disconnected(at(3));
+    assert_eq!(ticks(&mut c, 3).len(), 3, "two calls are lost, and the connection");
+}
+
+#[test]
 fn nonsense_from_the_node_ends_the_connection_and_nothing_else() {
     for nonsense in [&[2, 0, 0, 2, 0x0a, 9][..], &[2, 0, 0, 1, 0x07], &[2, 0, 0, 5, 0x1a, 3, 0x0a, 1, 0xff]] {
         let mut room = Room::new();

@@ -71,11 +71,6 @@ impl<'s> Wheel<'s> {
         Wheel { nodes: &mut nodes[..n], heads: [0; LISTS], full: [0; LEVELS], tick: now.millis() / TICK_MS, set: 0 }
     }
 
-    /// How many timers there are.
-    pub fn capacity(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// How many timers are set, fired ones that were not fetched included.
     pub fn len(&self) -> usize {
         self.set as usize

@@ -680,6 +680,71 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_go_together_names_its_key_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = folder.path().join("short");
+        std::fs::write(&short, "1234567\n").unwrap();
+        let user = "[[users]]\nname = \"a\"\n";
+        let tls = "tls = { certificate = \"/c.pem\", key = \"/k.pem\" }";
+        let listener = |address: &str, more: &str| format!("[[listeners]]\naddress = \"{address}\"\n{more}\n");
+        let list = |key: &str, of: String, n: usize| format!("{key} = [{}]", vec![of; n].join(", "));
+        for (text, key, hint) in [
+            (format!("node = \"{}\"", "n".repeat(49)), "node", "at most 48 bytes"),
+            ("node = \"a\\nb\"".into(), "node", "control"),
+            ("[limits]\nbacklog = 1048577".into(), "limits.backlog", "at most 1048576"),
+            ("[limits]\noutbox = 200000000\nbuffers = 100000000".into(), "limits.buffers", "less than outbox"),
+            (listener("tcp://127.0.0.1:7", "") + &listener("tcp://127.0.0.1:7", ""), "listeners[1].address", "twice"),
+            (listener("unix:///a", "mode = \"rw\""), "listeners[0].mode", "octal"),
+            (listener("unix:///a", "mode = \"1777\""), "listeners[0].mode", "octal"),
+            (listener("clacks:///a", tls), "listeners[0].tls", "Unix socket"),
+            (listener("cd:///a", tls), "listeners[0].tls", "Unix socket"),
+            (listener("udp://127.0.0.1", tls), "listeners[0].tls", "datagrams"),
+            (format!("[[users]]\nname = \"{}\"\ntoken = \"12345678\"", "n".repeat(49)), "users[0].name", "1 to 48"),
+            ("[[users]]\nname = \"\"\ntoken = \"12345678\"".into(), "users[0].name", "1 to 48"),
+            (format!("{user}token = \"12345678\"\ntoken_file = \"/x\""), "users[0].token_file", "take one away"),
+            (format!("{user}token = \"12345678\"\npassword_hash = \"x\""), "users[0].password_hash", "take one away"),
+            (format!("{user}token_file = \"/no/such/file\""), "users[0].token_file", "cannot be read"),
+            (format!("{user}token_file = \"{}\"", short.display()), "users[0].token_file", "must hold 8"),
+            (format!("{user}certificate = \"cn:a\""), "users[0].certificate", "client_ca"),
+            (format!("[clacks]\nlink_user = \"{}\"", "l".repeat(49)), "clacks.link_user", "at most 48"),
+            (
+                format!("[communicator]\n{}", list("services", "\"s\"".into(), 4097)),
+                "communicator.services",
+                "at most 4096",
+            ),
+            (format!("[discovery]\n{}", list("interfaces", "\"lo\"".into(), 17)), "discovery.interfaces", "at most 16"),
+        ] {
+            let error = parse(None, &text).expect_err(&text);
+            assert!(error.text.contains(hint), "{text}\n{error}");
+            assert_eq!(error.key.as_str(), key, "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_unwise_is_noted() {
+        let notes = |text: &str| {
+            let config = parse(None, text).unwrap();
+            config.notes().map(|(_, text)| text).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(notes(""), "");
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "sesame\n").unwrap();
+        let link = |master: &str| {
+            let secret = secret.display();
+            notes(&format!(
+                "[clacks]\nlink_user = \"l\"\nlink_password_file = \"{secret}\"\n[clacks.master]\naddress = \"{master}\""
+            ))
+        };
+        assert!(link("clacks://10.1.2.3:4").contains("crosses the network in clear"));
+        for near in ["clacks://localhost:4", "clacks://127.0.0.1:4", "clacks://[::1]:4", "clacks:///a/b"] {
+            assert!(!link(near).contains("in clear"), "{near}");
+        }
+        let alone = "[[listeners]]\naddress = \"unix:///a\"\n[discovery]\ninterfaces = [\"lo\"]";
+        assert!(notes(alone).contains("no listener has a port"), "{}", notes(alone));
+    }
+
+    #[test]
     fn bad_files_name_line_column_and_key() {
         for (text, at, key, hint) in [
             ("nod = \"x\"", (1, 1), "nod", "unknown field"),

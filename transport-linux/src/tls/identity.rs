@@ -182,6 +182,24 @@ mod tests {
     }
 
     #[test]
+    fn a_common_name_counts_in_every_usual_form() {
+        use rcgen::DnValue::{Ia5String, PrintableString, TeletexString};
+        let key = rcgen::KeyPair::generate().unwrap();
+        for name in [
+            PrintableString("green house".try_into().unwrap()),
+            Ia5String("green house".try_into().unwrap()),
+            TeletexString("green house".try_into().unwrap()),
+        ] {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name.clone());
+            let about = About::of(params.self_signed(&key).unwrap().der());
+            assert!(about.is(&Identity::Name("green house".into())), "{name:?}");
+            assert!(!about.is(&Identity::Name("greenhouse".into())), "{name:?}");
+        }
+    }
+
+    #[test]
     fn two_common_names_are_none_and_garbage_is_only_its_hash() {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::default();

@@ -6,6 +6,7 @@
 pub mod books;
 pub mod clacks;
 pub mod communicator;
+pub mod end;
 pub mod held;
 pub mod links;
 pub mod msgq;
@@ -185,8 +186,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end::end(&mut self.child);
     }
 }
 
