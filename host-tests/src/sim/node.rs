@@ -224,8 +224,14 @@ impl<'s> Node<'s> {
     /// Something was refused because a table is full: one is, or was.
     fn is_full(&self, before: Short, after: Short, said: &[(u64, Said)]) -> Result<(), String> {
         let joins = !said.is_empty() && said.iter().all(|(_, said)| matches!(said, Said::Join { .. }));
+        // nobody has more than half of all memberships
+        let all = self.router.usage().into_iter().find(|u| u.name == "memberships").map_or(0, |u| u.limit as usize);
+        let has_half = |id: u64| self.model.members().iter().filter(|(who, ..)| *who == id).count() >= all / 2;
         let (what, is_short) = match joins {
-            true => ("names and memberships", before.for_joins || after.for_joins),
+            true => {
+                let is_half = said.iter().any(|(id, _)| has_half(*id));
+                ("names and memberships", is_half || before.for_joins || after.for_joins)
+            }
             false => ("tables", before.any || after.any),
         };
         if is_short { Ok(()) } else { Err(format!("D12: {said:?} is refused as if {what} were full")) }
