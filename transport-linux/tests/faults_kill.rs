@@ -5,7 +5,7 @@
 //! instruction that meets the daemon is the machine's affair. The long run:
 //!
 //! ```text
-//! CHAPPE_ROUNDS=1000 cargo test -p chappe-linux --test faults_kill -- --ignored --nocapture
+//! CHAPPE_ROUNDS=3600 cargo test -p chappe-linux --test faults_kill -- --ignored --nocapture
 //! ```
 //!
 //! A process that is killed leaves what it has written to the kernel: whether that is on the
