@@ -10,6 +10,7 @@ use std::time::Instant;
 use chappe_core::dialect::messi::repr::{Code, ServerToClient, Store, StoreOp};
 use serde_json::Value;
 use support::held::Held;
+use support::tmpfs::Tmpfs;
 use support::{CHAPPE, Daemon, PATIENCE, Station, until};
 
 /// Writes at once, and into `folder`.
@@ -323,25 +324,6 @@ fn a_file_that_may_not_grow_is_a_clear_state_and_recovers() {
         let pid = daemon.pid().to_string();
         assert!(Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap().success());
     });
-}
-
-/// A file system in memory that is unmounted at the end.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    /// `None`: only root may.
-    fn mount(size: &str) -> Option<Tmpfs> {
-        let folder = tempfile::tempdir().unwrap();
-        let options = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path()).output();
-        mount.is_ok_and(|out| out.status.success()).then_some(Tmpfs(folder))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
 }
 
 #[test]

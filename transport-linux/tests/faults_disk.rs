@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,38 +12,8 @@ use chappe_core::dialect::messi::repr::{
     Code, Declare, Flag, Letter, List, ServerToClient, Store, StoreOp, Watch, What,
 };
 use serde_json::Value;
+use support::tmpfs::Tmpfs;
 use support::{CHAPPE, Daemon, METRICS, Station, counters, until};
-
-/// A file system in memory that is unmounted at the end.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    /// `None`: only root may.
-    fn mount(size: &str) -> Option<Tmpfs> {
-        let folder = tempfile::tempdir().unwrap();
-        let options = format!("size={size}");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder.path()).output();
-        mount.is_ok_and(|out| out.status.success()).then_some(Tmpfs(folder))
-    }
-
-    /// Takes all room there is.
-    fn fill(&self) {
-        let mut filler = std::fs::File::options().append(true).create(true).open(self.0.path().join("filler")).unwrap();
-        for block in [[1; 4096].as_slice(), &[1]] {
-            while filler.write_all(block).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        std::fs::remove_file(self.0.path().join("filler")).unwrap();
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
 
 fn config(disk: &Path, more: &str) -> String {
     let disk = disk.display();

@@ -12,6 +12,7 @@ pub mod links;
 pub mod msgq;
 pub mod seed;
 pub mod tls;
+pub mod tmpfs;
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
